@@ -1,0 +1,1 @@
+"""Names to bytes: where stored objects live."""

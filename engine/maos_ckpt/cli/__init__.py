@@ -1,0 +1,1 @@
+"""The command line; data goes to stdout, everything else to stderr."""

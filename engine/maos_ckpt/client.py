@@ -1,0 +1,100 @@
+"""The protocol between a console and an engine; embedded and remote engines both speak it.
+
+All methods block and may be called from any thread; those marked *long* run for seconds and report through `Progress`.
+Every method may raise `CkptError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from maos_ckpt.events import Event
+from maos_ckpt.model import (
+    Checkpoint,
+    DiffResult,
+    EngineStatus,
+    Plan,
+    Progress,
+    RecoveryResult,
+    Selection,
+    VerifyLevel,
+    VerifyResult,
+)
+
+ProgressSink = Callable[[Progress], None]
+EventSink = Callable[[Event], None]
+
+
+class EngineClient(Protocol):
+    """Everything a console can ask of an engine."""
+
+    def start(self) -> None:
+        """Begin the schedule (embedded) or connect (remote)."""
+        ...
+
+    def close(self, timeout_s: float) -> bool:
+        """End cleanly: let the running operation finish, then stop. False where `timeout_s` passed first."""
+        ...
+
+    def subscribe(self, sink: EventSink) -> Callable[[], None]:
+        """Call `sink` with every event, `OperationProgressed` included, from an engine thread; returns the way out."""
+        ...
+
+    def status(self) -> EngineStatus:
+        """The state of engine, schedule and repository now."""
+        ...
+
+    def checkpoints(self, limit: int = 500) -> list[Checkpoint]:
+        """Newest first."""
+        ...
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """One checkpoint by id, unique prefix, ending, `latest` or `latest~N`."""
+        ...
+
+    def save(self, description: str = "", tags: Sequence[str] = ()) -> Checkpoint:
+        """Long: one checkpoint now."""
+        ...
+
+    def diff(self, before: str, after: str, limit: int = 1000) -> DiffResult:
+        """Long where a side is `live`: what differs; at most `limit` changes listed."""
+        ...
+
+    def plan(self, name: str, selection: Selection, limit: int = 1000) -> Plan:
+        """Long: what recovering `selection` of a checkpoint would change. Writes nothing."""
+        ...
+
+    def recover(
+        self, name: str, selection: Selection, *, digest: str | None, reason: str, limit: int = 1000
+    ) -> RecoveryResult:
+        """Long: apply exactly the plan of that digest, or, with `digest=None`, the plan as it is at that moment.
+
+        Raises:
+            PlanMovedError: a touched live record moved since the plan; nothing was written.
+        """
+        ...
+
+    def undo_plan(self, limit: int = 1000) -> Plan:
+        """Long: what taking back the last recovery would change."""
+        ...
+
+    def undo(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
+        """Long: take back the last recovery; itself undoable."""
+        ...
+
+    def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
+        """Long: check stored checkpoints; all where `names` is empty."""
+        ...
+
+    def set_pinned(self, name: str, pinned: bool) -> Checkpoint:
+        """Pin or unpin."""
+        ...
+
+    def delete(self, name: str) -> str:
+        """Remove a checkpoint; returns its id. Refused where it is pinned."""
+        ...
+
+    def recent_events(self, limit: int = 200) -> list[tuple[str, dict[str, object]]]:
+        """The journal's newest entries, newest first: (name, fields)."""
+        ...

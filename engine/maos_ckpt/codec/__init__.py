@@ -1,0 +1,1 @@
+"""Bytes to bytes: record encoding and compression."""

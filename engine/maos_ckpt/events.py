@@ -1,0 +1,140 @@
+"""What has happened, as frozen values with past-tense names; the journal, the console and machines read the same ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from maos_ckpt.model import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Root of all events; `at_ms` is wall time."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStarted(Event):
+    """An engine took up its schedule."""
+
+    source: str
+    interval_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStopped(Event):
+    """An engine ended cleanly."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointCreated(Event):
+    """A checkpoint was committed."""
+
+    checkpoint: str
+    trigger: str
+    records: int
+    logical_bytes: int
+    stored_bytes: int
+    duration_s: float
+    lock_s: float
+    unchanged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TicksMissed(Event):
+    """The schedule passed without a save because one was still running or the machine slept."""
+
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperationFailed(Event):
+    """A save, recovery, verification or prune failed; nothing committed was lost."""
+
+    operation: str
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperationProgressed(Event):
+    """A running operation moved on; not kept in the journal."""
+
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryCompleted(Event):
+    """A plan was applied to the live state and verified (or not)."""
+
+    checkpoint: str
+    digest: str
+    safety_checkpoint: str
+    reason: str
+    changes: int
+    verified: bool
+    undo: bool
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryResumed(Event):
+    """A recovery that a crash had interrupted was finished or taken back."""
+
+    checkpoint: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointsRemoved(Event):
+    """Checkpoints were deleted, or pruned by the retention policy."""
+
+    checkpoints: tuple[str, ...]
+    bytes_freed: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointMarked(Event):
+    """A checkpoint was pinned, unpinned or tagged."""
+
+    checkpoint: str
+    pinned: bool
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationCompleted(Event):
+    """A verification ended."""
+
+    level: str
+    ok: bool
+    objects: int
+    bytes: int
+    findings: int
+
+
+#: Closed registry: the journal knows these names and no others.
+EVENT_TYPES: dict[str, type[Event]] = {
+    cls.__name__: cls
+    for cls in (
+        EngineStarted,
+        EngineStopped,
+        CheckpointCreated,
+        TicksMissed,
+        OperationFailed,
+        RecoveryCompleted,
+        RecoveryResumed,
+        CheckpointsRemoved,
+        CheckpointMarked,
+        VerificationCompleted,
+    )
+}
+
+
+def event_fields(event: Event) -> dict[str, object]:
+    """An event's fields as a JSON-compatible mapping, without its name."""
+    return dataclasses.asdict(event)

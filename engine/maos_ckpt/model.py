@@ -1,0 +1,350 @@
+"""The nouns of the system as frozen values; standard library only, so that a remote console loads nothing else.
+
+Units: sizes in bytes, times in milliseconds since 1970-01-01 UTC (`_ms`), durations in float seconds (`_s`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+#: What SQLite calls a value, after reading: NULL, INTEGER, REAL, TEXT, BLOB. Text that is not UTF-8 travels as
+#: `codec.values.RawText`, typed `object` here because this module knows no codec.
+Value = None | int | float | str | bytes | object
+Row = tuple[Value, ...]
+
+#: The five components an operator recovers by name, in the order a recovery writes them.
+COMPONENTS = ("agents", "tasks", "memory", "queue", "system")
+#: Home of MAOS tables that this version has no mapping for.
+COMPONENT_OTHER = "other"
+#: The single component of a plain `sqlite:` source.
+COMPONENT_DATABASE = "database"
+
+
+class Trigger(StrEnum):
+    """Why a checkpoint was taken."""
+
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+    SAFETY = "safety"
+    API = "api"
+
+
+class CheckpointState(StrEnum):
+    """How far a checkpoint has got; `damaged` is set by a verification that found a fault in it."""
+
+    COMMITTED = "committed"
+    REPLICATED = "replicated"
+    DAMAGED = "damaged"
+
+
+class ChangeKind(StrEnum):
+    """What happened to a record between two states."""
+
+    ADDED = "added"
+    MODIFIED = "modified"
+    REMOVED = "removed"
+
+
+class CollectionKind(StrEnum):
+    """What a collection's records are, and so which writer puts them back."""
+
+    TABLE = "table"
+    SCHEMA = "schema"
+    LINES = "lines"
+    FILES = "files"
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """How to read one collection's records.
+
+    A record is the row `keys + columns`. `rowid` says that the first of `columns` is SQLite's hidden rowid, which is put
+    back where it is free but never counts as a difference. `origin` is the table's name, or the files' root
+    (`work`, `home`, `claude`); two collections may share one table (MAOS's key_value_store does).
+    """
+
+    component: str
+    name: str
+    kind: CollectionKind
+    keys: tuple[str, ...]
+    columns: tuple[str, ...]
+    origin: str
+    rowid: bool = False
+
+    @property
+    def path(self) -> str:
+        """`component/collection`, as the command line writes it."""
+        return f"{self.component}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """One collection of a checkpoint: its tree's root (None where empty), record count and logical bytes."""
+
+    component: str
+    name: str
+    root: bytes | None
+    records: int
+    bytes: int
+
+    @property
+    def path(self) -> str:
+        """`component/collection`."""
+        return f"{self.component}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureInfo:
+    """How the cut was taken.
+
+    `lock_s`: longest time a lock on the source was held. `skew_s`: time between the first and the last opening of the
+    cut. `unchanged`: nothing had changed, so the source was not read. `notes`: what an operator should know.
+    """
+
+    lock_s: float = 0.0
+    skew_s: float = 0.0
+    unchanged: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A committed, immutable checkpoint with its changeable marks (tags, pin, state).
+
+    `stored_bytes` is what this save added to the repository; `logical_bytes` what the state amounts to. `changed` counts
+    records that differ from the parent, or is None where there is no parent. `digest` is the SHA-512 of the canonical
+    collection list (FORMAT.md, "State digest").
+    """
+
+    id: str
+    seq: int
+    parent: str | None
+    created_at_ms: int
+    description: str
+    tags: tuple[str, ...]
+    pinned: bool
+    trigger: Trigger
+    state: CheckpointState
+    source: str
+    collections: tuple[Collection, ...]
+    stored_bytes: int
+    duration_s: float
+    capture: CaptureInfo
+    digest: bytes
+    descriptors: bytes
+
+    @property
+    def records(self) -> int:
+        """Records over all collections."""
+        return sum(one.records for one in self.collections)
+
+    @property
+    def logical_bytes(self) -> int:
+        """Bytes of all records, before compression and deduplication."""
+        return sum(one.bytes for one in self.collections)
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Component names in the order of first appearance."""
+        return tuple(dict.fromkeys(one.component for one in self.collections))
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field of a modified record; `path` is a column, or a place inside its JSON as in `metadata.task` or
+    `conversation_history[12]`. `before` and `after` are display texts (untrusted), None where absent."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordChange:
+    """One record that differs between two states, for display; `key` is a display text."""
+
+    component: str
+    collection: str
+    key: str
+    kind: ChangeKind
+    fields: tuple[FieldChange, ...] = ()
+
+
+@dataclass(slots=True)
+class Counts:
+    """Changes by kind."""
+
+    added: int = 0
+    modified: int = 0
+    removed: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.added + self.modified + self.removed
+
+    def count(self, kind: ChangeKind, number: int = 1) -> None:
+        """Add `number` changes of a kind."""
+        setattr(self, kind.value, getattr(self, kind.value) + number)
+
+
+@dataclass(frozen=True, slots=True)
+class DiffResult:
+    """What differs between two states. `changes` holds at most the asked number; `summary` counts all."""
+
+    before: str
+    after: str
+    summary: Counts
+    by_component: dict[str, Counts]
+    changes: tuple[RecordChange, ...]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which part of a checkpoint a recovery takes; all of it where everything is empty.
+
+    `records` holds patterns `COMPONENT/COLLECTION/KEY-GLOB`. `exact` also removes records that the checkpoint does not
+    hold; a whole recovery is always exact. `with_dependencies` adds missing records that the chosen ones refer to.
+    """
+
+    components: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
+    exact: bool = False
+    with_dependencies: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything is selected."""
+        return not self.components and not self.records
+
+
+class Severity(StrEnum):
+    """How much a finding matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something a plan or a verification found. `object` names what, `affected` the records or checkpoints touched."""
+
+    severity: Severity
+    kind: str
+    message: str
+    object: str = ""
+    affected: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The record-level changes that turn the live state into the selected part of a checkpoint.
+
+    `digest` (64 hex digits) covers checkpoint, selection and every touched live record: equal digest, equal plan.
+    `changes` is bounded for display; `summary` counts all. An empty plan (summary.total == 0) means nothing to do.
+    """
+
+    checkpoint: str
+    selection: Selection
+    digest: str
+    summary: Counts
+    by_component: dict[str, Counts]
+    changes: tuple[RecordChange, ...]
+    truncated: bool
+    findings: tuple[Finding, ...]
+    write_bytes: int
+    estimated_s: float
+    running: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryResult:
+    """What a recovery did. `verified`: planning again gave an empty plan. `resume_commands`: exact shell lines that
+    continue agents whose transcript was put back."""
+
+    plan: Plan
+    applied: bool
+    verified: bool
+    safety_checkpoint: str | None
+    duration_s: float
+    stall_s: float = 0.0
+    resume_commands: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class VerifyLevel(StrEnum):
+    """How deep a verification reads: objects and sizes; every pack's checksum; every chunk decoded and roots rebuilt."""
+
+    QUICK = "quick"
+    STANDARD = "standard"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """What a verification read and found."""
+
+    level: VerifyLevel
+    ok: bool
+    checkpoints: int
+    objects: int
+    bytes: int
+    findings: tuple[Finding, ...]
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PruneResult:
+    """What a prune removed (or would, where `dry_run`), and why it kept the rest (`kept`: id → reason)."""
+
+    removed: tuple[str, ...]
+    kept: dict[str, str]
+    bytes_freed: int
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One step of a running operation. `total` is 0 while unknown; items and bytes count what is done so far."""
+
+    operation: str
+    phase: str
+    done: int = 0
+    total: int = 0
+    bytes: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningOperation:
+    """The operation that the engine is carrying out now."""
+
+    operation: str
+    started_at_ms: int
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """What a console shows at a glance. `role` is `engine` where this process schedules saves, `observer` where
+    another one does (`owner` says which). `next_run_at_ms` is None where nothing is scheduled."""
+
+    source: str
+    repository: str
+    role: str
+    owner: str
+    interval_s: float
+    next_run_at_ms: int | None
+    last_success: Checkpoint | None
+    last_error: str
+    last_error_at_ms: int | None
+    running: RunningOperation | None
+    checkpoints: int
+    repository_bytes: int
+    missed_ticks: int
+    read_only: bool = False
+    unfinished_recovery: str = ""
+    events: tuple[str, ...] = field(default=())

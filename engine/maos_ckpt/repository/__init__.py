@@ -1,0 +1,1 @@
+"""The durable home of checkpoints: header, lease, packs, chunk index, manifests."""

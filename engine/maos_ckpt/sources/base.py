@@ -1,0 +1,96 @@
+"""What a source is: something that can open a cut, and that can take records back.
+
+A *cut* is a consistent frozen view. Opening one must not be felt by the owner of the state: the adapters keep locks
+inside `LOCK_BUDGET_S` and give up at `LOCK_STOP_S`, and nothing is parsed while a lock is held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from maos_ckpt.model import Descriptor, Row
+
+#: A lock on a live source should be held no longer than this; longer is noted in the manifest.
+LOCK_BUDGET_S = 0.5
+#: A lock held this long is given up and the capture fails, to be tried again later.
+LOCK_STOP_S = 2.5
+#: How long to wait for a source that somebody else keeps locked.
+LOCK_WAIT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRange:
+    """Replace every record with `low <= key < high` (encoded keys) by `rows`, which are in key order."""
+
+    low: bytes
+    high: bytes
+    rows: tuple[Row, ...]
+
+
+class Cut(Protocol):
+    """A frozen view over one source (or several, opened together)."""
+
+    @property
+    def lock_s(self) -> float:
+        """Longest time a lock on live state was held."""
+        ...
+
+    @property
+    def skew_s(self) -> float:
+        """Time between the first and the last opening."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What an operator should know of this cut."""
+        ...
+
+    @property
+    def memo(self) -> bytes:
+        """What the source wants to be shown next time, to read only what changed; opaque, at most `MEMO_BYTES_MAX`."""
+        ...
+
+    def descriptors(self) -> list[Descriptor]:
+        """The collections, in a fixed order."""
+        ...
+
+    def rows(self, descriptor: Descriptor, *, sort: bool = False) -> Iterator[list[Row]]:
+        """All records of a collection as `keys + columns` tuples, in batches, in key order.
+
+        The order is that of `codec.values.encode_key`. A source that delivers by an index whose order may differ is
+        asked again with `sort=True` when a batch turns out not to be in order; then it must sort.
+        """
+        ...
+
+    def changed_ranges(self, descriptor: Descriptor, memo: bytes) -> list[KeyRange] | None:
+        """What to replace in the collection as it was when `memo` was made; None asks for a full read."""
+        ...
+
+    def close(self) -> None:
+        """Release files; safe to call twice."""
+        ...
+
+
+class Source(Protocol):
+    """One place where state lives."""
+
+    @property
+    def spec(self) -> str:
+        """The canonical spec with absolute paths, for example `maos:/srv/team`."""
+        ...
+
+    def token(self) -> bytes:
+        """A fingerprint of the live state without a lock: equal tokens, equal state. b"" means: cannot tell."""
+        ...
+
+    def open_cut(self, directory: Path) -> Cut:
+        """Freeze a view now; private files go below `directory`.
+
+        Raises:
+            SourceError: missing, locked beyond `LOCK_WAIT_S`, corrupt, or not what the spec says.
+            PermissionRefusedError: not readable.
+        """
+        ...

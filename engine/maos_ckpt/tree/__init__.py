@@ -1,0 +1,1 @@
+"""Content-defined Merkle search trees over sorted records."""
