@@ -49,6 +49,11 @@ class Cut(Protocol):
         ...
 
     @property
+    def bytes_hint(self) -> int:
+        """About how many bytes the whole state takes where it lives; plans time, promises nothing."""
+        ...
+
+    @property
     def memo(self) -> bytes:
         """What the source wants to be shown next time, to read only what changed; opaque, at most `MEMO_BYTES_MAX`."""
         ...
@@ -63,6 +68,10 @@ class Cut(Protocol):
         The order is that of `codec.values.encode_key`. A source that delivers by an index whose order may differ is
         asked again with `sort=True` when a batch turns out not to be in order; then it must sort.
         """
+        ...
+
+    def ordered(self, descriptor: Descriptor) -> bool:
+        """Whether `rows` without `sort` surely delivers in key order (integer or BINARY text keys of one type)."""
         ...
 
     def changed_ranges(self, descriptor: Descriptor, memo: bytes) -> list[KeyRange] | None:

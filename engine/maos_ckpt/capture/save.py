@@ -1,0 +1,244 @@
+"""From a source to a committed checkpoint: open a cut, store what is new, commit the manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from maos_ckpt.capture.memo import Memo, load_memo, pack_measures, store_memo, unpack_measures
+from maos_ckpt.capture.records import OutOfOrderError, encode_records, read_records
+from maos_ckpt.codec.policy import CodecPolicy, CodecSettings
+from maos_ckpt.errors import IntegrityError
+from maos_ckpt.ids import new_checkpoint_id
+from maos_ckpt.model import Checkpoint, Descriptor, Progress, Trigger
+from maos_ckpt.repository.chunks import ChunkWriter
+from maos_ckpt.repository.descriptors import encode_descriptors
+from maos_ckpt.repository.manifests import Manifest, ManifestCollection, state_digest
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.seams import Seams
+from maos_ckpt.sources.base import LOCK_BUDGET_S, Cut, KeyRange, Source
+from maos_ckpt.tree.builder import Replacement, Root, build, edit
+from maos_ckpt.tree.cursor import Predecessors
+
+ProgressSink = Callable[[Progress], None]
+#: Longest description kept, in characters.
+DESCRIPTION_CHARACTERS_MAX = 2000
+TAGS_MAX = 50
+#: Progress is reported at most this often.
+_REPORT_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class SaveRequest:
+    """What a save is asked to do."""
+
+    trigger: Trigger
+    description: str = ""
+    tags: Sequence[str] = ()
+    pinned: bool = False
+    codec: CodecSettings = field(default_factory=CodecSettings)
+
+
+def save_checkpoint(
+    repository: Repository, source: Source, request: SaveRequest, progress: ProgressSink, seams: Seams
+) -> Checkpoint:
+    """Take one checkpoint; the caller holds the repository's lease.
+
+    Raises:
+        SourceError: the source cannot be read now.
+        StorageError: the repository cannot be written.
+    """
+    started_s = seams.clock.monotonic_s()
+    save = _Save(repository, source, request, progress, seams)
+    parent, memo = save.parent, save.memo
+    token = source.token()
+    if token and parent is not None and memo is not None and memo.token == token:
+        return save.commit_unchanged(parent, started_s)
+    directory = repository.backend.make_cut_directory()
+    try:
+        progress(Progress("save", "cut"))
+        with contextlib.closing(source.open_cut(directory)) as cut:
+            checkpoint = save.store(cut, started_s)
+            # The token is older than the cut: a change in between makes the next save look again.
+            measures = pack_measures(save.policy.measures)
+            store_memo(repository, Memo(checkpoint.id, token, cut.memo, measures))
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return checkpoint
+
+
+class _Save:
+    """One save under way."""
+
+    def __init__(
+        self, repository: Repository, source: Source, request: SaveRequest, progress: ProgressSink, seams: Seams
+    ) -> None:
+        self.repository = repository
+        self.source = source
+        self.request = request
+        self.seams = seams
+        self.parent = repository.latest()
+        memo = load_memo(repository)
+        self.memo = memo if memo and self.parent and memo.checkpoint == self.parent.id else None
+        expected = self.parent.logical_bytes if self.parent else 0
+        self.policy = CodecPolicy(request.codec, seams.clock, measures=unpack_measures(memo))
+        self.reader = _Reader(progress, seams, self.parent.records if self.parent else 0)
+        self._expected_bytes = expected
+
+    def store(self, cut: Cut, started_s: float) -> Checkpoint:
+        """Store a cut's collections and commit them."""
+        descriptors = cut.descriptors()
+        # Right after the first save of a state little is new; before it, everything may be.
+        self.policy.expected_bytes = cut.bytes_hint if self.parent is None else self._expected_bytes // 20
+        known = self._known_descriptors()
+        writer, pack = self.repository.writer(self.policy)
+        try:
+            collections = []
+            for descriptor in descriptors:
+                unchanged_shape = known.get((descriptor.component, descriptor.name)) == descriptor
+                root = self._store_collection(cut, descriptor, writer, reuse=unchanged_shape)
+                collections.append(
+                    ManifestCollection(descriptor.component, descriptor.name, root.id or b"", root.count, root.bytes)
+                )
+            described = writer.put(encode_descriptors(descriptors), "descriptors").result()
+            writer.close()
+            self.reader.report("store")
+            stored_bytes = self.repository.seal(pack)
+        finally:
+            writer.close()
+            pack.abandon()
+        self.repository.check_packs_present()
+        notes = list(cut.notes)
+        if cut.lock_s > LOCK_BUDGET_S:
+            notes.append(f"the source was locked for {cut.lock_s:.2f} s, longer than {LOCK_BUDGET_S} s")
+        return self._commit(collections, described, stored_bytes, started_s, (cut.lock_s, cut.skew_s), notes)
+
+    def _known_descriptors(self) -> dict[tuple[str, str], Descriptor]:
+        if self.parent is None:
+            return {}
+        try:
+            return self.repository.descriptors(self.parent)
+        except IntegrityError:
+            # A damaged parent must not fail a new save: it is read and stored in full.
+            return {}
+
+    def _store_collection(self, cut: Cut, descriptor: Descriptor, writer: ChunkWriter, *, reuse: bool) -> Root:
+        label = descriptor.path
+        root = self._previous_root(descriptor)
+        if reuse and self.memo is not None:
+            ranges = cut.changed_ranges(descriptor, self.memo.source)
+            if ranges is not None:
+                # A damaged old tree cannot be edited; then the collection is read and stored in full.
+                with contextlib.suppress(IntegrityError):
+                    return self._edit(root, ranges, descriptor, writer)
+        previous = None
+        if root is not None:
+            with contextlib.suppress(IntegrityError):
+                previous = Predecessors(self.repository.chunks, root)
+
+        def put(plain: bytes) -> Future[bytes]:
+            return writer.put(plain, label)
+
+        self.reader.detail = descriptor.path
+        for sort in (False, True):
+            try:
+                batches = read_records(cut, descriptor, put, self.reader.tick, sort=sort)
+                return build(batches, writer, label, previous)
+            except OutOfOrderError:
+                continue
+        raise AssertionError("read_records(sort=True) raises SourceError instead")
+
+    def _edit(self, root: bytes | None, ranges: list[KeyRange], descriptor: Descriptor, writer: ChunkWriter) -> Root:
+        label = descriptor.path
+        replacements = []
+        for one in ranges:
+            keys, values = encode_records(descriptor, list(one.rows), lambda plain: writer.put(plain, label))
+            self.reader.tick(len(keys), sum(map(len, values)))
+            replacements.append(Replacement(one.low, one.high, keys, values))
+        return edit(root, replacements, self.repository.chunks, writer, label)
+
+    def _previous_root(self, descriptor: Descriptor) -> bytes | None:
+        if self.parent is None:
+            return None
+        for one in self.parent.collections:
+            if (one.component, one.name) == (descriptor.component, descriptor.name):
+                return one.root
+        return None
+
+    def commit_unchanged(self, parent: Checkpoint, started_s: float) -> Checkpoint:
+        """Commit the parent's state again, unread."""
+        collections = [
+            ManifestCollection(one.component, one.name, one.root or b"", one.records, one.bytes)
+            for one in parent.collections
+        ]
+        checkpoint = self._commit(collections, parent.descriptors, 0, started_s, (0.0, 0.0), [], unchanged=True)
+        memo = self.memo
+        assert memo is not None
+        store_memo(self.repository, Memo(checkpoint.id, memo.token, memo.source, memo.measures))
+        return checkpoint
+
+    def _commit(
+        self,
+        collections: list[ManifestCollection],
+        descriptors: bytes,
+        stored_bytes: int,
+        started_s: float,
+        lock_and_skew_s: tuple[float, float],
+        notes: list[str],
+        *,
+        unchanged: bool = False,
+    ) -> Checkpoint:
+        self.reader.report("commit")
+        request, parent = self.request, self.parent
+        manifest = Manifest(
+            id=new_checkpoint_id(self.seams),
+            seq=self.repository.next_seq(),
+            parent=parent.id if parent else "",
+            created_at_ms=self.seams.clock.now_ms(),
+            description=request.description[:DESCRIPTION_CHARACTERS_MAX],
+            tags=list(dict.fromkeys(request.tags))[:TAGS_MAX],
+            trigger=request.trigger.value,
+            source=self.source.spec,
+            descriptors=descriptors,
+            collections=collections,
+            digest=state_digest(collections),
+            stored_bytes=stored_bytes,
+            duration_s=round(self.seams.clock.monotonic_s() - started_s, 4),
+            lock_s=round(lock_and_skew_s[0], 4),
+            skew_s=round(lock_and_skew_s[1], 4),
+            unchanged=unchanged,
+            notes=notes,
+            repository=self.repository.header.id,
+            pinned=request.pinned,
+        )
+        return self.repository.commit(manifest)
+
+
+class _Reader:
+    """Counts what is read and reports it now and then."""
+
+    def __init__(self, progress: ProgressSink, seams: Seams, expected: int) -> None:
+        self._progress = progress
+        self._clock = seams.clock
+        self._expected = expected
+        self._records = 0
+        self._bytes = 0
+        self._reported_s = 0.0
+        self.detail = ""
+
+    def tick(self, records: int, size: int) -> None:
+        """More was read."""
+        self._records += records
+        self._bytes += size
+        now_s = self._clock.monotonic_s()
+        if now_s - self._reported_s >= _REPORT_S:
+            self._reported_s = now_s
+            self.report("read")
+
+    def report(self, phase: str) -> None:
+        """Tell the sink where the save is."""
+        total = max(self._expected, self._records)
+        self._progress(Progress("save", phase, self._records, total, self._bytes, self.detail))

@@ -1,0 +1,156 @@
+"""Which fields of a record differ, down to the items of JSON documents inside text columns.
+
+`conversation_history` is one text column and a list of turns; a change to it is shown turn by turn, as
+`conversation_history[12]`. JSON is parsed only for showing: what is stored and restored is the text, byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from maos_ckpt.codec.values import display_value
+from maos_ckpt.model import Descriptor, FieldChange, Row, Value
+
+#: Longer texts are compared as text, not as JSON.
+JSON_BYTES_MAX = 8 << 20
+#: Nesting beyond this is compared as one value.
+JSON_DEPTH_MAX = 6
+#: Fields listed for one record; the last entry says how many more there are.
+FIELDS_MAX = 200
+#: Characters of a value shown in a change.
+SHOWN_CHARACTERS_MAX = 4000
+
+
+def named(descriptor: Descriptor, key: Row, row: Row | None) -> dict[str, Value]:
+    """A record as name → value; the hidden rowid is left out."""
+    if row is None:
+        return {}
+    values = dict(zip(descriptor.keys, key, strict=False))
+    columns = zip(descriptor.columns, row, strict=True)
+    if descriptor.rowid:
+        next(columns)
+    values.update(columns)
+    return values
+
+
+def same_record(before: tuple[Descriptor, Row], after: tuple[Descriptor, Row]) -> bool:
+    """Whether two records with one key differ in nothing but the hidden rowid or in the order of columns."""
+    if before[0].columns == after[0].columns:
+        start = 1 if before[0].rowid else 0
+        return _equal_rows(before[1][start:], after[1][start:])
+    a, b = named(before[0], (), before[1]), named(after[0], (), after[1])
+    return a.keys() == b.keys() and all(_equal(a[name], b[name]) for name in a)
+
+
+def _equal_rows(before: Row, after: Row) -> bool:
+    return len(before) == len(after) and all(_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def _equal(before: Value, after: Value) -> bool:
+    # SQLite keeps 1 and 1.0 apart, Python's == does not; -0.0 and 0.0 are told apart by their text.
+    if type(before) is not type(after) or before != after:
+        return False
+    return not isinstance(before, float) or repr(before) == repr(after)
+
+
+def changed_fields(before: dict[str, Value], after: dict[str, Value]) -> tuple[FieldChange, ...]:
+    """What differs between two records given by name; bounded by `FIELDS_MAX`."""
+    found: list[FieldChange] = []
+    more = 0
+    for change in _walk(before, after):
+        if len(found) < FIELDS_MAX:
+            found.append(change)
+        else:
+            more += 1
+    if more:
+        found.append(FieldChange(f"({more} more fields)", None, None))
+    return tuple(found)
+
+
+def _walk(before: dict[str, Value], after: dict[str, Value]) -> Iterator[FieldChange]:
+    for name in dict.fromkeys([*before, *after]):
+        if name not in before:
+            yield FieldChange(name, None, _shown(after[name]))
+        elif name not in after:
+            yield FieldChange(name, _shown(before[name]), None)
+        elif not _equal(before[name], after[name]):
+            yield from _value_changes(name, before[name], after[name])
+
+
+def _value_changes(path: str, before: Value, after: Value) -> Iterator[FieldChange]:
+    old, new = _parse(before), _parse(after)
+    if type(old) is type(new) and isinstance(old, dict | list) and old != new:
+        yield from _json_changes(path, old, new, 1)
+    else:
+        yield FieldChange(path, _shown(before), _shown(after))
+
+
+def _parse(value: Value) -> object:
+    if isinstance(value, str) and value[:1] in ("{", "[") and len(value) <= JSON_BYTES_MAX:
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    return None
+
+
+def _json_changes(path: str, before: object, after: object, depth: int) -> Iterator[FieldChange]:
+    if depth <= JSON_DEPTH_MAX and isinstance(before, dict) and isinstance(after, dict):
+        for name in dict.fromkeys([*before, *after]):
+            yield from _item_changes(f"{path}.{name}", name, before, after, depth)
+    elif depth <= JSON_DEPTH_MAX and isinstance(before, list) and isinstance(after, list):
+        yield from _list_changes(path, before, after, depth)
+    elif not _same_json(before, after):
+        yield FieldChange(path, _shown_json(before), _shown_json(after))
+
+
+def _item_changes(
+    path: str, name: str, before: dict[str, object], after: dict[str, object], depth: int
+) -> Iterator[FieldChange]:
+    if name not in before:
+        yield FieldChange(path, None, _shown_json(after[name]))
+    elif name not in after:
+        yield FieldChange(path, _shown_json(before[name]), None)
+    elif not _same_json(before[name], after[name]):
+        yield from _json_changes(path, before[name], after[name], depth + 1)
+
+
+def _list_changes(path: str, before: list[object], after: list[object], depth: int) -> Iterator[FieldChange]:
+    """Items by position, after the common beginning and end: so one inserted turn is one change, not all that follow."""
+    start = 0
+    while start < min(len(before), len(after)) and _same_json(before[start], after[start]):
+        start += 1
+    end = 0
+    while end < min(len(before), len(after)) - start and _same_json(before[-1 - end], after[-1 - end]):
+        end += 1
+    old, new = before[start : len(before) - end], after[start : len(after) - end]
+    for i in range(max(len(old), len(new))):
+        item = f"{path}[{start + i}]"
+        if i >= len(old):
+            yield FieldChange(item, None, _shown_json(new[i]))
+        elif i >= len(new):
+            yield FieldChange(item, _shown_json(old[i]), None)
+        elif not _same_json(old[i], new[i]):
+            yield from _json_changes(item, old[i], new[i], depth + 1)
+
+
+def _same_json(before: object, after: object) -> bool:
+    # True == 1 in Python, but not in JSON.
+    return type(before) is type(after) and before == after
+
+
+def _shown_json(value: object) -> str:
+    if isinstance(value, str):
+        return _clip(value)
+    return _clip(json.dumps(value, ensure_ascii=False))
+
+
+def _shown(value: Value) -> str:
+    return _clip(display_value(value))
+
+
+def _clip(text: str) -> str:
+    if len(text) <= SHOWN_CHARACTERS_MAX:
+        return text
+    return f"{text[:SHOWN_CHARACTERS_MAX]}… ({len(text) - SHOWN_CHARACTERS_MAX} more characters)"

@@ -1,0 +1,151 @@
+"""Which pack holds which chunk: a local, expendable SQLite file that the packs themselves can rebuild.
+
+It is brought up to date with the packs on every opening. A pack's rows leave the index before the pack leaves the disk, so
+the index never says "stored already" of something that is being deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from maos_ckpt.codec.compression import Codec
+from maos_ckpt.repository.packs import BASE_BYTES, Stored
+
+_VERSION = 1
+_BUSY_S = 10.0
+_SCHEMA = """
+CREATE TABLE packs(number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, bytes INTEGER NOT NULL);
+CREATE TABLE chunks(id BLOB NOT NULL, pack INTEGER NOT NULL, codec INTEGER NOT NULL, raw INTEGER NOT NULL,
+  stored INTEGER NOT NULL, place INTEGER NOT NULL, base BLOB NOT NULL, PRIMARY KEY(id, pack)) WITHOUT ROWID;
+CREATE INDEX chunks_by_pack ON chunks(pack);
+"""
+
+
+class ChunkIndex:
+    """Lookups by chunk id; thread-safe. `path` None keeps it in memory, for repositories that cannot be written."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        self._connection = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return self._connect()
+        except sqlite3.DatabaseError:
+            # A cache that cannot be read costs a rebuild, never an answer.
+            self._discard()
+            return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        target = ":memory:" if self._path is None else str(self._path)
+        connection = sqlite3.connect(target, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=OFF")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, _VERSION):
+                raise sqlite3.DatabaseError("another version")
+            if version == 0:
+                connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={_VERSION};COMMIT;")
+        except sqlite3.OperationalError as error:
+            if "already exists" not in str(error):
+                connection.close()
+                raise
+            # Another process made the tables between our look and our attempt.
+            connection.execute("ROLLBACK")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _discard(self) -> None:
+        if self._path is not None:
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+
+    def rebuild(self) -> None:
+        """Start again from nothing; the next synchronisation fills it."""
+        with self._lock:
+            self._connection.close()
+            self._discard()
+            self._connection = self._connect()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def packs(self) -> dict[str, int]:
+        """Indexed packs with their sizes in bytes."""
+        with self._lock:
+            return dict(self._connection.execute("SELECT name, bytes FROM packs"))
+
+    def add_pack(self, name: str, size: int, chunks: Iterable[Stored]) -> None:
+        """Enter a durable pack."""
+        with self._transaction() as connection:
+            cursor = connection.execute("INSERT OR IGNORE INTO packs(name, bytes) VALUES(?, ?)", (name, size))
+            if not cursor.rowcount:
+                return
+            pack = cursor.lastrowid
+            connection.executemany(
+                "INSERT OR IGNORE INTO chunks VALUES(?, ?, ?, ?, ?, ?, ?)",
+                ((c.id, pack, c.codec, c.raw, c.stored, c.offset, c.base) for c in chunks),
+            )
+
+    def remove_pack(self, name: str) -> None:
+        """Forget a pack and everything in it."""
+        with self._transaction() as connection:
+            row = connection.execute("SELECT number FROM packs WHERE name=?", (name,)).fetchone()
+            if row is not None:
+                connection.execute("DELETE FROM chunks WHERE pack=?", row)
+                connection.execute("DELETE FROM packs WHERE number=?", row)
+
+    def has(self, chunk: bytes) -> bool:
+        """Whether a chunk is stored."""
+        with self._lock:
+            return self._connection.execute("SELECT 1 FROM chunks WHERE id=? LIMIT 1", (chunk,)).fetchone() is not None
+
+    def find(self, chunk: bytes) -> tuple[str, Stored] | None:
+        """The pack that holds a chunk, and where; copies stored in full are preferred."""
+        return self._find("id=?", (chunk,))
+
+    def find_base(self, prefix: bytes) -> tuple[str, Stored] | None:
+        """The chunk stored in full whose id begins with `prefix`."""
+        low, high = prefix.ljust(32, b"\0"), prefix.ljust(32, b"\xff")
+        assert len(prefix) == BASE_BYTES
+        return self._find(f"id BETWEEN ? AND ? AND codec<>{int(Codec.ZSTD_DELTA)}", (low, high))
+
+    def _find(self, condition: str, values: tuple[bytes, ...]) -> tuple[str, Stored] | None:
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT name, id, codec, raw, stored, place, base FROM chunks JOIN packs ON pack=number "
+                f"WHERE {condition} ORDER BY length(base) LIMIT 1",  # noqa: S608 - the conditions are the two above
+                values,
+            ).fetchone()
+        return None if row is None else (row[0], Stored(row[1], row[2], row[3], row[4], row[5], row[6]))
+
+    def pack_chunks(self, name: str) -> list[Stored]:
+        """All chunks of one pack, in the order they lie in it."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT id, codec, raw, stored, place, base FROM chunks JOIN packs ON pack=number "
+                "WHERE name=? ORDER BY place",
+                (name,),
+            ).fetchall()
+        return [Stored(row[0], row[1], row[2], row[3], row[4], row[5]) for row in rows]
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()

@@ -1,0 +1,148 @@
+"""Manifests: the commit points (FORMAT.md, "Manifest"), and the changeable marks beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+import msgspec
+
+from maos_ckpt.codec.compression import Codec, compress, decompress
+from maos_ckpt.errors import FormatError, IntegrityError
+from maos_ckpt.ids import is_checkpoint_id
+from maos_ckpt.model import CaptureInfo, Checkpoint, CheckpointState, Collection, Trigger
+from maos_ckpt.tree.nodes import ID_BYTES
+
+VERSION = 1
+_HEADER = struct.Struct(">4sBI")
+_MAGIC = b"MCKM"
+_CHECKSUM_BYTES = 32
+#: A manifest, before and after compression; a longer one is refused unread.
+MANIFEST_BYTES_MAX = 8 << 20
+
+
+class ManifestCollection(msgspec.Struct, array_like=True, frozen=True):
+    """A collection as the manifest holds it; an empty `root` stands for no records; `size` is in bytes."""
+
+    component: str
+    name: str
+    root: bytes
+    records: int
+    size: int
+
+
+class Manifest(msgspec.Struct, array_like=True, frozen=True):
+    """Everything a committed checkpoint is; the fields' order is part of the format."""
+
+    id: str
+    seq: int
+    parent: str
+    created_at_ms: int
+    description: str
+    tags: list[str]
+    trigger: str
+    source: str
+    descriptors: bytes
+    collections: list[ManifestCollection]
+    digest: bytes
+    stored_bytes: int
+    duration_s: float
+    lock_s: float
+    skew_s: float
+    unchanged: bool
+    notes: list[str]
+    repository: str
+    pinned: bool
+
+
+class Marks(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
+    """What may change after the commit. `damaged` is set by a verification."""
+
+    tags: list[str]
+    pinned: bool
+    damaged: bool = False
+
+
+_decoder = msgspec.msgpack.Decoder(Manifest)
+
+
+def manifest_name(seq: int) -> str:
+    """The object name of the manifest with that sequence number."""
+    return f"manifests/{seq:012d}"
+
+
+def marks_name(checkpoint_id: str) -> str:
+    """The object name of a checkpoint's marks."""
+    return f"marks/{checkpoint_id}.json"
+
+
+def state_digest(collections: list[ManifestCollection]) -> bytes:
+    """SHA-512 over the canonical collection list (FORMAT.md, "State digest")."""
+    digest = hashlib.sha512(b"maos-ckpt state 1\n")
+    for one in sorted(collections, key=lambda c: (c.component, c.name)):
+        for part in (one.component.encode(), one.name.encode(), one.root):
+            digest.update(len(part).to_bytes(4, "big") + part)
+        digest.update(one.records.to_bytes(8, "big") + one.size.to_bytes(8, "big"))
+    return digest.digest()
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """A manifest's stored form: header, compressed fields, SHA-256 of all before it."""
+    plain = msgspec.msgpack.encode(manifest)
+    body = _HEADER.pack(_MAGIC, VERSION, len(plain)) + compress(Codec.ZSTD, 19, plain)
+    return body + hashlib.sha256(body).digest()
+
+
+def decode_manifest(data: bytes, name: str) -> Manifest:
+    """The manifest stored under `name`, checked.
+
+    Raises:
+        FormatError: a newer version wrote it.
+        IntegrityError: it is damaged, or lies under another's name.
+    """
+    damaged = IntegrityError(f"The manifest {name} is damaged.", object=name)
+    if len(data) < _HEADER.size + _CHECKSUM_BYTES:
+        raise damaged
+    magic, version, length = _HEADER.unpack_from(data)
+    if magic != _MAGIC:
+        raise damaged
+    if version != VERSION:
+        raise FormatError(f"The manifest {name} is of version {version}, which this program cannot read.", object=name)
+    body, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
+    if hashlib.sha256(body).digest() != checksum:
+        raise damaged
+    plain = decompress(Codec.ZSTD, body[_HEADER.size :], length, raw_length_max=MANIFEST_BYTES_MAX)
+    try:
+        manifest = _decoder.decode(plain)
+        Trigger(manifest.trigger)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise damaged from error
+    fits = manifest_name(manifest.seq) == name and is_checkpoint_id(manifest.id) and len(manifest.descriptors) == 32
+    if not fits or any(len(one.root) not in (0, ID_BYTES) for one in manifest.collections):
+        raise damaged
+    return manifest
+
+
+def to_checkpoint(manifest: Manifest, marks: Marks | None) -> Checkpoint:
+    """A manifest and its marks as the value the rest of the program works with."""
+    state = CheckpointState.DAMAGED if marks is not None and marks.damaged else CheckpointState.COMMITTED
+    return Checkpoint(
+        id=manifest.id,
+        seq=manifest.seq,
+        parent=manifest.parent or None,
+        created_at_ms=manifest.created_at_ms,
+        description=manifest.description,
+        tags=tuple(manifest.tags if marks is None else marks.tags),
+        pinned=manifest.pinned if marks is None else marks.pinned,
+        trigger=Trigger(manifest.trigger),
+        state=state,
+        source=manifest.source,
+        collections=tuple(
+            Collection(one.component, one.name, one.root or None, one.records, one.size) for one in manifest.collections
+        ),
+        stored_bytes=manifest.stored_bytes,
+        duration_s=manifest.duration_s,
+        capture=CaptureInfo(manifest.lock_s, manifest.skew_s, manifest.unchanged, tuple(manifest.notes)),
+        digest=manifest.digest,
+        descriptors=manifest.descriptors,
+    )

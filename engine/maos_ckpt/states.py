@@ -1,0 +1,225 @@
+"""States that can be compared: a stored checkpoint, or the live source read through a cut.
+
+Both give, per collection, a stream of items in key order (`tree.diff`) and the chunks behind large values.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import IO, Protocol
+
+from maos_ckpt.capture.memo import load_memo
+from maos_ckpt.capture.records import OutOfOrderError, read_records
+from maos_ckpt.errors import IntegrityError
+from maos_ckpt.model import Checkpoint, Descriptor, Progress
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.sources.base import Cut, Source
+from maos_ckpt.tree.cutter import OpenLeaf, cut_leaves
+from maos_ckpt.tree.diff import LeafStream, StoredStream, Stream
+from maos_ckpt.tree.nodes import chunk_id
+
+ProgressSink = Callable[[Progress], None]
+CollectionName = tuple[str, str]
+LIVE = "live"
+
+
+class State(Protocol):
+    """One side of a comparison."""
+
+    @property
+    def name(self) -> str:
+        """A checkpoint's id, or `live`."""
+        ...
+
+    def descriptors(self) -> dict[CollectionName, Descriptor]:
+        """The collections and how to read them."""
+        ...
+
+    def stream(self, collection: CollectionName) -> Stream:
+        """A collection's items; an empty stream where this state has no such collection."""
+        ...
+
+    def get(self, chunk: bytes) -> bytes:
+        """The plain bytes of a chunk that records of this state refer to."""
+        ...
+
+
+class StoredState:
+    """A checkpoint."""
+
+    def __init__(self, repository: Repository, checkpoint: Checkpoint, name: str = "") -> None:
+        self.checkpoint = checkpoint
+        self._repository = repository
+        self._name = name or checkpoint.id
+        self._roots = {(one.component, one.name): one.root for one in checkpoint.collections}
+
+    @property
+    def name(self) -> str:
+        """See `State.name`."""
+        return self._name
+
+    def descriptors(self) -> dict[CollectionName, Descriptor]:
+        """See `State.descriptors`."""
+        return self._repository.descriptors(self.checkpoint)
+
+    def root(self, collection: CollectionName) -> bytes | None:
+        """The collection's root, None where it is empty or unknown."""
+        return self._roots.get(collection)
+
+    def stream(self, collection: CollectionName) -> Stream:
+        """See `State.stream`."""
+        return StoredStream(self._repository.chunks, self._roots.get(collection))
+
+    def get(self, chunk: bytes) -> bytes:
+        """See `State.get`."""
+        return self._repository.chunks.get(chunk)
+
+
+class LiveState:
+    """What a cut holds, hashed as a save would hash it, with nothing written to the repository."""
+
+    def __init__(self, repository: Repository, cut: Cut, progress: ProgressSink, operation: str) -> None:
+        self._repository = repository
+        self._cut = cut
+        self._progress = progress
+        self._operation = operation
+        self._pieces = _Pieces()
+        self._records = 0
+
+    @property
+    def name(self) -> str:
+        """See `State.name`."""
+        return LIVE
+
+    def descriptors(self) -> dict[CollectionName, Descriptor]:
+        """See `State.descriptors`."""
+        return {(one.component, one.name): one for one in self._cut.descriptors()}
+
+    def stream(self, collection: CollectionName) -> Stream:
+        """See `State.stream`."""
+        descriptor = self.descriptors().get(collection)
+        if descriptor is None:
+            return LeafStream(iter(()))
+        return LeafStream(self._leaves(descriptor))
+
+    def _leaves(self, descriptor: Descriptor) -> Iterator[OpenLeaf]:
+        # Whether the source's order is the keys' order is known only at the end, so an unordered collection is
+        # noticed before its first leaf is handed out: a first pass over the keys alone decides.
+        sort = not self._in_order(descriptor)
+        batches = read_records(self._cut, descriptor, self._pieces.put, self._tick, sort=sort)
+        yield from cut_leaves(batches)
+
+    def _in_order(self, descriptor: Descriptor) -> bool:
+        if self._cut.ordered(descriptor):
+            return True
+        try:
+            for _ in read_records(self._cut, descriptor, self._pieces.put, lambda records, size: None, sort=False):
+                pass
+        except OutOfOrderError:
+            return False
+        return True
+
+    def _tick(self, records: int, size: int) -> None:
+        self._records += records
+        self._progress(Progress(self._operation, "read live state", self._records, 0, 0))
+
+    def get(self, chunk: bytes) -> bytes:
+        """See `State.get`."""
+        found = self._pieces.get(chunk)
+        return self._repository.chunks.get(chunk) if found is None else found
+
+    def close(self) -> None:
+        """Drop the pieces of large values."""
+        self._pieces.close()
+
+
+class _Pieces:
+    """Pieces of large live values, in an anonymous file: they may be many and belong to no repository."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        self._places: dict[bytes, tuple[int, int]] = {}
+
+    def put(self, plain: bytes) -> Future[bytes]:
+        name = chunk_id(plain)
+        if name not in self._places:
+            self._places[name] = (self._file.seek(0, 2), len(plain))
+            self._file.write(plain)
+        future: Future[bytes] = Future()
+        future.set_result(name)
+        return future
+
+    def get(self, chunk: bytes) -> bytes | None:
+        place = self._places.get(chunk)
+        if place is None:
+            return None
+        self._file.seek(place[0])
+        return self._file.read(place[1])
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@contextlib.contextmanager
+def live_state(
+    repository: Repository, source: Source, progress: ProgressSink, operation: str
+) -> Iterator[StoredState | LiveState]:
+    """The live state, read only where it cannot be told that the newest checkpoint already holds it."""
+    memo, latest = load_memo(repository), repository.latest()
+    token = source.token()
+    if memo and latest and token and memo.token == token and memo.checkpoint == latest.id:
+        yield StoredState(repository, latest, LIVE)
+        return
+    directory = repository.backend.make_cut_directory()
+    try:
+        progress(Progress(operation, "cut"))
+        with contextlib.closing(source.open_cut(directory)) as cut:
+            state = LiveState(repository, cut, progress, operation)
+            try:
+                yield state
+            finally:
+                state.close()
+    finally:
+        import shutil
+
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def open_state(
+    repository: Repository, source: Source | None, name: str, progress: ProgressSink, operation: str
+) -> Iterator[StoredState | LiveState]:
+    """The state that `name` means: `live`, or a checkpoint."""
+    if name != LIVE:
+        yield StoredState(repository, repository.resolve(name))
+        return
+    if source is None:
+        raise IntegrityError("A live state needs a source.")
+    with live_state(repository, source, progress, operation) as state:
+        yield state
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionPair:
+    """A collection as both sides describe it; at least one does."""
+
+    before: Descriptor | None
+    after: Descriptor | None
+
+    @property
+    def name(self) -> CollectionName:
+        """(component, collection)."""
+        one = self.after or self.before
+        assert one is not None
+        return one.component, one.name
+
+
+def collection_pairs(before: State, after: State) -> list[CollectionPair]:
+    """All collections of both sides, in the order of the later one, then what only the earlier one has."""
+    a, b = before.descriptors(), after.descriptors()
+    names = dict.fromkeys([*b, *a])
+    return [CollectionPair(a.get(name), b.get(name)) for name in names]

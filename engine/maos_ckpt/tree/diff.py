@@ -1,0 +1,145 @@
+"""What differs between two sorted sets of records, visiting only what differs.
+
+Both sides are streams of items in key order: index entries, leaves, or single records. Where two nodes have the same id,
+whole subtrees are skipped; a node is opened only when it faces something else. A live state, which is no tree yet, streams
+the leaves it would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from maos_ckpt.tree.cursor import ChunkSource, decode_node, root_entry
+from maos_ckpt.tree.cutter import OpenLeaf
+from maos_ckpt.tree.nodes import Entry, Leaf, chunk_id, encode_leaf
+
+Record = tuple[bytes, bytes]
+#: Key, value before, value after; None where the record is not there.
+RecordDifference = tuple[bytes, bytes | None, bytes | None]
+
+
+class Stream(Protocol):
+    """Items in key order, the front one of which can be opened."""
+
+    def front(self) -> Entry | Record | None:
+        """The next item, or None at the end."""
+        ...
+
+    def drop(self) -> None:
+        """Pass over the front item."""
+        ...
+
+    def open(self) -> None:
+        """Put the children or records of the front entry in its place."""
+        ...
+
+
+class StoredStream:
+    """The items of a stored tree."""
+
+    def __init__(self, source: ChunkSource, root: bytes | None) -> None:
+        self._source = source
+        self._stack: list[Entry | Record] = [] if root is None else [root_entry(source, root)]
+
+    def front(self) -> Entry | Record | None:
+        """See `Stream.front`."""
+        return self._stack[-1] if self._stack else None
+
+    def drop(self) -> None:
+        """See `Stream.drop`."""
+        self._stack.pop()
+
+    def open(self) -> None:
+        """See `Stream.open`."""
+        entry = self._stack.pop()
+        assert isinstance(entry, Entry)
+        node = decode_node(self._source, entry)
+        if isinstance(node, Leaf):
+            self._stack.extend(zip(reversed(node.keys), reversed(node.values), strict=True))
+        else:
+            self._stack.extend(reversed(node))
+
+
+class LeafStream:
+    """The items of a state that is being read: the leaves it would be stored as."""
+
+    def __init__(self, leaves: Iterator[OpenLeaf]) -> None:
+        self._leaves = leaves
+        self._entry: Entry | None = None
+        self._leaf: OpenLeaf | None = None
+        self._records: list[Record] = []
+
+    def front(self) -> Entry | Record | None:
+        """See `Stream.front`."""
+        if self._records:
+            return self._records[-1]
+        if self._entry is None:
+            self._leaf = next(self._leaves, None)
+            if self._leaf is None:
+                return None
+            leaf = self._leaf
+            plain = encode_leaf(leaf.keys, leaf.values, b"".join(leaf.pieces))
+            self._entry = Entry(0, leaf.keys[0], chunk_id(plain), len(leaf.keys), leaf.bytes, 0)
+        return self._entry
+
+    def drop(self) -> None:
+        """See `Stream.drop`."""
+        if self._records:
+            self._records.pop()
+        else:
+            self._entry = None
+
+    def open(self) -> None:
+        """See `Stream.open`."""
+        assert self._leaf is not None
+        self._records = list(zip(reversed(self._leaf.keys), reversed(self._leaf.values), strict=True))
+        self._entry = None
+
+
+def differences(before: Stream, after: Stream) -> Iterator[RecordDifference]:
+    """All records that differ, in key order."""
+    while True:
+        a, b = before.front(), after.front()
+        if a is None and b is None:
+            return
+        if isinstance(a, Entry) and isinstance(b, Entry):
+            if a.id == b.id:
+                before.drop()
+                after.drop()
+            elif a.level >= b.level:
+                before.open()
+                # Of two nodes on one level both are opened: their records must face each other.
+                if a.level == b.level:
+                    after.open()
+            else:
+                after.open()
+        elif isinstance(a, Entry):
+            if isinstance(b, tuple) and b[0] < a.key:
+                after.drop()
+                yield b[0], None, b[1]
+            else:
+                before.open()
+        elif isinstance(b, Entry):
+            if a is not None and a[0] < b.key:
+                before.drop()
+                yield a[0], a[1], None
+            else:
+                after.open()
+        else:
+            yield from _compare(before, after, a, b)
+
+
+def _compare(before: Stream, after: Stream, a: Record | None, b: Record | None) -> Iterator[RecordDifference]:
+    if b is None or (a is not None and a[0] < b[0]):
+        assert a is not None
+        before.drop()
+        yield a[0], a[1], None
+    elif a is None or b[0] < a[0]:
+        after.drop()
+        yield b[0], None, b[1]
+    else:
+        before.drop()
+        after.drop()
+        if a[1] != b[1]:
+            yield a[0], a[1], b[1]

@@ -1,0 +1,153 @@
+"""The tree: equal records give equal roots whatever their history, edits equal rebuilds, diffs are exact and short."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from maos_ckpt.tree.builder import Replacement, build, edit
+from maos_ckpt.tree.cursor import find, leaf_entries, records
+from maos_ckpt.tree.cutter import cut_leaves, cut_pieces
+from maos_ckpt.tree.diff import LeafStream, StoredStream, differences
+from maos_ckpt.tree.nodes import INDEX_SHAPE, LEAF_SHAPE
+
+from .memory import MemoryChunks
+
+State = dict[bytes, bytes]
+
+
+def batches(state: State, size: int = 500):
+    keys = sorted(state)
+    for at in range(0, len(keys), size):
+        part = keys[at : at + size]
+        yield part, [state[key] for key in part]
+
+
+def tree_of(state: State, chunks: MemoryChunks, size: int = 500):
+    return build(batches(state, size), chunks, "test")
+
+
+def random_state(rng: random.Random, number: int, value_bytes: int) -> State:
+    return {
+        b"\x03key-%08d\x00" % rng.randrange(number * 4): rng.randbytes(rng.randrange(1, value_bytes))
+        for _ in range(number)
+    }
+
+
+states = st.builds(
+    lambda seed, number, value_bytes: random_state(random.Random(seed), number, value_bytes),
+    st.integers(0, 1 << 32),
+    st.integers(0, 800),
+    st.sampled_from([40, 700, 6000]),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(states, st.integers(1, 400))
+def test_the_root_depends_on_the_records_and_not_on_how_they_arrive(state: State, size: int) -> None:
+    chunks = MemoryChunks()
+    assert tree_of(state, chunks, size).id == tree_of(state, chunks, 7).id
+
+
+@settings(max_examples=40, deadline=None)
+@given(states)
+def test_a_tree_gives_back_its_records_in_order_and_counts_them(state: State) -> None:
+    chunks = MemoryChunks()
+    root = tree_of(state, chunks)
+    assert list(records(chunks, root.id)) == sorted(state.items())
+    assert root.count == len(state)
+    assert root.bytes == sum(len(key) + len(value) for key, value in state.items())
+
+
+@settings(max_examples=150, deadline=None)
+@given(states, states, st.data())
+def test_an_edited_tree_has_the_root_of_a_tree_built_anew(state: State, other: State, data: st.DataObject) -> None:
+    """History independence: whatever ranges are replaced, the result is what building from nothing gives."""
+    chunks = MemoryChunks()
+    root = tree_of(state, chunks)
+    universe = sorted(set(state) | set(other)) or [b"x"]
+    rng = random.Random(data.draw(st.integers(0, 1 << 32)))
+    cuts = sorted(rng.sample(universe, min(len(universe), rng.randrange(9))))
+    bounds = [b"", *cuts, b"\xff"]
+    wanted = dict(state)
+    replacements = []
+    for low, high in zip(bounds, bounds[1:], strict=False):
+        if rng.random() < 0.5:
+            continue
+        inside = {key: value for key, value in other.items() if low <= key < high}
+        wanted = {key: value for key, value in wanted.items() if not low <= key < high} | inside
+        keys = sorted(inside)
+        replacements.append(Replacement(low, high, keys, [inside[key] for key in keys]))
+    assert edit(root.id, replacements, chunks, chunks, "test").id == tree_of(wanted, chunks).id
+
+
+@settings(max_examples=150, deadline=None)
+@given(states, states)
+def test_differences_are_exactly_those_of_the_records(before: State, after: State) -> None:
+    chunks = MemoryChunks()
+    a, b = tree_of(before, chunks), tree_of(after, chunks)
+    expected = [
+        (key, before.get(key), after.get(key))
+        for key in sorted(set(before) | set(after))
+        if before.get(key) != after.get(key)
+    ]
+    assert list(differences(StoredStream(chunks, a.id), StoredStream(chunks, b.id))) == expected
+    live = LeafStream(cut_leaves(batches(after)))
+    assert list(differences(StoredStream(chunks, a.id), live)) == expected
+
+
+def test_one_changed_record_among_many_costs_one_path() -> None:
+    rng = random.Random(1)
+    chunks = MemoryChunks()
+    state = random_state(rng, 60_000, 900)
+    before = tree_of(state, chunks)
+    key = sorted(state)[31_415]
+    changed = state | {key: b"changed"}
+    old = set(chunks.chunks)
+    after = tree_of(changed, chunks)
+    assert len(set(chunks.chunks) - old) <= 4
+    chunks.reads = 0
+    found = list(differences(StoredStream(chunks, before.id), StoredStream(chunks, after.id)))
+    assert found == [(key, state[key], b"changed")]
+    assert chunks.reads <= 8
+    assert find(chunks, after.id, key) == b"changed"
+
+
+def test_an_edit_reads_only_the_leaves_it_touches() -> None:
+    rng = random.Random(2)
+    chunks = MemoryChunks()
+    state = random_state(rng, 60_000, 900)
+    root = tree_of(state, chunks)
+    leaves = len(list(leaf_entries(chunks, root.id)))
+    key = sorted(state)[100]
+    chunks.reads = 0
+    edit(root.id, [Replacement(key, key + b"\0", [key], [b"new"])], chunks, chunks, "test")
+    assert leaves > 100
+    assert chunks.reads < leaves / 3
+
+
+def test_leaf_and_index_sizes_keep_their_bounds() -> None:
+    rng = random.Random(3)
+    chunks = MemoryChunks()
+    root = tree_of(random_state(rng, 80_000, 800), chunks)
+    entries = list(leaf_entries(chunks, root.id))
+    sizes = [entry.bytes for entry in entries]
+    assert all(LEAF_SHAPE.bytes_min * 0.9 <= size <= LEAF_SHAPE.bytes_max for size in sizes[:-1])
+    assert 0.7 * LEAF_SHAPE.bytes_target < sum(sizes) / len(sizes) < 1.3 * LEAF_SHAPE.bytes_target
+    assert max(len(plain) for plain in chunks.chunks.values()) < LEAF_SHAPE.bytes_max * 1.1
+    assert INDEX_SHAPE.bytes_max < LEAF_SHAPE.bytes_max
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1 << 32), st.integers(0, 900_000))
+def test_pieces_make_up_their_value_and_an_insertion_renews_few(seed: int, length: int) -> None:
+    rng = random.Random(seed)
+    words = [rng.randbytes(rng.randrange(2, 9)) for _ in range(300)]
+    data = b" ".join(rng.choice(words) for _ in range(length // 6))
+    pieces = list(cut_pieces(data))
+    assert b"".join(pieces) == data
+    middle = len(data) // 2
+    again = list(cut_pieces(data[:middle] + b"inserted" + data[middle:]))
+    assert len(set(again) - set(pieces)) <= 3
