@@ -1,4 +1,5 @@
-"""What has happened, as frozen values with past-tense names; the journal, the console and machines read the same ones."""
+"""What has happened, as frozen values with past-tense names; the journal, the console and machines read the same
+ones."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def _item_changes(
 
 
 def _list_changes(path: str, before: list[object], after: list[object], depth: int) -> Iterator[FieldChange]:
-    """Items by position, after the common beginning and end: so one inserted turn is one change, not all that follow."""
+    """Items by position, after the common beginning and end, so that one inserted turn is one change."""
     start = 0
     while start < min(len(before), len(after)) and _same_json(before[start], after[start]):
         start += 1

@@ -1,8 +1,8 @@
 """Checkpoint ids: `cp_` + nine characters of time + six random ones.
 
-The alphabet is Crockford's base 32 in lower case (no i, l, o, u), so an id can be read out over a phone. Nine characters
-hold 45 bits of milliseconds since 1970 and sort by time; six hold 30 random bits. Order inside a repository is by sequence
-number, never by this clock: the time in an id is for people.
+The alphabet is Crockford's base 32 in lower case (no i, l, o, u), so an id can be read out over a phone. Nine
+characters hold 45 bits of milliseconds since 1970 and sort by time; six hold 30 random bits. Order inside a repository
+is by sequence number, never by this clock: the time in an id is for people.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ class CollectionKind(StrEnum):
 class Descriptor:
     """How to read one collection's records.
 
-    A record is the row `keys + columns`. `rowid` says that the first of `columns` is SQLite's hidden rowid, which is put
-    back where it is free but never counts as a difference. `origin` is the table's name, or the files' root
+    A record is the row `keys + columns`. `rowid` says that the first of `columns` is SQLite's hidden rowid, which is
+    put back where it is free but never counts as a difference. `origin` is the table's name, or the files' root
     (`work`, `home`, `claude`); two collections may share one table (MAOS's key_value_store does).
     """
 
@@ -112,9 +112,9 @@ class CaptureInfo:
 class Checkpoint:
     """A committed, immutable checkpoint with its changeable marks (tags, pin, state).
 
-    `stored_bytes` is what this save added to the repository; `logical_bytes` what the state amounts to. `changed` counts
-    records that differ from the parent, or is None where there is no parent. `digest` is the SHA-512 of the canonical
-    collection list (FORMAT.md, "State digest").
+    `stored_bytes` is what this save added to the repository; `logical_bytes` what the state amounts to. `digest` is
+    the SHA-512 of the canonical collection list (FORMAT.md, "State digest"); `descriptors` the chunk that says how
+    to read the collections.
     """
 
     id: str
@@ -276,7 +276,7 @@ class RecoveryResult:
 
 
 class VerifyLevel(StrEnum):
-    """How deep a verification reads: objects and sizes; every pack's checksum; every chunk decoded and roots rebuilt."""
+    """How deep a verification reads: objects and sizes; each pack's checksum; each chunk decoded, roots rebuilt."""
 
     QUICK = "quick"
     STANDARD = "standard"

@@ -13,6 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+#: Longest line of ancestors that `terminal_chain` follows; real ones are three to six long.
+CHAIN_LENGTH_MAX = 32
+
+# Places in /proc/PID/stat, counted from the state, which is field 3.
+_PARENT, _SESSION, _TERMINAL, _STARTED = 1, 3, 4, 19
+#: Stopped, stopped by a tracer, zombie, dead.
+_STILL = (b"T", b"t", b"Z", b"X")
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessInfo:
@@ -30,8 +38,11 @@ class ProcessInfo:
 class Processes(Protocol):
     """What recovery asks of the operating system about processes."""
 
-    def holders(self, path: Path) -> list[ProcessInfo]:
-        """Processes other than this one that have the file at `path` open, by (device, inode)."""
+    def holders(self, path: Path, *, writing: bool = False) -> list[ProcessInfo]:
+        """Processes other than this one that have the file at `path` open, by (device, inode).
+
+        `writing` leaves out those that opened it for reading only.
+        """
         ...
 
     def describe(self, pid: int) -> ProcessInfo | None:
@@ -40,6 +51,14 @@ class Processes(Protocol):
 
     def matching(self, needle: str) -> list[ProcessInfo]:
         """Processes other than this one with `needle` inside one of their arguments."""
+        ...
+
+    def terminal_chain(self, process: ProcessInfo) -> list[ProcessInfo]:
+        """Who would notice a stop of `process` and take its terminal away, outermost first; empty without one."""
+        ...
+
+    def is_stopped(self, process: ProcessInfo) -> bool:
+        """Whether every thread of the process stands still; True also where it is gone."""
         ...
 
     def stop(self, process: ProcessInfo) -> bool:
@@ -54,7 +73,7 @@ class Processes(Protocol):
 class SystemProcesses:
     """`/proc` and signals."""
 
-    def holders(self, path: Path) -> list[ProcessInfo]:
+    def holders(self, path: Path, *, writing: bool = False) -> list[ProcessInfo]:
         """See `Processes.holders`."""
         try:
             wanted = os.stat(path)
@@ -62,7 +81,7 @@ class SystemProcesses:
             return []
         found = []
         for pid in self._pids():
-            if pid != os.getpid() and self._holds(pid, wanted.st_dev, wanted.st_ino):
+            if pid != os.getpid() and self._holds(pid, wanted, writing):
                 info = self.describe(pid)
                 if info is not None:
                     found.append(info)
@@ -71,21 +90,61 @@ class SystemProcesses:
     def describe(self, pid: int) -> ProcessInfo | None:
         """See `Processes.describe`."""
         base = f"/proc/{pid}"
+        stat = self._stat(pid)
         try:
-            # The command name in field 2 may hold spaces and parentheses; the fields after the last ")" are plain.
-            stat = Path(base, "stat").read_bytes().rpartition(b")")[2].split()
             command = Path(base, "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-        except (OSError, IndexError):
+        except OSError:
+            return None
+        if stat is None:
             return None
         directory = ""
         with contextlib.suppress(OSError):
             directory = os.readlink(f"{base}/cwd")
-        return ProcessInfo(pid, int(stat[19]), tuple(part.decode("utf-8", "replace") for part in command), directory)
+        return ProcessInfo(
+            pid, int(stat[_STARTED]), tuple(part.decode("utf-8", "replace") for part in command), directory
+        )
 
     def matching(self, needle: str) -> list[ProcessInfo]:
         """See `Processes.matching`."""
         infos = (self.describe(pid) for pid in self._pids() if pid != os.getpid())
         return [info for info in infos if info and any(needle in part for part in info.command)]
+
+    def terminal_chain(self, process: ProcessInfo) -> list[ProcessInfo]:
+        """See `Processes.terminal_chain`.
+
+        A shell that sees its foreground job stop takes the terminal back, and the job, continued, stops for good when
+        it next reads from the terminal; tmux and screen continue a stopped shell at once. Whoever is stopped before
+        the job and continued after it sees none of this: every ancestor up to the session's leader, and the leader's
+        parent.
+        """
+        found: list[ProcessInfo] = []
+        stat = self._stat(process.pid)
+        if stat is None or int(stat[_TERMINAL]) == 0:
+            return found
+        session = leader = int(stat[_SESSION])
+        pid = process.pid
+        while stat is not None and len(found) < CHAIN_LENGTH_MAX:
+            at_top, pid = pid == leader, int(stat[_PARENT])
+            if int(stat[_SESSION]) != session or pid <= 1 or pid == os.getpid():
+                break
+            info, stat = self.describe(pid), self._stat(pid)
+            if info is not None:
+                found.insert(0, info)
+            if at_top:
+                break
+        return found
+
+    def is_stopped(self, process: ProcessInfo) -> bool:
+        """See `Processes.is_stopped`."""
+        stat = self._stat(process.pid)
+        if stat is None or int(stat[_STARTED]) != process.started:
+            return True
+        try:
+            threads = os.listdir(f"/proc/{process.pid}/task")
+        except OSError:
+            return True
+        stats = (self._stat(process.pid, f"task/{thread}/stat") for thread in threads)
+        return all(one is None or one[0] in _STILL for one in stats)
 
     def stop(self, process: ProcessInfo) -> bool:
         """See `Processes.stop`."""
@@ -114,14 +173,32 @@ class SystemProcesses:
             return []
 
     @staticmethod
-    def _holds(pid: int, device: int, inode: int) -> bool:
+    def _stat(pid: int, name: str = "stat") -> list[bytes] | None:
+        try:
+            # The command name in field 2 may hold spaces and parentheses; the fields after the last ")" are plain.
+            fields = Path(f"/proc/{pid}", name).read_bytes().rpartition(b")")[2].split()
+        except OSError:
+            return None
+        return fields if len(fields) > _STARTED else None
+
+    @staticmethod
+    def _holds(pid: int, wanted: os.stat_result, writing: bool) -> bool:
         try:
             with os.scandir(f"/proc/{pid}/fd") as entries:
                 for entry in entries:
                     with contextlib.suppress(OSError):
                         stat = os.stat(entry.path)
-                        if stat.st_ino == inode and stat.st_dev == device:
+                        if (stat.st_ino, stat.st_dev) != (wanted.st_ino, wanted.st_dev):
+                            continue
+                        if not writing or _opened_for_writing(pid, entry.name):
                             return True
         except OSError:
             return False
         return False
+
+
+def _opened_for_writing(pid: int, descriptor: str) -> bool:
+    for line in Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text().splitlines():
+        if line.startswith("flags:"):
+            return int(line.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
+    return False

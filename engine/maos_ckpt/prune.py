@@ -1,8 +1,8 @@
 """Retention and space: which checkpoints stay, and which stored bytes nobody needs any more.
 
-Order, so that a crash anywhere leaves only bytes too many: manifests go first; what is still needed is then marked from the
-manifests that are left; a pack that is rewritten is durable in its new form before the old one goes; a pack leaves the
-index before it leaves the disk. If any stored structure cannot be read, no pack is touched.
+Order, so that a crash anywhere leaves only bytes too many: manifests go first; what is still needed is then marked from
+the manifests that are left; a pack that is rewritten is durable in its new form before the old one goes; a pack leaves
+the index before it leaves the disk. If any stored structure cannot be read, no pack is touched.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def prune(
     reclaim: bool = True,
     progress: ProgressSink = lambda _: None,
 ) -> PruneResult:
-    """Remove checkpoints beyond the policy, and (`reclaim`) the bytes that only they needed; the caller holds the lease.
+    """Remove checkpoints beyond the policy, and (`reclaim`) the bytes that only they needed.
+
+    The caller holds the lease.
 
     Raises:
         StorageError: the storage refuses; what is left is consistent.
@@ -56,16 +58,12 @@ def prune(
     kept = retained(checkpoints, keep_last)
     removed = [one for one in checkpoints if one.id not in kept]
     staying = [one for one in checkpoints if one.id in kept]
-    before = sum(repository.backend.list("manifests").values())
+    sizes = repository.backend.list("manifests")
+    freed = sum(sizes[manifest_name(one.seq)] for one in removed)
     if not dry_run:
         # The oldest go first: whatever interrupts this, the newest are the ones that stay.
         for one in reversed(removed):
             repository.remove(one)
-    freed = (
-        sum(_manifest_bytes(repository, one) for one in removed)
-        if dry_run
-        else before - sum(repository.backend.list("manifests").values())
-    )
     if reclaim:
         try:
             needed = mark(repository, staying, progress)

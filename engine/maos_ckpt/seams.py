@@ -1,7 +1,7 @@
 """The seams to the outside world: time, randomness, file system and processes.
 
-Engine code never calls `time`, `os.urandom` or `os.kill` directly: it takes a `Seams`, so that tests can turn the clock,
-fail the n-th write, and kill at any point. `SYSTEM` is the real world.
+Engine code never calls `time`, `os.urandom` or `os.kill` directly: it takes a `Seams`, so that tests can turn the
+clock, fail the n-th write, and kill at any point. `SYSTEM` is the real world.
 """
 
 from __future__ import annotations

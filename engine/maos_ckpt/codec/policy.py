@@ -1,9 +1,9 @@
 """Which codec a new chunk gets: measured, not guessed.
 
 For each collection the policy tries every candidate on one of its first chunks and keeps, per candidate, the ratio
-(raw / stored) and the speed of one thread. From then on it takes the candidate of the best ratio that still lets the rest
-of the save end inside its deadline, and goes on measuring the one in use. A collection that nothing shrinks is stored as
-it is.
+(raw / stored) and the speed of one thread. From then on it takes the candidate of the best ratio that still lets the
+rest of the save end inside its deadline, and goes on measuring the one in use. A collection that nothing shrinks is
+stored as it is.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A row is a MessagePack array of NULL, integers, floats, text and binary; SQLite text that is not UTF-8 is the extension
 type `RAW_TEXT`, and a value moved out of the row because of its size is the extension type `LARGE`. MessagePack keeps
-64-bit integers and IEEE 754 doubles exactly, and the encoder always takes the shortest form, so equal rows are equal bytes.
+64-bit integers and IEEE 754 doubles exactly, and the encoder always takes the shortest form, so equal rows are equal
+bytes.
 
 A key is the concatenation of its parts, each tagged by type, so that comparing bytes compares keys the way SQLite's
 BINARY collation does within one type: NULL < INTEGER < REAL < TEXT < BLOB.

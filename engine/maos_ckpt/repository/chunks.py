@@ -15,7 +15,7 @@ from maos_ckpt.codec.compression import Codec, compress_delta, decompress
 from maos_ckpt.codec.policy import CodecPolicy
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.repository.index import ChunkIndex
-from maos_ckpt.repository.packs import BASE_BYTES, PackReader, PackWriter, Stored
+from maos_ckpt.repository.packs import PackReader, PackWriter, Stored
 from maos_ckpt.tree.nodes import chunk_id
 
 #: Decoded chunks kept in memory for reading, in bytes.

@@ -1,7 +1,7 @@
 """Which pack holds which chunk: a local, expendable SQLite file that the packs themselves can rebuild.
 
-It is brought up to date with the packs on every opening. A pack's rows leave the index before the pack leaves the disk, so
-the index never says "stored already" of something that is being deleted.
+It is brought up to date with the packs on every opening. A pack's rows leave the index before the pack leaves the
+disk, so the index never says "stored already" of something that is being deleted.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class ChunkIndex:
         with self._lock:
             row = self._connection.execute(
                 "SELECT name, id, codec, raw, stored, place, base FROM chunks JOIN packs ON pack=number "
-                f"WHERE {condition} ORDER BY length(base) LIMIT 1",  # noqa: S608 - the conditions are the two above
+                f"WHERE {condition} ORDER BY length(base) LIMIT 1",
                 values,
             ).fetchone()
         return None if row is None else (row[0], Stored(row[1], row[2], row[3], row[4], row[5], row[6]))

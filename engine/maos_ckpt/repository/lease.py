@@ -1,6 +1,7 @@
 """One writer at a time: a lock on a file, with a word about who holds it.
 
-The lock is the kernel's (`flock`), so it ends with its process, however that ends; the text beside it only tells people.
+The lock is the kernel's (`flock`), so it ends with its process, however that ends; the text beside it only tells
+people.
 """
 
 from __future__ import annotations

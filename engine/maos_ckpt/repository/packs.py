@@ -29,7 +29,8 @@ _TRAILER_MAGIC = b"PKIX"
 BASE_BYTES = 16
 #: Index of a pack, before and after compression; a longer claim is refused unread.
 _INDEX_BYTES_MAX = 256 << 20
-#: Written bytes are pushed to the disk in portions of this size while the save goes on, so that the last fsync is short.
+#: Written bytes are pushed to the disk in portions of this size while the save goes on, so that the last fsync is
+#: short.
 _SYNC_PORTION_BYTES = 32 << 20
 _OPEN_PACKS_MAX = 32
 
@@ -79,8 +80,8 @@ def pack_digest(name: str) -> bytes:
 class PackWriter:
     """Appends payloads to a temporary file and seals it into a pack; any thread may `add`.
 
-    Nothing exists under a pack's name before `seal` returns. `abandon` (or a crash) leaves a temporary file that the next
-    holder of the lease sweeps away.
+    Nothing exists under a pack's name before `seal` returns. `abandon` (or a crash) leaves a temporary file that the
+    next holder of the lease sweeps away.
     """
 
     def __init__(self, backend: LocalBackend, fs: Filesystem) -> None:

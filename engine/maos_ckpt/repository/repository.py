@@ -1,8 +1,8 @@
 """The repository: checkpoints committed, found, marked and removed.
 
-Invariants, in the order they are kept (FORMAT.md, "Write ordering"): a pack is durable before a manifest names its chunks; a
-manifest is created once and never overwritten; a manifest is gone before any of its chunks may go. Whoever writes holds the
-lease; readers need none.
+Invariants, in the order they are kept (FORMAT.md, "Write ordering"): a pack is durable before a manifest names its
+chunks; a manifest is created once and never overwritten; a manifest is gone before any of its chunks may go. Whoever
+writes holds the lease; readers need none.
 """
 
 from __future__ import annotations

@@ -69,8 +69,8 @@ def cut_leaves(records: Iterator[tuple[list[bytes], list[bytes]]]) -> Iterator[O
 def cut_pieces(data: bytes) -> Iterator[bytes]:
     """A large value in content-defined pieces whose concatenation it is.
 
-    Fragments between candidate places are to a piece what records are to a leaf, and end it by the same rule; the places
-    are found by a regular expression because that runs at the speed of C.
+    Fragments between candidate places are to a piece what records are to a leaf, and end it by the same rule; the
+    places are found by a regular expression because that runs at the speed of C.
     """
     start = 0
     while len(data) - start > PIECE_SHAPE.bytes_min:

@@ -1,8 +1,8 @@
 """What differs between two sorted sets of records, visiting only what differs.
 
-Both sides are streams of items in key order: index entries, leaves, or single records. Where two nodes have the same id,
-whole subtrees are skipped; a node is opened only when it faces something else. A live state, which is no tree yet, streams
-the leaves it would have.
+Both sides are streams of items in key order: index entries, leaves, or single records. Where two nodes have the same
+id, whole subtrees are skipped; a node is opened only when it faces something else. A live state, which is no tree yet,
+streams the leaves it would have.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Values too large for a leaf: cut into pieces, each a chunk of its own, and referred to from the row.
 
-In the row stands the extension type `LARGE`: a MessagePack array of the value's type (`t` text, `b` blob, `r` raw text), its
-length in bytes, and the concatenated ids of its pieces. The piece ids of a leaf's records are listed once more in the leaf,
-so that garbage collection finds them without decoding rows.
+In the row stands the extension type `LARGE`: a MessagePack array of the value's type (`t` text, `b` blob, `r` raw
+text), its length in bytes, and the concatenated ids of its pieces. The piece ids of a leaf's records are listed once
+more in the leaf, so that garbage collection finds them without decoding rows.
 """
 
 from __future__ import annotations
