@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 from hypothesis import given, settings
@@ -73,7 +74,7 @@ def test_an_edited_tree_has_the_root_of_a_tree_built_anew(state: State, other: S
     bounds = [b"", *cuts, b"\xff"]
     wanted = dict(state)
     replacements = []
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in itertools.pairwise(bounds):
         if rng.random() < 0.5:
             continue
         inside = {key: value for key, value in other.items() if low <= key < high}

@@ -16,7 +16,15 @@ import msgspec
 
 from maos_ckpt.backends.local import TEMPORARY, LocalBackend
 from maos_ckpt.codec.policy import CodecPolicy
-from maos_ckpt.errors import ConflictError, ForeignRepositoryError, IntegrityError, NotFoundError, UsageError
+from maos_ckpt.errors import (
+    CkptError,
+    ConflictError,
+    ForeignRepositoryError,
+    FormatError,
+    IntegrityError,
+    NotFoundError,
+    UsageError,
+)
 from maos_ckpt.ids import resolve
 from maos_ckpt.model import Checkpoint, CheckpointState, Descriptor
 from maos_ckpt.repository import header as headers
@@ -59,7 +67,7 @@ class Repository:
         self.index = ChunkIndex(cache / "chunks.sqlite" if cache.is_dir() and not read_only else None)
         self.chunks = ChunkStore(self.index, self.reader)
         self._manifests: dict[str, Checkpoint] = {}
-        self.damaged_packs: dict[str, IntegrityError] = {}
+        self.damaged_packs: dict[str, CkptError] = {}
         self.synchronise()
 
     @classmethod
@@ -135,7 +143,7 @@ class Repository:
         for name in sorted(there.keys() - known.keys()):
             try:
                 self.index.add_pack(name, there[name], self.reader.index(name))
-            except IntegrityError as error:
+            except (IntegrityError, FormatError) as error:
                 # One unreadable pack must not keep the rest from being used; what it held shows as missing.
                 self.damaged_packs[name] = error
 
@@ -164,7 +172,7 @@ class Repository:
         """Manifests that cannot be read: object name → what is wrong."""
         return {str(why.data["object"]): str(why) for _, why in self._read_manifests() if why is not None}
 
-    def _read_manifests(self) -> Iterator[tuple[Checkpoint | None, IntegrityError | None]]:
+    def _read_manifests(self) -> Iterator[tuple[Checkpoint | None, CkptError | None]]:
         names = sorted(self.backend.list("manifests"), reverse=True)
         marked = self.backend.list("marks")
         cached = {name: self._manifests[name] for name in names if name in self._manifests}
@@ -177,7 +185,7 @@ class Repository:
                         raise IntegrityError(f"The manifest {name} is of another repository.", object=name)
                     cached[name] = to_checkpoint(manifest, None)
                 checkpoint = cached[name]
-            except IntegrityError as error:
+            except (IntegrityError, FormatError) as error:
                 error.data.setdefault("object", name)
                 yield None, error
                 continue
