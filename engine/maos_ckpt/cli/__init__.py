@@ -1,1 +1,1 @@
-"""The command line; data goes to stdout, everything else to stderr."""
+"""The command line: parsing, output and one module of commands per area. Only what a command needs is imported."""

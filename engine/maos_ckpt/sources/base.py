@@ -19,6 +19,8 @@ LOCK_BUDGET_S = 0.5
 LOCK_STOP_S = 2.5
 #: How long to wait for a source that somebody else keeps locked.
 LOCK_WAIT_S = 10.0
+#: Largest memo a cut may ask to be kept.
+MEMO_BYTES_MAX = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)

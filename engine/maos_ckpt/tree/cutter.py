@@ -9,11 +9,11 @@ from zlib import crc32
 
 import msgspec
 
-from maos_ckpt.tree.nodes import LEAF_SHAPE, PIECE, RECORD_OVERHEAD_BYTES, Shape, ends_node
+from maos_ckpt.tree.nodes import LEAF_SHAPE, PIECE, RECORD_OVERHEAD_BYTES, ends_node, shape
 
 #: A text or blob longer than this is moved out of its row into pieces.
 LARGE_VALUE_BYTES = 64 << 10
-PIECE_SHAPE = Shape(32 << 10, 96 << 10, 256 << 10)
+PIECE_SHAPE = shape(32 << 10, 96 << 10, 256 << 10)
 #: How many bytes before a candidate decide whether a piece ends there.
 _WINDOW_BYTES = 48
 # Two classes of one byte in 32 each: a candidate per 1,024 random bytes and about 200 of English. The density does not

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -29,31 +30,34 @@ _FIBONACCI = 0x9E3779B1
 _WORD = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Smallest, usual and largest size of a node in bytes; `factor` turns an item's size into a chance of 2**32."""
+class Shape(NamedTuple):
+    """Smallest, usual and largest size of a node in bytes.
+
+    `factor` turns an item's bytes into its chance, in 2**-32, to end the node: past `bytes_min` sizes are exponential.
+    """
 
     bytes_min: int
     bytes_target: int
     bytes_max: int
-
-    @property
-    def factor(self) -> int:
-        """Chance, in 2**-32 per byte, that a node ends: past `bytes_min` the size is exponential around the target."""
-        return (1 << 32) // (self.bytes_target - self.bytes_min)
+    factor: int
 
 
-LEAF_SHAPE = Shape(32 << 10, 128 << 10, 512 << 10)
-INDEX_SHAPE = Shape(4 << 10, 16 << 10, 64 << 10)
+def shape(bytes_min: int, bytes_target: int, bytes_max: int) -> Shape:
+    """A shape with its factor."""
+    return Shape(bytes_min, bytes_target, bytes_max, (1 << 32) // (bytes_target - bytes_min))
 
 
-def ends_node(shape: Shape, level: int, key: bytes, item_bytes: int, node_bytes: int) -> bool:
+LEAF_SHAPE = shape(32 << 10, 128 << 10, 512 << 10)
+INDEX_SHAPE = shape(4 << 10, 16 << 10, 64 << 10)
+
+
+def ends_node(limits: Shape, level: int, key: bytes, item_bytes: int, node_bytes: int) -> bool:
     """Whether a node ends after an item; `node_bytes` includes it."""
-    if node_bytes < shape.bytes_min:
+    if node_bytes < limits.bytes_min:
         return False
-    if node_bytes >= shape.bytes_max:
+    if node_bytes >= limits.bytes_max:
         return True
-    return (crc32(key, level) * _FIBONACCI & _WORD) < item_bytes * shape.factor
+    return (crc32(key, level) * _FIBONACCI & _WORD) < item_bytes * limits.factor
 
 
 class Leaf(msgspec.Struct, array_like=True, frozen=True, gc=False):
