@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from maos_ckpt.codec.values import display_value
 from maos_ckpt.model import Descriptor, FieldChange, Row, Value
+from maos_ckpt.sources.change import same_row, same_value
 
 #: Longer texts are compared as text, not as JSON.
 JSON_BYTES_MAX = 8 << 20
@@ -38,20 +39,9 @@ def same_record(before: tuple[Descriptor, Row], after: tuple[Descriptor, Row]) -
     """Whether two records with one key differ in nothing but the hidden rowid or in the order of columns."""
     if before[0].columns == after[0].columns:
         start = 1 if before[0].rowid else 0
-        return _equal_rows(before[1][start:], after[1][start:])
+        return same_row(before[1][start:], after[1][start:])
     a, b = named(before[0], (), before[1]), named(after[0], (), after[1])
-    return a.keys() == b.keys() and all(_equal(a[name], b[name]) for name in a)
-
-
-def _equal_rows(before: Row, after: Row) -> bool:
-    return len(before) == len(after) and all(_equal(a, b) for a, b in zip(before, after, strict=True))
-
-
-def _equal(before: Value, after: Value) -> bool:
-    # SQLite keeps 1 and 1.0 apart, Python's == does not; -0.0 and 0.0 are told apart by their text.
-    if type(before) is not type(after) or before != after:
-        return False
-    return not isinstance(before, float) or repr(before) == repr(after)
+    return a.keys() == b.keys() and all(same_value(a[name], b[name]) for name in a)
 
 
 def changed_fields(before: dict[str, Value], after: dict[str, Value]) -> tuple[FieldChange, ...]:
@@ -74,15 +64,19 @@ def _walk(before: dict[str, Value], after: dict[str, Value]) -> Iterator[FieldCh
             yield FieldChange(name, None, _shown(after[name]))
         elif name not in after:
             yield FieldChange(name, _shown(before[name]), None)
-        elif not _equal(before[name], after[name]):
+        elif not same_value(before[name], after[name]):
             yield from _value_changes(name, before[name], after[name])
 
 
 def _value_changes(path: str, before: Value, after: Value) -> Iterator[FieldChange]:
     old, new = _parse(before), _parse(after)
-    if type(old) is type(new) and isinstance(old, dict | list) and old != new:
-        yield from _json_changes(path, old, new, 1)
-    else:
+    found = False
+    if type(old) is type(new) and isinstance(old, dict | list):
+        for change in _json_changes(path, old, new, 1):
+            found = True
+            yield change
+    if not found:
+        # Not documents, or documents that differ in their text alone: the text is what is stored.
         yield FieldChange(path, _shown(before), _shown(after))
 
 
@@ -136,8 +130,8 @@ def _list_changes(path: str, before: list[object], after: list[object], depth: i
 
 
 def _same_json(before: object, after: object) -> bool:
-    # True == 1 in Python, but not in JSON.
-    return type(before) is type(after) and before == after
+    # Compared as text because 1, 1.0 and true are equal in Python, but not in JSON.
+    return before is after or json.dumps(before) == json.dumps(after)
 
 
 def _shown_json(value: object) -> str:
