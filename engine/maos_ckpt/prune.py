@@ -186,7 +186,11 @@ def _rewrite(repository: Repository, thin: list[_PackUse], progress: ProgressSin
                     raise IntegrityError(f"a chunk in {use.name} is damaged", object=use.name)
                 payload = repository.reader.payload(use.name, stored.offset, stored.stored)
                 writer.add(stored.id, stored.codec, stored.raw, payload, stored.base)
-        added = repository.seal(writer)
+        sealed = writer.seal()
+        added = 0
+        if sealed is not None:
+            added = sealed[1]
+            repository.index.add_pack(*sealed, writer.chunks)
     finally:
         writer.abandon()
     for use in thin:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import IO, Protocol
 
@@ -21,6 +20,7 @@ from maos_ckpt.sources.base import Cut, Source
 from maos_ckpt.tree.cutter import OpenLeaf, cut_leaves
 from maos_ckpt.tree.diff import LeafStream, StoredStream, Stream
 from maos_ckpt.tree.nodes import chunk_id
+from maos_ckpt.tree.sink import Done, Pending
 
 ProgressSink = Callable[[Progress], None]
 CollectionName = tuple[str, str]
@@ -144,14 +144,12 @@ class _Pieces:
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._places: dict[bytes, tuple[int, int]] = {}
 
-    def put(self, plain: bytes) -> Future[bytes]:
+    def put(self, plain: bytes) -> Pending:
         name = chunk_id(plain)
         if name not in self._places:
             self._places[name] = (self._file.seek(0, 2), len(plain))
             self._file.write(plain)
-        future: Future[bytes] = Future()
-        future.set_result(name)
-        return future
+        return Done(name)
 
     def get(self, chunk: bytes) -> bytes | None:
         place = self._places.get(chunk)

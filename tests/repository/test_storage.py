@@ -43,12 +43,12 @@ def text(rng: random.Random, length: int) -> bytes:
     return " ".join(rng.choice(words) for _ in range(length // 6)).encode()
 
 
-def store(repository: Repository, chunks: list[bytes], predecessors: dict[bytes, bytes] | None = None) -> list[bytes]:
-    writer, pack = repository.writer(CodecPolicy(CodecSettings(), SYSTEM.clock))
+def store(repository: Repository, chunks: list[bytes], predecessors: dict[bytes, bytes] | None = None, *, beside: bool = False) -> list[bytes]:
+    writer = repository.writer(CodecSettings(), {}, 1 << 20, beside=beside)
     futures = [writer.put(plain, "test", (predecessors or {}).get(plain)) for plain in chunks]
     ids = [future.result() for future in futures]
+    writer.seal()
     writer.close()
-    repository.seal(pack)
     return ids
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-
 from maos_ckpt.tree.nodes import chunk_id
+from maos_ckpt.tree.sink import Done
 
 
 class MemoryChunks:
@@ -14,12 +13,10 @@ class MemoryChunks:
         self.chunks: dict[bytes, bytes] = {}
         self.reads = 0
 
-    def put(self, plain: bytes, label: str, predecessor: bytes | None = None) -> Future[bytes]:
+    def put(self, plain: bytes, label: str, predecessor: bytes | None = None) -> Done:
         name = chunk_id(plain)
         self.chunks[name] = plain
-        future: Future[bytes] = Future()
-        future.set_result(name)
-        return future
+        return Done(name)
 
     def get(self, chunk: bytes) -> bytes:
         self.reads += 1

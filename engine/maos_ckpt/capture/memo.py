@@ -11,8 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from maos_ckpt.codec.compression import Codec
-from maos_ckpt.codec.policy import Measure
+from maos_ckpt.codec.measures import StoredMeasures
 from maos_ckpt.errors import CkptError
 from maos_ckpt.repository.repository import Repository
 
@@ -25,7 +24,7 @@ class Memo(msgspec.Struct, frozen=True):
     checkpoint: str
     token: bytes
     source: bytes
-    measures: dict[str, list[tuple[int, int, float, float]]] = {}
+    measures: StoredMeasures = {}
 
 
 def _path(repository: Repository) -> Path:
@@ -51,26 +50,3 @@ def store_memo(repository: Repository, memo: Memo) -> None:
         finally:
             repository.seams.fs.close(fd)
         temporary.replace(_path(repository))
-
-
-def pack_measures(
-    measures: dict[str, dict[tuple[Codec, int], Measure]],
-) -> dict[str, list[tuple[int, int, float, float]]]:
-    """A codec policy's measurements as the memo keeps them."""
-    return {
-        label: [(int(codec), level, one.ratio, one.bytes_per_s) for (codec, level), one in by_candidate.items()]
-        for label, by_candidate in measures.items()
-    }
-
-
-def unpack_measures(memo: Memo | None) -> dict[str, dict[tuple[Codec, int], Measure]]:
-    """The measurements a memo holds; entries of unknown codecs are passed over."""
-    known = {int(codec) for codec in Codec}
-    return {
-        label: {
-            (Codec(codec), level): Measure(ratio, bytes_per_s)
-            for codec, level, ratio, bytes_per_s in entries
-            if codec in known and bytes_per_s > 0
-        }
-        for label, entries in (memo.measures if memo else {}).items()
-    }

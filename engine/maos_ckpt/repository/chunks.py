@@ -1,28 +1,24 @@
 """Chunks by name: reading them back verified, and storing new ones in a save.
 
-`ChunkStore` reads; `ChunkWriter` is one save's session: it hashes, deduplicates, compresses and packs on a few threads
-while the caller goes on reading the source. Every payload is decompressed and compared before it is kept.
+`ChunkStore` reads; a `ChunkWriter` is one save's session, in this process or in one beside it.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import Protocol
 
 from maos_ckpt.codec.compression import Codec, compress_delta, decompress
-from maos_ckpt.codec.policy import CodecPolicy
+from maos_ckpt.codec.policy import CodecPolicy, Measures
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.repository.index import ChunkIndex
 from maos_ckpt.repository.packs import PackReader, PackWriter, Stored
 from maos_ckpt.tree.nodes import chunk_id
+from maos_ckpt.tree.sink import ChunkSink, Done, Pending
 
 #: Decoded chunks kept in memory for reading, in bytes.
 CACHE_BYTES_MAX = 24 << 20
-#: Chunks that may be under way between the reader of a source and the pack; bounds the memory of a save.
-IN_FLIGHT_MAX = 48
-_WORKERS = 2
 #: A delta below this share of the raw size is kept without a look at the alternative.
 _DELTA_SHARE_SURE = 1 / 8
 #: A larger one is kept below this share of the full form's size; beyond it a full chunk makes a better base.
@@ -102,71 +98,56 @@ class ChunkStore:
                 self._cache_bytes -= len(self._cache.popitem(last=False)[1])
 
 
-@dataclass(slots=True)
-class WriteCounts:
-    """What a session stored so far; bytes are payload bytes."""
+class ChunkWriter(ChunkSink, Protocol):
+    """One save's session: takes chunks, then seals them into one pack. Close it in any case."""
 
-    full_chunks: int = 0
-    delta_chunks: int = 0
-    raw_bytes: int = 0
-    stored_bytes: int = 0
-    known_chunks: int = 0
+    def seal(self) -> int:
+        """Make the new chunks durable and known; the bytes they take."""
+        ...
+
+    def measures(self) -> Measures:
+        """What the codec policy has learnt, for the next save."""
+        ...
+
+    def close(self) -> None:
+        """Drop what was not sealed; safe to call at any time."""
+        ...
 
 
-class ChunkWriter:
-    """One save's session; `put` may be called from one thread at a time. Close it in any case."""
+class LocalChunkWriter:
+    """Hashes, deduplicates, compresses and packs in the calling thread.
+
+    Every payload is decompressed and compared before it is kept.
+    """
 
     def __init__(self, store: ChunkStore, index: ChunkIndex, pack: PackWriter, policy: CodecPolicy) -> None:
         self._store = store
         self._index = index
         self._pack = pack
         self._policy = policy
-        self._claimed: set[bytes] = set()
-        self._lock = threading.Lock()
-        self._slots = threading.Semaphore(IN_FLIGHT_MAX)
-        self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="chunk")
-        self.counts = WriteCounts()
+        self._new: set[bytes] = set()
 
-    def put(self, plain: bytes, label: str, predecessor: bytes | None = None) -> Future[bytes]:
-        """Store a chunk unless it is there; the future gives its id.
-
-        Args:
-            label: the collection, for which the codec policy keeps its measurements.
-            predecessor: the chunk of the same place in the tree before, as a candidate base for a delta.
-        """
-        self._slots.acquire()
-        try:
-            future = self._pool.submit(self._store_chunk, plain, label, predecessor)
-        except BaseException:
-            self._slots.release()
-            raise
-        future.add_done_callback(self._release)
-        return future
-
-    def _release(self, _future: Future[bytes]) -> None:
-        self._slots.release()
-
-    def _store_chunk(self, plain: bytes, label: str, predecessor: bytes | None) -> bytes:
+    def put(self, plain: bytes, label: str, predecessor: bytes | None = None) -> Pending:
+        """See `ChunkSink.put`."""
         name = chunk_id(plain)
-        with self._lock:
-            if name in self._claimed:
-                self.counts.known_chunks += 1
-                return name
-            known = self._index.has(name)
-            if known:
-                self.counts.known_chunks += 1
-                return name
-            self._claimed.add(name)
+        if name not in self._new and not self._index.has(name):
+            self._add(name, plain, label, predecessor)
+            self._new.add(name)
+        return Done(name)
+
+    def _add(self, name: bytes, plain: bytes, label: str, predecessor: bytes | None) -> None:
         delta = None if predecessor is None else self._delta(plain, predecessor)
         if delta is not None and len(delta[0]) <= len(plain) * _DELTA_SHARE_SURE:
-            return self._keep(name, Codec.ZSTD_DELTA, plain, *delta)
+            self._keep(name, Codec.ZSTD_DELTA, plain, *delta)
+            return
         codec, level = self._policy.choose(label, len(plain))
         payload = self._policy.compress(label, codec, level, plain)
         if len(payload) >= len(plain):
             codec, payload = Codec.NONE, plain
         if delta is not None and len(delta[0]) <= len(payload) * _DELTA_SHARE_MAX:
-            return self._keep(name, Codec.ZSTD_DELTA, plain, *delta)
-        return self._keep(name, codec, plain, payload, b"")
+            self._keep(name, Codec.ZSTD_DELTA, plain, *delta)
+        else:
+            self._keep(name, codec, plain, payload, b"")
 
     def _delta(self, plain: bytes, predecessor: bytes) -> tuple[bytes, bytes] | None:
         """`plain` against its predecessor, or the predecessor's own base: (payload, id of the base)."""
@@ -183,22 +164,26 @@ class ChunkWriter:
             return None
         return compress_delta(plain, base), found[1].id
 
-    def _keep(self, name: bytes, codec: Codec, plain: bytes, payload: bytes, base: bytes) -> bytes:
+    def _keep(self, name: bytes, codec: Codec, plain: bytes, payload: bytes, base: bytes) -> None:
         """Add a payload to the pack, after it has shown that it gives back what it was made of."""
         raw_base = self._store.get(base) if base else None
         if decompress(codec, payload, len(plain), raw_base) != plain:
             raise IntegrityError("A codec did not give back what it was given; nothing was stored.", codec=codec.name)
         self._pack.add(name, codec, len(plain), payload, base)
-        with self._lock:
-            if codec is Codec.ZSTD_DELTA:
-                self.counts.delta_chunks += 1
-            else:
-                self.counts.full_chunks += 1
-            self.counts.raw_bytes += len(plain)
-            self.counts.stored_bytes += len(payload)
         self._pack.sync_portion()
-        return name
+
+    def seal(self) -> int:
+        """See `ChunkWriter.seal`."""
+        sealed = self._pack.seal()
+        if sealed is None:
+            return 0
+        self._index.add_pack(*sealed, self._pack.chunks)
+        return sealed[1]
+
+    def measures(self) -> Measures:
+        """See `ChunkWriter.measures`."""
+        return self._policy.measures
 
     def close(self) -> None:
-        """Wait for what is under way; afterwards nothing is added to the pack."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """See `ChunkWriter.close`."""
+        self._pack.abandon()

@@ -78,7 +78,7 @@ def pack_digest(name: str) -> bytes:
 
 
 class PackWriter:
-    """Appends payloads to a temporary file and seals it into a pack; any thread may `add`.
+    """Appends payloads to a temporary file and seals it into a pack; used by one thread.
 
     Nothing exists under a pack's name before `seal` returns. `abandon` (or a crash) leaves a temporary file that the
     next holder of the lease sweeps away.
@@ -89,7 +89,8 @@ class PackWriter:
         self._fs = fs
         self._path: Path | None = None
         self._fd = -1
-        self._lock = threading.Lock()
+        self._syncing: threading.Thread | None = None
+        self._sync_error: OSError | None = None
         self._hash = hashlib.sha256()
         self._offset = 0
         self._synced = 0
@@ -97,11 +98,10 @@ class PackWriter:
 
     def add(self, chunk: bytes, codec: int, raw: int, payload: bytes, base: bytes = b"") -> None:
         """Append one payload. Raises `StorageError` where the storage refuses."""
-        with self._lock:
-            if self._path is None:
-                self._open()
-            self.chunks.append(Stored(chunk, codec, raw, len(payload), self._offset, base[:BASE_BYTES]))
-            self._write(payload)
+        if self._path is None:
+            self._open()
+        self.chunks.append(Stored(chunk, codec, raw, len(payload), self._offset, base[:BASE_BYTES]))
+        self._write(payload)
 
     def _open(self) -> None:
         self._path = self._backend.temporary()
@@ -121,13 +121,31 @@ class PackWriter:
         self._offset += len(data)
 
     def sync_portion(self) -> None:
-        """Push what was written so far to the disk, if it is enough to be worth it."""
-        if self._offset - self._synced >= _SYNC_PORTION_BYTES and self._path is not None:
-            self._synced = self._offset
-            try:
-                self._fs.sync(self._fd)
-            except OSError as error:
-                raise_storage_error(error, self._path)
+        """Push what was written so far to the disk, if it is enough to be worth it, while the caller goes on.
+
+        Raises:
+            StorageError: an earlier portion could not be made durable.
+        """
+        if self._offset - self._synced < _SYNC_PORTION_BYTES or self._path is None:
+            return
+        self._wait_for_sync()
+        self._synced = self._offset
+        self._syncing = threading.Thread(target=self._sync, args=(self._fd,), name="pack-sync", daemon=True)
+        self._syncing.start()
+
+    def _sync(self, fd: int) -> None:
+        try:
+            self._fs.sync(fd)
+        except OSError as error:
+            self._sync_error = error
+
+    def _wait_for_sync(self) -> None:
+        if self._syncing is not None:
+            self._syncing.join()
+            self._syncing = None
+        if self._sync_error is not None:
+            # The file is given up: after a failed fsync a second one may succeed although bytes are lost.
+            raise_storage_error(self._sync_error, self._path or "")
 
     def seal(self) -> tuple[str, int] | None:
         """Make the pack durable under its name; its name and size in bytes, or None where no chunk was added."""
@@ -144,6 +162,7 @@ class PackWriter:
         packed = compress(Codec.ZSTD, 3, plain)
         self._write(packed)
         self._write(_TRAILER.pack(_TRAILER_MAGIC, len(packed), len(plain), hashlib.sha256(packed).digest()))
+        self._wait_for_sync()
         name = pack_name(self._hash.digest())
         try:
             self._fs.sync(self._fd)
@@ -158,6 +177,8 @@ class PackWriter:
     def abandon(self) -> None:
         """Drop the unfinished file; safe to call at any time."""
         if self._path is not None:
+            if self._syncing is not None:
+                self._syncing.join()
             if self._fd >= 0:
                 self._fs.close(self._fd)
             self._fs.unlink(self._path)

@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 
 from maos_ckpt.backends.local import TEMPORARY, LocalBackend
-from maos_ckpt.codec.policy import CodecPolicy
+from maos_ckpt.codec.measures import StoredMeasures, unpack_measures
+from maos_ckpt.codec.policy import CodecPolicy, CodecSettings
 from maos_ckpt.errors import (
     CkptError,
     ConflictError,
@@ -28,7 +29,8 @@ from maos_ckpt.errors import (
 from maos_ckpt.ids import resolve
 from maos_ckpt.model import Checkpoint, CheckpointState, Descriptor
 from maos_ckpt.repository import header as headers
-from maos_ckpt.repository.chunks import ChunkStore, ChunkWriter
+from maos_ckpt.repository.beside import Job, ProcessChunkWriter
+from maos_ckpt.repository.chunks import ChunkStore, ChunkWriter, LocalChunkWriter
 from maos_ckpt.repository.descriptors import decode_descriptors
 from maos_ckpt.repository.index import ChunkIndex
 from maos_ckpt.repository.lease import lease
@@ -221,18 +223,19 @@ class Repository:
 
     # Writing; the caller holds the lease
 
-    def writer(self, policy: CodecPolicy) -> tuple[ChunkWriter, PackWriter]:
-        """A session that stores chunks into one new pack."""
-        pack = PackWriter(self.backend, self.seams.fs)
-        return ChunkWriter(self.chunks, self.index, pack, policy), pack
+    def writer(
+        self, settings: CodecSettings, measures: StoredMeasures, expected_bytes: int, *, beside: bool = False
+    ) -> ChunkWriter:
+        """A session that stores chunks into one new pack.
 
-    def seal(self, pack: PackWriter) -> int:
-        """Make a session's pack durable and known; the bytes it takes."""
-        sealed = pack.seal()
-        if sealed is None:
-            return 0
-        self.index.add_pack(*sealed, pack.chunks)
-        return sealed[1]
+        Args:
+            settings, measures, expected_bytes: what the choice of codecs goes by.
+            beside: store in a process beside this one; worth its start where hundreds of megabytes are read.
+        """
+        if beside:
+            return ProcessChunkWriter(Job(str(self.path), settings, measures, expected_bytes))
+        policy = CodecPolicy(settings, self.seams.clock, expected_bytes, unpack_measures(measures))
+        return LocalChunkWriter(self.chunks, self.index, PackWriter(self.backend, self.seams.fs), policy)
 
     def check_packs_present(self) -> None:
         """Look once more, just before a commit, that no pack vanished on which the new checkpoint counts.

@@ -51,11 +51,6 @@ class Cut(Protocol):
         ...
 
     @property
-    def bytes_hint(self) -> int:
-        """About how many bytes the whole state takes where it lives; plans time, promises nothing."""
-        ...
-
-    @property
     def memo(self) -> bytes:
         """What the source wants to be shown next time, to read only what changed; opaque, at most `MEMO_BYTES_MAX`."""
         ...
@@ -95,6 +90,10 @@ class Source(Protocol):
 
     def token(self) -> bytes:
         """A fingerprint of the live state without a lock: equal tokens, equal state. b"" means: cannot tell."""
+        ...
+
+    def bytes_hint(self) -> int:
+        """About how many bytes the live state takes now, at the cost of a look at its files; 0 where it cannot tell."""
         ...
 
     def open_cut(self, directory: Path) -> Cut:

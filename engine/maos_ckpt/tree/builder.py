@@ -5,9 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
 
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.tree.cursor import ChunkSource, Predecessors, decode_node, leaf_entries
@@ -24,19 +22,9 @@ from maos_ckpt.tree.nodes import (
     encode_leaf,
     ends_node,
 )
-
-#: Leaves whose ids are still being computed while the next ones are read.
-_PENDING_MAX = 64
+from maos_ckpt.tree.sink import ChunkSink, Done, Pending
 
 Records = Iterator[tuple[list[bytes], list[bytes]]]
-
-
-class ChunkSink(Protocol):
-    """Where new nodes go."""
-
-    def put(self, plain: bytes, label: str, predecessor: bytes | None = None) -> Future[bytes]:
-        """Store a chunk; the future gives its id."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +49,46 @@ class Root:
         return 0 if self.entry is None else self.entry.bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """A node on its way into its parent; its id may still be computed."""
+
+    key: bytes
+    count: int
+    bytes: int
+    pieces: int
+    pending: Pending
+
+
+class _Level:
+    """The open index node of one level, and closed ones that wait for their children's ids.
+
+    `closed_any` says that a node of this level was closed already.
+    """
+
+    def __init__(self) -> None:
+        self.open: list[_Child] = []
+        self.closed: deque[list[_Child]] = deque()
+        self.closed_any = False
+        self._bytes = 0
+
+    def push(self, level: int, child: _Child) -> None:
+        self.open.append(child)
+        item = len(child.key) + ENTRY_OVERHEAD_BYTES
+        self._bytes += item
+        if ends_node(INDEX_SHAPE, level, child.key, item, self._bytes):
+            self.close()
+
+    def close(self) -> None:
+        self.closed_any = True
+        self.closed.append(self.open)
+        self.open, self._bytes = [], 0
+
+
 class TreeBuilder:
     """Takes leaves in key order, stores them and the index nodes above them.
+
+    An index node is stored when the ids of its children are known; they may be computed elsewhere meanwhile.
 
     Args:
         sink: where nodes are stored.
@@ -74,8 +100,7 @@ class TreeBuilder:
         self._sink = sink
         self._label = label
         self._previous = previous
-        self._pending: deque[tuple[bytes, int, int, int, Future[bytes]]] = deque()
-        self._levels: list[_IndexLevel] = []
+        self._levels: list[_Level] = []
         self._last_key: bytes | None = None
 
     def add(self, leaf: OpenLeaf) -> None:
@@ -84,81 +109,56 @@ class TreeBuilder:
             raise IntegrityError("Records came out of order; nothing was stored under a name.")
         self._last_key = leaf.keys[-1]
         pieces = b"".join(leaf.pieces)
-        plain = encode_leaf(leaf.keys, leaf.values, pieces)
         before = self._previous.find(0, leaf.keys[0]) if self._previous else None
-        future = self._sink.put(plain, self._label, before)
-        self._pending.append((leaf.keys[0], len(leaf.keys), leaf.bytes, len(pieces) // ID_BYTES, future))
-        if len(self._pending) > _PENDING_MAX:
-            self._settle()
+        pending = self._sink.put(encode_leaf(leaf.keys, leaf.values, pieces), self._label, before)
+        self._push(0, _Child(leaf.keys[0], len(leaf.keys), leaf.bytes, len(pieces) // ID_BYTES, pending))
+        for level in range(len(self._levels)):
+            self._settle(level, wait=False)
 
     def add_stored(self, entry: Entry, last_key: bytes) -> None:
         """Append a leaf of another tree as it is; it must end by a boundary, and the builder must stand on one."""
-        while self._pending:
-            self._settle()
         self._last_key = last_key
-        self._push(0, entry)
+        self._push(0, _Child(entry.key, entry.count, entry.bytes, entry.pieces, Done(entry.id)))
 
-    def _settle(self) -> None:
-        key, count, size, pieces, future = self._pending.popleft()
-        self._push(0, Entry(0, key, future.result(), count, size, pieces))
-
-    def _push(self, level: int, entry: Entry) -> None:
+    def _push(self, level: int, child: _Child) -> None:
         if level == len(self._levels):
             if level >= LEVEL_MAX:
                 raise IntegrityError(f"A tree of more than {LEVEL_MAX} levels cannot be stored.")
-            self._levels.append(_IndexLevel(level + 1))
-        done = self._levels[level].push(entry)
-        if done:
-            self._push(level + 1, self._store_index(level + 1, done))
+            self._levels.append(_Level())
+        self._levels[level].push(level + 1, child)
 
-    def _store_index(self, level: int, entries: list[Entry]) -> Entry:
+    def _settle(self, level: int, *, wait: bool) -> None:
+        """Store closed index nodes above `level`, in order; without `wait` only those whose children are done."""
+        closed = self._levels[level].closed
+        while closed and (wait or closed[0][-1].pending.done()):
+            self._push(level + 1, self._store_index(level + 1, closed.popleft()))
+
+    def _store_index(self, level: int, children: list[_Child]) -> _Child:
+        entries = [
+            Entry(level - 1, one.key, one.pending.result(), one.count, one.bytes, one.pieces) for one in children
+        ]
         before = self._previous.find(level, entries[0].key) if self._previous else None
-        identifier = self._sink.put(encode_index(level, entries), self._label, before).result()
-        return Entry(
-            level,
+        return _Child(
             entries[0].key,
-            identifier,
             sum(one.count for one in entries),
             sum(one.bytes for one in entries),
             sum(one.pieces for one in entries),
+            self._sink.put(encode_index(level, entries), self._label, before),
         )
 
     def finish(self) -> Root:
         """Close all open nodes; the root is the lowest node that holds everything."""
-        while self._pending:
-            self._settle()
         level = 0
         while level < len(self._levels):
             current = self._levels[level]
-            if level == len(self._levels) - 1 and len(current.entries) == 1 and not current.closed:
-                return Root(current.entries[0])
-            if current.entries:
-                self._push(level + 1, self._store_index(level + 1, current.take()))
+            if level == len(self._levels) - 1 and len(current.open) == 1 and not current.closed_any:
+                one = current.open[0]
+                return Root(Entry(level, one.key, one.pending.result(), one.count, one.bytes, one.pieces))
+            if current.open:
+                current.close()
+            self._settle(level, wait=True)
             level += 1
         return Root(None)
-
-
-class _IndexLevel:
-    """The open index node of one level. `closed` says that a node of this level was stored already."""
-
-    def __init__(self, level: int) -> None:
-        self.level = level
-        self.entries: list[Entry] = []
-        self.closed = False
-        self._bytes = 0
-
-    def push(self, entry: Entry) -> list[Entry] | None:
-        self.entries.append(entry)
-        item = len(entry.key) + ENTRY_OVERHEAD_BYTES
-        self._bytes += item
-        if ends_node(INDEX_SHAPE, self.level, entry.key, item, self._bytes):
-            return self.take()
-        return None
-
-    def take(self) -> list[Entry]:
-        self.closed = True
-        done, self.entries, self._bytes = self.entries, [], 0
-        return done
 
 
 def build(records: Records, sink: ChunkSink, label: str, previous: Predecessors | None = None) -> Root:

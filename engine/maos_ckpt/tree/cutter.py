@@ -9,7 +9,7 @@ from zlib import crc32
 
 import msgspec
 
-from maos_ckpt.tree.nodes import LEAF_SHAPE, PIECE, RECORD_OVERHEAD_BYTES, ends_node, shape
+from maos_ckpt.tree.nodes import FIBONACCI, LEAF_SHAPE, PIECE, RECORD_OVERHEAD_BYTES, WORD, ends_node, shape
 
 #: A text or blob longer than this is moved out of its row into pieces.
 LARGE_VALUE_BYTES = 64 << 10
@@ -45,25 +45,36 @@ def cut_leaves(records: Iterator[tuple[list[bytes], list[bytes]]]) -> Iterator[O
     """
     leaf = OpenLeaf()
     size = 0
-    bytes_min = LEAF_SHAPE.bytes_min
+    bytes_min, bytes_max, factor = LEAF_SHAPE.bytes_min, LEAF_SHAPE.bytes_max, LEAF_SHAPE.factor
     for keys, values in records:
-        for key, value in zip(keys, values, strict=True):
-            leaf.keys.append(key)
-            leaf.values.append(value)
-            item = len(key) + len(value) + RECORD_OVERHEAD_BYTES
+        start = 0
+        referring = ReferringRow in set(map(type, values))
+        for i, key in enumerate(keys):
+            item = len(key) + len(values[i]) + RECORD_OVERHEAD_BYTES
             size += item
-            if type(value) is ReferringRow:
-                leaf.values[-1] = bytes(value)
-                leaf.pieces.append(value.pieces)
-                leaf.bytes += value.large_bytes
-            if size >= bytes_min and ends_node(LEAF_SHAPE, 0, key, item, size):
+            # `ends_node`, written out: this line runs once for every record of a state.
+            if size >= bytes_min and (size >= bytes_max or (crc32(key) * FIBONACCI & WORD) < item * factor):
+                _take(leaf, keys[start : i + 1], values[start : i + 1], referring)
                 leaf.bytes += size - RECORD_OVERHEAD_BYTES * len(leaf.keys)
                 yield leaf
                 leaf = OpenLeaf()
                 size = 0
+                start = i + 1
+        _take(leaf, keys[start:], values[start:], referring)
     if leaf.keys:
         leaf.bytes += size - RECORD_OVERHEAD_BYTES * len(leaf.keys)
         yield leaf
+
+
+def _take(leaf: OpenLeaf, keys: list[bytes], values: list[bytes], referring: bool) -> None:
+    leaf.keys += keys
+    if referring:
+        for i, value in enumerate(values):
+            if isinstance(value, ReferringRow):
+                values[i] = bytes(value)
+                leaf.pieces.append(value.pieces)
+                leaf.bytes += value.large_bytes
+    leaf.values += values
 
 
 def cut_pieces(data: bytes) -> Iterator[bytes]:

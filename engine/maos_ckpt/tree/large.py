@@ -8,7 +8,6 @@ more in the leaf, so that garbage collection finds them without decoding rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 
 import msgspec
 
@@ -17,6 +16,7 @@ from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import Row, Value
 from maos_ckpt.tree.cutter import LARGE_VALUE_BYTES, ReferringRow, cut_pieces, encode_piece, piece_decoder
 from maos_ckpt.tree.nodes import ID_BYTES, PIECE, Leaf
+from maos_ckpt.tree.sink import Pending
 
 #: A single value may not be larger; SQLite's own default limit is the same.
 VALUE_BYTES_MAX = 1_000_000_000
@@ -32,7 +32,7 @@ class _Reference(msgspec.Struct, array_like=True, frozen=True):
 
 _decoder = msgspec.msgpack.Decoder(_Reference)
 
-Put = Callable[[bytes], "Future[bytes]"]
+Put = Callable[[bytes], Pending]
 Get = Callable[[bytes], bytes]
 
 
@@ -71,7 +71,7 @@ def _large(value: Value) -> tuple[str, bytes | None]:
 
 
 def _store(data: bytes, put: Put) -> bytes:
-    futures: list[Future[bytes]] = []
+    futures: list[Pending] = []
     ids: list[bytes] = []
     for piece in cut_pieces(data):
         futures.append(put(encode_piece(piece)))

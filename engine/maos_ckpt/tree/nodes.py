@@ -26,8 +26,9 @@ LEVEL_MAX = 12
 RECORD_OVERHEAD_BYTES = 8
 ENTRY_OVERHEAD_BYTES = 48
 
-_FIBONACCI = 0x9E3779B1
-_WORD = 0xFFFFFFFF
+#: Spreads CRC-32, which is linear, over all 32 bits (2**32 divided by the golden ratio).
+FIBONACCI = 0x9E3779B1
+WORD = 0xFFFFFFFF
 
 
 class Shape(NamedTuple):
@@ -57,7 +58,7 @@ def ends_node(limits: Shape, level: int, key: bytes, item_bytes: int, node_bytes
         return False
     if node_bytes >= limits.bytes_max:
         return True
-    return (crc32(key, level) * _FIBONACCI & _WORD) < item_bytes * limits.factor
+    return (crc32(key, level) * FIBONACCI & WORD) < item_bytes * limits.factor
 
 
 class Leaf(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -1,0 +1,228 @@
+"""Planning: which records have to change so that the live state holds the selected part of a checkpoint.
+
+A plan is computed, never stored: its digest covers checkpoint, selection and, for every touched record, what is live
+now and what will be. Whoever shows a plan and later applies it by its digest computes it again at the moment of
+applying; the digests are equal exactly when nothing the plan touches has moved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from maos_ckpt.codec.values import display_key, encode_row
+from maos_ckpt.fields import changed_fields, named
+from maos_ckpt.model import (
+    COMPONENT_DATABASE,
+    COMPONENT_OTHER,
+    COMPONENTS,
+    ChangeKind,
+    Checkpoint,
+    CollectionKind,
+    Counts,
+    Descriptor,
+    FieldChange,
+    Finding,
+    Plan,
+    Progress,
+    RecordChange,
+    Row,
+    Selection,
+    Severity,
+)
+from maos_ckpt.recovery.selection import SEQUENCE_TABLE, Matcher, can_write
+from maos_ckpt.sources.change import Alignment, Change, align
+from maos_ckpt.states import CollectionPair, State, StoredState, collection_pairs
+from maos_ckpt.tree.diff import differences
+from maos_ckpt.tree.large import load_row
+
+ProgressSink = Callable[[Progress], None]
+#: Order of writing; what depends on agents comes after them.
+_ORDER = {name: at for at, name in enumerate((*COMPONENTS, COMPONENT_OTHER, COMPONENT_DATABASE))}
+#: What a recovery is reckoned with: records and bytes written per second, on a slow machine.
+_RECORDS_PER_S = 20_000
+_BYTES_PER_S = 40e6
+_REPORT_EVERY = 1000
+
+
+@dataclass(slots=True)
+class Planner:
+    """The changes from `live` to the selected part of `target`, computed as often as asked.
+
+    `findings` fills while changes are read: columns and schema that have no place.
+    """
+
+    live: State
+    target: StoredState
+    selection: Selection
+    extra: frozenset[tuple[str, bytes]] = frozenset()
+    findings: dict[str, Finding] = field(default_factory=dict)
+
+    def pairs(self) -> list[tuple[CollectionPair, Alignment | None]]:
+        """The collections that may change, in the order in which they are written."""
+        matcher = Matcher(self.selection, self.target.checkpoint)
+        extra = {path for path, _ in self.extra}
+        found = []
+        for pair in collection_pairs(self.live, self.target):
+            if not matcher.collection(pair) and "/".join(pair.name) not in extra:
+                continue
+            found.append((pair, self._align(pair)))
+        return sorted(found, key=lambda item: (_ORDER.get(item[0].name[0], len(_ORDER)), _kind_order(item[0])))
+
+    def _align(self, pair: CollectionPair) -> Alignment | None:
+        if pair.after is None or pair.before is None:
+            one = pair.after or pair.before
+            assert one is not None
+            return align(one, one)
+        alignment = align(pair.after, pair.before)
+        if alignment is None:
+            self._note(pair, "keys", Severity.ERROR, "identifies its records by another key now and is left as it is")
+        elif alignment.homeless:
+            names = ", ".join(alignment.homeless)
+            self._note(pair, "columns", Severity.WARNING, f"has no place any more for the columns {names}")
+        return alignment
+
+    def _note(self, pair: CollectionPair, kind: str, severity: Severity, what: str) -> None:
+        path = "/".join(pair.name)
+        self.findings.setdefault(f"{kind}:{path}", Finding(severity, kind, f"{path} {what}.", path))
+
+    def changes(self) -> Iterator[Change]:
+        """All changes, streamed, collection by collection in the order of writing."""
+        matcher = Matcher(self.selection, self.target.checkpoint)
+        for pair, alignment in self.pairs():
+            if alignment is None:
+                continue
+            for key, old, new in differences(self.live.stream(pair.name), self.target.stream(pair.name)):
+                wanted = matcher.collection(pair) and matcher.record(alignment.live, key)
+                if not wanted and (alignment.live.path, key) not in self.extra:
+                    continue
+                before = None if old is None else load_row(old, self.live.get)
+                after = None if new is None else load_row(new, self.target.get)
+                change = self._change(pair, alignment, key, before, after, matcher)
+                if change is not None:
+                    yield change
+
+    def _change(
+        self,
+        pair: CollectionPair,
+        alignment: Alignment,
+        key: bytes,
+        before: Row | None,
+        after: Row | None,
+        matcher: Matcher,
+    ) -> Change | None:
+        if after is None and not matcher.exact:
+            return None
+        change = alignment.change(key, before, after)
+        if change is None:
+            return None
+        descriptor = alignment.live
+        if descriptor.kind is CollectionKind.SCHEMA:
+            if not can_write(descriptor, change.parts, added=before is None):
+                kind, name = (str(part) for part in change.parts[:2])
+                what = f"differs in {kind} {name}, which stays as it is"
+                self._note(pair, f"schema {kind} {name}", Severity.INFO, what)
+                return None
+        elif descriptor.origin == SEQUENCE_TABLE and not self.selection.whole and not _raises(before, after):
+            return None
+        return change
+
+
+def _kind_order(pair: CollectionPair) -> int:
+    # Tables must be there before their rows; files follow what a transaction can take back.
+    order = (CollectionKind.SCHEMA, CollectionKind.TABLE, CollectionKind.LINES, CollectionKind.FILES)
+    one = pair.after or pair.before
+    assert one is not None
+    return order.index(one.kind)
+
+
+def _raises(before: Row | None, after: Row | None) -> bool:
+    """Whether a sequence grows: lowering one would give ids out again that live messages already have."""
+    if after is None:
+        return False
+    if before is None:
+        return True
+    old, new = before[-1], after[-1]
+    return isinstance(old, int) and isinstance(new, int) and new > old
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a pass over a plan's changes found."""
+
+    counts: Counts = field(default_factory=Counts)
+    by_component: dict[str, Counts] = field(default_factory=dict)
+    listed: list[RecordChange] = field(default_factory=list)
+    write_bytes: int = 0
+    digest: str = ""
+
+
+def summarise(planner: Planner, limit: int, progress: ProgressSink, operation: str) -> Summary:
+    """Read all changes once: counts, the first `limit` for showing, and the digest."""
+    found = Summary()
+    digest = hashlib.sha256(b"maos-ckpt plan 1\n" + _selection_bytes(planner.target.checkpoint, planner.selection))
+    for change in planner.changes():
+        digest.update(encode_row((change.descriptor.path, change.key, change.before, change.columns, change.after)))
+        component = change.descriptor.component
+        found.counts.count(change.kind)
+        found.by_component.setdefault(component, Counts()).count(change.kind)
+        if change.after is not None:
+            found.write_bytes += len(change.key) + len(encode_row(change.after))
+        if len(found.listed) < limit:
+            found.listed.append(shown(change))
+        if found.counts.total % _REPORT_EVERY == 0:
+            progress(Progress(operation, "plan", found.counts.total))
+    found.digest = digest.hexdigest()
+    return found
+
+
+def _selection_bytes(checkpoint: Checkpoint, selection: Selection) -> bytes:
+    return encode_row(
+        (
+            checkpoint.id,
+            checkpoint.digest,
+            sorted(set(selection.components)),
+            sorted(set(selection.records)),
+            selection.exact or selection.whole,
+            selection.with_dependencies,
+        )
+    )
+
+
+def shown(change: Change) -> RecordChange:
+    """A change for people."""
+    descriptor = change.descriptor
+    fields: tuple[FieldChange, ...] = ()
+    if change.kind is ChangeKind.MODIFIED:
+        assert change.before is not None
+        assert change.after is not None
+        before = named(descriptor, (), change.before)
+        after = before | dict(_visible(descriptor, change.columns, change.after))
+        fields = changed_fields(before, after)
+    return RecordChange(descriptor.component, descriptor.name, display_key(change.key), change.kind, fields)
+
+
+def _visible(descriptor: Descriptor, columns: tuple[str, ...], row: Row) -> Iterator[tuple[str, object]]:
+    hidden = descriptor.columns[0] if descriptor.rowid else None
+    return ((name, value) for name, value in zip(columns, row, strict=True) if name != hidden)
+
+
+def to_plan(
+    planner: Planner, found: Summary, findings: list[Finding], running: tuple[str, ...], capture_s: float
+) -> Plan:
+    """The plan as consoles and machines see it."""
+    estimated_s = capture_s + found.counts.total / _RECORDS_PER_S + found.write_bytes / _BYTES_PER_S
+    return Plan(
+        checkpoint=planner.target.checkpoint.id,
+        selection=planner.selection,
+        digest=found.digest,
+        summary=found.counts,
+        by_component=found.by_component,
+        changes=tuple(found.listed),
+        truncated=found.counts.total > len(found.listed),
+        findings=(*planner.findings.values(), *findings),
+        write_bytes=found.write_bytes,
+        estimated_s=round(estimated_s, 2),
+        running=running,
+    )

@@ -1,0 +1,72 @@
+"""The process that stores chunks for another one: `python -m maos_ckpt.repository.store` (see `beside`)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from maos_ckpt.codec.compression import CHUNK_BYTES_MAX
+from maos_ckpt.codec.measures import pack_measures
+from maos_ckpt.errors import CkptError
+from maos_ckpt.repository.beside import ANSWER, REQUEST, Failure, Job, Sealed, enlarge_pipe
+from maos_ckpt.repository.chunks import ChunkWriter
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.seams import SYSTEM
+
+
+def main() -> int:
+    """Read a job, then chunks, from standard input; answer on standard output."""
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    enlarge_pipe(requests)
+    _, _, job_data = _read(requests) or (b"", b"", b"")
+    if not job_data:
+        return 0
+    job = msgspec.msgpack.decode(job_data, type=Job)
+    try:
+        repository = Repository.open(Path(job.repository), SYSTEM)
+        writer = repository.writer(job.settings, job.measures, job.expected_bytes)
+        try:
+            _serve(requests, answers, writer)
+        finally:
+            writer.close()
+            repository.close()
+    except CkptError as error:
+        failure = Failure(error.kind, error.message, error.kept, error.hint)
+        _answer(answers, msgspec.msgpack.encode(failure), failed=True)
+    except BrokenPipeError:
+        # Whoever gave the job is gone; nothing was sealed.
+        return 1
+    return 0
+
+
+def _serve(requests: BinaryIO, answers: BinaryIO, writer: ChunkWriter) -> None:
+    while request := _read(requests):
+        label, predecessor, plain = request
+        if not plain:
+            stored_bytes = writer.seal()
+            sealed = Sealed(stored_bytes, pack_measures(writer.measures()))
+            _answer(answers, msgspec.msgpack.encode(sealed))
+        else:
+            _answer(answers, writer.put(plain, label.decode(), predecessor or None).result())
+
+
+def _read(requests: BinaryIO) -> tuple[bytes, bytes, bytes] | None:
+    head = requests.read(REQUEST.size)
+    if len(head) < REQUEST.size:
+        return None
+    label, predecessor, plain = REQUEST.unpack(head)
+    parts = (requests.read(label), requests.read(predecessor), requests.read(min(plain, CHUNK_BYTES_MAX)))
+    return parts if len(parts[2]) == plain else None
+
+
+def _answer(answers: BinaryIO, data: bytes, *, failed: bool = False) -> None:
+    answers.write(ANSWER.pack(failed, len(data)))
+    answers.write(data)
+    answers.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
