@@ -1,0 +1,1 @@
+"""Test support: real MAOS state made to measure, live writers, and databases with every hard value."""
