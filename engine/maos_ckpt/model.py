@@ -12,6 +12,8 @@ from enum import StrEnum
 #: `codec.values.RawText`, typed `object` here because this module knows no codec.
 Value = None | int | float | str | bytes | object
 Row = tuple[Value, ...]
+#: A chunk's id, 32 bytes. Named, since inside a class with a field `bytes` that name no longer means the type.
+ChunkId = bytes
 
 #: The five components an operator recovers by name, in the order a recovery writes them.
 COMPONENTS = ("agents", "tasks", "memory", "queue", "system")
@@ -84,7 +86,7 @@ class Collection:
 
     component: str
     name: str
-    root: bytes | None
+    root: ChunkId | None
     records: int
     bytes: int
 

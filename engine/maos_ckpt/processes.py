@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -45,12 +46,20 @@ class Processes(Protocol):
         """
         ...
 
+    def writers_below(self, directory: Path) -> dict[str, ProcessInfo]:
+        """Files below `directory` (absolute, without links) that other processes have open for writing, by path."""
+        ...
+
     def describe(self, pid: int) -> ProcessInfo | None:
         """The process now behind `pid`, or None."""
         ...
 
     def matching(self, needle: str) -> list[ProcessInfo]:
         """Processes other than this one with `needle` inside one of their arguments."""
+        ...
+
+    def started_ms(self, process: ProcessInfo) -> int:
+        """When the process was started: milliseconds since 1970-01-01 UTC, to some hundredths of a second."""
         ...
 
     def terminal_chain(self, process: ProcessInfo) -> list[ProcessInfo]:
@@ -87,6 +96,23 @@ class SystemProcesses:
                     found.append(info)
         return found
 
+    def writers_below(self, directory: Path) -> dict[str, ProcessInfo]:
+        """See `Processes.writers_below`."""
+        found: dict[str, ProcessInfo] = {}
+        prefix = f"{directory}/"
+        for pid in self._pids():
+            if pid == os.getpid():
+                continue
+            with contextlib.suppress(OSError):
+                for descriptor in os.listdir(f"/proc/{pid}/fd"):
+                    with contextlib.suppress(OSError):
+                        path = os.readlink(f"/proc/{pid}/fd/{descriptor}")
+                        if path.startswith(prefix) and _opened_for_writing(pid, descriptor):
+                            info = self.describe(pid)
+                            if info is not None:
+                                found[path] = info
+        return found
+
     def describe(self, pid: int) -> ProcessInfo | None:
         """See `Processes.describe`."""
         base = f"/proc/{pid}"
@@ -108,6 +134,11 @@ class SystemProcesses:
         """See `Processes.matching`."""
         infos = (self.describe(pid) for pid in self._pids() if pid != os.getpid())
         return [info for info in infos if info and any(needle in part for part in info.command)]
+
+    def started_ms(self, process: ProcessInfo) -> int:
+        """See `Processes.started_ms`."""
+        age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - process.started / os.sysconf("SC_CLK_TCK")
+        return int((time.time() - age_s) * 1000)
 
     def terminal_chain(self, process: ProcessInfo) -> list[ProcessInfo]:
         """See `Processes.terminal_chain`.

@@ -6,12 +6,16 @@ inside `LOCK_BUDGET_S` and give up at `LOCK_STOP_S`, and nothing is parsed while
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from maos_ckpt.model import Descriptor, Row
+
+if TYPE_CHECKING:
+    from maos_ckpt.sources.change import Change
+    from maos_ckpt.sources.sqlite.live import Held
 
 #: A lock on a live source should be held no longer than this; longer is noted in the manifest.
 LOCK_BUDGET_S = 0.5
@@ -80,6 +84,16 @@ class Cut(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class FilesWritten:
+    """What a recovery did to files. `skipped` names files left alone, with the reason; `resume_commands` are shell
+    lines that continue the agents whose transcripts were put back."""
+
+    files: int = 0
+    skipped: tuple[str, ...] = ()
+    resume_commands: tuple[str, ...] = ()
+
+
 class Source(Protocol):
     """One place where state lives."""
 
@@ -96,8 +110,26 @@ class Source(Protocol):
         """About how many bytes the live state takes now, at the cost of a look at its files; 0 where it cannot tell."""
         ...
 
-    def open_cut(self, directory: Path) -> Cut:
+    @property
+    def database(self) -> Path | None:
+        """The SQLite file that holds (part of) this state, whether it exists now or not; None where there is none."""
+        ...
+
+    def write_files(self, changes: Iterable[Change], progress: Callable[[int], None]) -> FilesWritten:
+        """Put files back, each replaced as a whole and durably; changes of other kinds are passed over.
+
+        Args:
+            changes: in the order of a plan: all changes of one collection together, in key order.
+            progress: called with the number of files written so far.
+        """
+        ...
+
+    def open_cut(self, directory: Path, held: Held | None = None) -> Cut:
         """Freeze a view now; private files go below `directory`.
+
+        Args:
+            held: the caller holds the database for a recovery and has written nothing to it yet; the view is the state
+                that the recovery is about to replace.
 
         Raises:
             SourceError: missing, locked beyond `LOCK_WAIT_S`, corrupt, or not what the spec says.

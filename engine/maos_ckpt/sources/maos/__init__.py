@@ -1,0 +1,1 @@
+"""A MAOS working directory: its database, its agents' transcripts, and the files beside them."""

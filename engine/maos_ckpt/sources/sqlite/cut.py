@@ -1,0 +1,226 @@
+"""A cut over one SQLite file: its tables, its sequence numbers and its schema, read from a private image."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from maos_ckpt.codec.values import raw_text
+from maos_ckpt.errors import NotFoundError
+from maos_ckpt.model import COMPONENT_DATABASE, CollectionKind, Descriptor, Row
+from maos_ckpt.seams import Seams
+from maos_ckpt.sources.base import KeyRange
+from maos_ckpt.sources.memo import Memo
+from maos_ckpt.sources.sqlite import faults
+from maos_ckpt.sources.sqlite.held_image import capture_held
+from maos_ckpt.sources.sqlite.image import Image, capture_image
+from maos_ckpt.sources.sqlite.live import Held
+from maos_ckpt.sources.sqlite.rows import BATCH_ROWS_MAX, TableQuery, read_rows
+from maos_ckpt.sources.sqlite.schema import SEQUENCE_TABLE, Schema, TableKind, read_schema
+
+SCHEMA_COLLECTION: Final = "schema"
+SCHEMA_KEYS: Final = ("type", "name")
+SCHEMA_COLUMNS: Final = ("tbl_name", "sql")
+#: The `type` of pseudo entries that hold a setting stored in the file: name, empty `tbl_name`, value as text in `sql`.
+PRAGMA_TYPE: Final = "pragma"
+SEQUENCE_KEYS: Final = ("name",)
+SEQUENCE_COLUMNS: Final = ("seq",)
+
+Collection = tuple[str, str]
+
+
+class DatabaseImage:
+    """A captured SQLite file with its schema, ready to be read; what `sqlite:` and `maos:` cuts have in common."""
+
+    def __init__(self, path: Path, image: Image) -> None:
+        self.path = path
+        self.image = image
+        try:
+            with closing(image.open()) as connection:
+                self.schema: Schema = read_schema(connection, journal_mode=image.journal_mode)
+        except sqlite3.Error as error:
+            raise faults.source_fault(error, path, " in its schema") from error
+
+    @classmethod
+    def capture(
+        cls,
+        path: Path,
+        directory: Path,
+        seams: Seams,
+        while_frozen: Callable[[], None],
+        held: Held | None = None,
+    ) -> DatabaseImage:
+        """Capture the file at `path`; see `capture_image` and `capture_held` for arguments and errors."""
+        if held is None:
+            image = capture_image(path, directory, seams, while_frozen)
+        else:
+            image = capture_held(held, directory, seams, while_frozen)
+        try:
+            return cls(path, image)
+        except BaseException:
+            image.close()
+            raise
+
+    @property
+    def queries(self) -> list[TableQuery]:
+        """One for each table that holds rows, by name."""
+        return [TableQuery.whole(table) for table in self.schema.tables if table.kind is not TableKind.VIRTUAL]
+
+    def rows(self, query: TableQuery, *, sort: bool) -> Iterator[list[Row]]:
+        """The rows of a query, in batches."""
+        return read_rows(self.image.open, query, self.schema.encoding, self.path, sort=sort)
+
+    def schema_rows(self) -> list[Row]:
+        """The schema as records, in key order."""
+        rows: list[Row] = [(one.type, one.name, one.table, one.sql) for one in self.schema.objects]
+        rows += [(PRAGMA_TYPE, name, "", value) for name, value in self.schema.pragmas]
+        return sorted(rows, key=lambda row: tuple(str(part).encode() for part in row[:2]))
+
+    def sequences(self) -> list[tuple[str, object]]:
+        """(table, last used AUTOINCREMENT value), in key order.
+
+        Nothing keeps a table's name from standing there twice; SQLite uses the first, and so does this.
+        """
+        if not self.schema.has_sequence:
+            return []
+        sql = f"SELECT name, seq FROM {SEQUENCE_TABLE} WHERE typeof(name) = 'text' ORDER BY rowid"
+        found: dict[str, object] = {}
+        try:
+            with closing(self.image.open()) as connection:
+                connection.text_factory = raw_text
+                for name, seq in connection.execute(sql):
+                    if isinstance(name, str):
+                        found.setdefault(name, seq)
+        except sqlite3.Error as error:
+            raise faults.source_fault(error, self.path, f" at table {SEQUENCE_TABLE}") from error
+        return sorted(found.items(), key=lambda item: item[0].encode())
+
+    def close(self) -> None:
+        """Remove the private image; safe to call twice."""
+        self.image.close()
+
+
+class SqliteCut:
+    """The cut of a `sqlite:` source: one component, one collection for each table."""
+
+    def __init__(self, database: DatabaseImage) -> None:
+        self._database = database
+        queries = {query.descriptor(COMPONENT_DATABASE, query.table.name): query for query in database.queries}
+        self._queries = {(one.component, one.name): query for one, query in queries.items()}
+        self._descriptors = list(queries)
+        # A table may be called `schema` as well; then the collection of that name gets a longer one.
+        taken = {one.name for one in queries}
+        self._sequence_name = free_name(SEQUENCE_TABLE, taken)
+        self._schema_name = free_name(SCHEMA_COLLECTION, taken)
+        if database.schema.has_sequence:
+            self._descriptors.append(sequence_descriptor(COMPONENT_DATABASE, self._sequence_name))
+        self._descriptors.append(schema_descriptor(COMPONENT_DATABASE, self._schema_name))
+
+    @property
+    def lock_s(self) -> float:
+        """See `Cut.lock_s`."""
+        return self._database.image.lock_s
+
+    @property
+    def skew_s(self) -> float:
+        """See `Cut.skew_s`: one file, one moment."""
+        return 0.0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See `Cut.notes`."""
+        return self._database.image.notes
+
+    @property
+    def memo(self) -> bytes:
+        """See `Cut.memo`."""
+        return Memo(database=self._database.image.fingerprint).encode()
+
+    def descriptors(self) -> list[Descriptor]:
+        """See `Cut.descriptors`."""
+        return list(self._descriptors)
+
+    def rows(self, descriptor: Descriptor, *, sort: bool = False) -> Iterator[list[Row]]:
+        """See `Cut.rows`."""
+        if descriptor.kind is CollectionKind.SCHEMA:
+            return batches(self._database.schema_rows())
+        if descriptor.name == self._sequence_name and descriptor.origin == SEQUENCE_TABLE:
+            return batches(list(self._database.sequences()))
+        query = self._queries.get((descriptor.component, descriptor.name))
+        if query is None:
+            raise unknown_collection(descriptor)
+        return self._database.rows(query, sort=sort)
+
+    def ordered(self, descriptor: Descriptor) -> bool:
+        """See `Cut.ordered`."""
+        query = self._queries.get((descriptor.component, descriptor.name))
+        return query is None or query.ordered
+
+    def changed_ranges(self, descriptor: Descriptor, memo: bytes) -> list[KeyRange] | None:
+        """See `Cut.changed_ranges`: nothing where the whole file is as it was, else a full reading."""
+        found = Memo.decode(memo)
+        fingerprint = self._database.image.fingerprint
+        return [] if found is not None and fingerprint and found.database == fingerprint else None
+
+    def close(self) -> None:
+        """See `Cut.close`."""
+        self._database.close()
+
+
+class EmptyCut:
+    """The cut of a source that does not exist: the state of a recovery's target before the recovery."""
+
+    lock_s = 0.0
+    skew_s = 0.0
+    notes: tuple[str, ...] = ()
+    memo = b""
+
+    def descriptors(self) -> list[Descriptor]:
+        """See `Cut.descriptors`: none."""
+        return []
+
+    def rows(self, descriptor: Descriptor, *, sort: bool = False) -> Iterator[list[Row]]:
+        """See `Cut.rows`: whatever is asked for is not there."""
+        raise unknown_collection(descriptor)
+
+    def ordered(self, descriptor: Descriptor) -> bool:
+        """See `Cut.ordered`."""
+        return True
+
+    def changed_ranges(self, descriptor: Descriptor, memo: bytes) -> list[KeyRange] | None:
+        """See `Cut.changed_ranges`."""
+        return None
+
+    def close(self) -> None:
+        """See `Cut.close`."""
+
+
+def schema_descriptor(component: str, name: str = SCHEMA_COLLECTION) -> Descriptor:
+    """The collection of a database's schema."""
+    return Descriptor(component, name, CollectionKind.SCHEMA, SCHEMA_KEYS, SCHEMA_COLUMNS, "sqlite_master")
+
+
+def sequence_descriptor(component: str, name: str = SEQUENCE_TABLE) -> Descriptor:
+    """The collection of a database's AUTOINCREMENT counters."""
+    return Descriptor(component, name, CollectionKind.TABLE, SEQUENCE_KEYS, SEQUENCE_COLUMNS, SEQUENCE_TABLE)
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """`name`, made longer until no collection has it."""
+    while name in taken:
+        name += "_"
+    return name
+
+
+def batches(rows: list[Row]) -> Iterator[list[Row]]:
+    """A list of small rows in batches."""
+    for at in range(0, len(rows), BATCH_ROWS_MAX):
+        yield rows[at : at + BATCH_ROWS_MAX]
+
+
+def unknown_collection(descriptor: Descriptor) -> NotFoundError:
+    """The error for a descriptor of another cut."""
+    return NotFoundError(f"The live state holds no collection {descriptor.path}.", collection=descriptor.path)

@@ -1,0 +1,179 @@
+"""Which references a recovery would break, as a delta: what was dangling before it does not count.
+
+Two sides can break one. A row that is put back may refer to nobody: its references are collected and looked up at the
+end, when every parent is in place. A row that is removed may have been referred to: before the first one goes, the
+tables that refer to it are checked by SQLite itself, and again at the end. A recovery that touches no reference costs
+nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from maos_ckpt.codec.values import display_key
+from maos_ckpt.model import Row
+from maos_ckpt.sources.sqlite.schema import ForeignKey, Schema, Table, fold, quote
+
+#: Distinct references of one foreign key that are collected before they are looked up.
+REFERENCES_MAX: Final = 200_000
+#: Dangling rows of one table that are remembered from before.
+SNAPSHOT_ROWS_MAX: Final = 1_000_000
+#: Broken references that are named.
+VIOLATIONS_LISTED_MAX: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A reference from `table` to `parent` that a recovery breaks; `record` names who refers, for people, untrusted."""
+
+    table: str
+    parent: str
+    record: str
+
+
+class ForeignKeyDelta:
+    """Broken references of a whole recovery. Get a `References` for each table and tell it of every change."""
+
+    def __init__(self, connection: sqlite3.Connection, schema: Schema) -> None:
+        self._connection = connection
+        self._outgoing: list[_Outgoing] = []
+        self._before: dict[str, set[tuple[object, object]]] = {}
+        self.see(schema)
+
+    def see(self, schema: Schema) -> None:
+        """Take note of the schema, or of a new one: tables have been created."""
+        self._schema = schema
+        self._incoming: dict[str, list[tuple[str, ForeignKey]]] = {}
+        for table in schema.tables:
+            for key in table.foreign_keys:
+                self._incoming.setdefault(fold(key.parent), []).append((table.name, key))
+
+    def references(self, table: Table, names: Sequence[str]) -> References:
+        """What to tell of changes to `table`, whose rows come as values of `names`."""
+        outgoing = [
+            _Outgoing(self._connection, self._schema, table, key, tuple(names.index(one) for one in key.columns))
+            for key in table.foreign_keys
+            if all(one in names for one in key.columns)
+        ]
+        self._outgoing += outgoing
+        incoming = [
+            (child, frozenset(key.parent_columns or table.primary_key))
+            for child, key in self._incoming.get(fold(table.name), ())
+        ]
+        return References(self, outgoing, incoming)
+
+    def snapshot(self, name: str) -> None:
+        """Remember which rows of the table `name` dangle now, before the first of their parents goes."""
+        if name not in self._before:
+            self._before[name] = self._dangling(name)
+
+    def violations(self) -> tuple[int, list[Violation]]:
+        """How many references are broken now that were not before, and the first `VIOLATIONS_LISTED_MAX` of them."""
+        found: list[Violation] = []
+        counts: dict[str, int] = {}
+        for outgoing in self._outgoing:
+            number, violations = outgoing.violations()
+            counts[outgoing.table] = counts.get(outgoing.table, 0) + number
+            found += violations
+        for name, before in self._before.items():
+            table = self._schema.table(name)
+            new = sorted(self._dangling(name) - before, key=str)
+            # A row that was put back without its parent is among them, and has been counted above.
+            counts[name] = max(counts.get(name, 0), len(new))
+            for rowid, at in new[:VIOLATIONS_LISTED_MAX]:
+                key = table.foreign_keys[at] if table is not None and isinstance(at, int) else None
+                found.append(Violation(name, "" if key is None else key.parent, f"rowid {rowid}"))
+        return sum(counts.values()), found[:VIOLATIONS_LISTED_MAX]
+
+    def _dangling(self, name: str) -> set[tuple[object, object]]:
+        try:
+            rows = self._connection.execute(f"PRAGMA main.foreign_key_check({quote(name)})")
+            return {(row[1], row[3]) for row in rows.fetchmany(SNAPSHOT_ROWS_MAX)}
+        except sqlite3.OperationalError as error:
+            # `foreign key mismatch`: the declaration itself is wrong, and MAOS could not write there either.
+            if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
+                return set()
+            raise
+
+
+class References:
+    """Told of every change to one table, before it is written."""
+
+    def __init__(
+        self, delta: ForeignKeyDelta, outgoing: list[_Outgoing], incoming: list[tuple[str, frozenset[str]]]
+    ) -> None:
+        self._delta = delta
+        self._outgoing = outgoing
+        self._incoming = incoming
+        #: Whether there is anything to be told of.
+        self.any = bool(outgoing or incoming)
+
+    def added(self, row: Row, key: bytes) -> None:
+        """A row with this key will be inserted."""
+        for one in self._outgoing:
+            one.want(row, key)
+
+    def modified(self, row: Row, key: bytes, columns: Collection[str]) -> None:
+        """A row will hold `row`, in which `columns` are new."""
+        for one in self._outgoing:
+            if not one.columns.isdisjoint(columns):
+                one.want(row, key)
+        for child, names in self._incoming:
+            if not names.isdisjoint(columns):
+                self._delta.snapshot(child)
+
+    def removed(self) -> None:
+        """A row will be deleted."""
+        for child, _ in self._incoming:
+            self._delta.snapshot(child)
+
+
+class _Outgoing:
+    """The references of one foreign key that a recovery writes."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, schema: Schema, table: Table, key: ForeignKey, places: tuple[int, ...]
+    ) -> None:
+        self._connection = connection
+        self.table = table.name
+        self._key = key
+        self._places = places
+        self._wanted: dict[Row, bytes] = {}
+        self.columns = frozenset(key.columns)
+        parent = schema.table(key.parent)
+        names = () if parent is None else key.parent_columns or parent.primary_key
+        # The parent's column stands on the left: its affinity and collation decide, as in SQLite's own check.
+        terms = " AND ".join(f"{quote(one)} = ?" for one in names)
+        # Without a fitting parent SQLite itself can check nothing, and MAOS could not write there either.
+        fits = parent is not None and len(names) == len(key.columns)
+        self._sql = f"SELECT 1 FROM main.{quote(key.parent)} WHERE {terms}" if fits else ""
+
+    def want(self, row: Row, key: bytes) -> None:
+        # One column is by far the most usual case and worth its own line.
+        reference = (row[self._places[0]],) if len(self._places) == 1 else tuple([row[at] for at in self._places])
+        if reference in self._wanted or None in reference or not self._sql:
+            return
+        self._wanted[reference] = key
+        if len(self._wanted) >= REFERENCES_MAX:
+            self._wanted = self._unmet()
+
+    def violations(self) -> tuple[int, list[Violation]]:
+        unmet = self._unmet()
+        named = list(unmet.values())[:VIOLATIONS_LISTED_MAX]
+        return len(unmet), [Violation(self.table, self._key.parent, display_key(one)) for one in named]
+
+    def _unmet(self) -> dict[Row, bytes]:
+        execute = self._connection.execute
+        return {
+            one: key
+            for one, key in self._wanted.items()
+            if _bindable(one) and execute(self._sql, one).fetchone() is None
+        }
+
+
+def _bindable(reference: Row) -> bool:
+    # Text that is not UTF-8 cannot be bound; nobody's id is such a text.
+    return all(isinstance(one, str | int | float | bytes) for one in reference)
