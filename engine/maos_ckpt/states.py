@@ -15,6 +15,7 @@ from maos_ckpt.capture.memo import load_memo
 from maos_ckpt.capture.records import OutOfOrderError, read_records
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import Checkpoint, Descriptor, Progress
+from maos_ckpt.repository.chunks import ChunkStore
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.sources.base import Cut, Source
 from maos_ckpt.tree.cutter import OpenLeaf, cut_leaves
@@ -65,6 +66,11 @@ class StoredState:
     def descriptors(self) -> dict[CollectionName, Descriptor]:
         """See `State.descriptors`."""
         return self._repository.descriptors(self.checkpoint)
+
+    @property
+    def chunks(self) -> ChunkStore:
+        """Where this state's nodes are."""
+        return self._repository.chunks
 
     def root(self, collection: CollectionName) -> bytes | None:
         """The collection's root, None where it is empty or unknown."""

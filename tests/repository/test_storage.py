@@ -43,12 +43,16 @@ def text(rng: random.Random, length: int) -> bytes:
     return " ".join(rng.choice(words) for _ in range(length // 6)).encode()
 
 
-def store(repository: Repository, chunks: list[bytes], predecessors: dict[bytes, bytes] | None = None, *, beside: bool = False) -> list[bytes]:
+def store(
+    repository: Repository, chunks: list[bytes], predecessors: dict[bytes, bytes] | None = None, *, beside: bool = False
+) -> list[bytes]:
     writer = repository.writer(CodecSettings(), {}, 1 << 20, beside=beside)
-    futures = [writer.put(plain, "test", (predecessors or {}).get(plain)) for plain in chunks]
-    ids = [future.result() for future in futures]
-    writer.seal()
-    writer.close()
+    try:
+        futures = [writer.put(plain, "test", (predecessors or {}).get(plain)) for plain in chunks]
+        ids = [future.result() for future in futures]
+        writer.seal()
+    finally:
+        writer.close()
     return ids
 
 
@@ -117,6 +121,26 @@ def test_chunks_come_back_verified_and_equal_chunks_are_stored_once(tmp_path: Pa
     assert [repository.chunks.read(one) for one in ids[:5]] == chunks
     assert store(repository, chunks) == ids[:5]
     assert len(repository.index.packs()) == 1
+    repository.close()
+
+
+def test_a_process_beside_this_one_stores_the_same(tmp_path: Path) -> None:
+    repository = open_repository(tmp_path)
+    rng = random.Random(9)
+    chunks = [b"\x92\x02" + text(rng, 90_000) for _ in range(200)]
+    ids = store(repository, chunks, beside=True)
+    assert ids == [chunk_id(plain) for plain in chunks]
+    repository.close()
+    reader = Repository.open(tmp_path / "repo", SYSTEM, read_only=True)
+    assert [reader.chunks.read(one) for one in ids] == chunks
+    reader.close()
+
+
+def test_an_error_in_the_process_beside_comes_back_as_itself(tmp_path: Path) -> None:
+    repository = open_repository(tmp_path)
+    (tmp_path / "repo" / "maos-ckpt.json").write_text('{"format": 99}')
+    with pytest.raises(FormatError, match="format version 99"):
+        store(repository, [b"\x92\x02" + bytes(100_000)] * 3, beside=True)
     repository.close()
 
 

@@ -20,6 +20,7 @@ from maos_ckpt.repository.manifests import Manifest, ManifestCollection, state_d
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import LOCK_BUDGET_S, Cut, KeyRange, Source
+from maos_ckpt.sources.sqlite.live import Held
 from maos_ckpt.tree.builder import Replacement, Root, build, edit
 from maos_ckpt.tree.cursor import Predecessors
 from maos_ckpt.tree.sink import Pending
@@ -48,9 +49,17 @@ class SaveRequest:
 
 
 def save_checkpoint(
-    repository: Repository, source: Source, request: SaveRequest, progress: ProgressSink, seams: Seams
+    repository: Repository,
+    source: Source,
+    request: SaveRequest,
+    progress: ProgressSink,
+    seams: Seams,
+    held: Held | None = None,
 ) -> Checkpoint:
     """Take one checkpoint; the caller holds the repository's lease.
+
+    Args:
+        held: see `Source.open_cut`.
 
     Raises:
         SourceError: the source cannot be read now.
@@ -66,7 +75,7 @@ def save_checkpoint(
     writer = save.open_writer()
     try:
         progress(Progress("save", "cut"))
-        with contextlib.closing(source.open_cut(directory)) as cut:
+        with contextlib.closing(source.open_cut(directory, held)) as cut:
             checkpoint = save.store(cut, writer, started_s)
             # The token is older than the cut: a change in between makes the next save look again.
             store_memo(repository, Memo(checkpoint.id, token, cut.memo, save.measures))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import struct
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import msgspec
 from maos_ckpt.codec.compression import CHUNK_BYTES_MAX
 from maos_ckpt.codec.measures import StoredMeasures, unpack_measures
 from maos_ckpt.codec.policy import CodecSettings, Measures
+from maos_ckpt.environment import child_environment
 from maos_ckpt.errors import CkptError, StorageError
 from maos_ckpt.tree.sink import Pending
 
@@ -100,7 +100,7 @@ class ProcessChunkWriter:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
-            env=_environment(),
+            env=child_environment(),
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -192,10 +192,3 @@ def enlarge_pipe(file: IO[bytes]) -> None:
     """Let a pipe hold several chunks, so that its two ends need not take turns; else it is only slower."""
     with contextlib.suppress(OSError):
         fcntl.fcntl(file.fileno(), _F_SETPIPE_SZ, _PIPE_BYTES)
-
-
-def _environment() -> dict[str, str]:
-    """The child's environment: it must find this package where this process found it."""
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    paths = [root, os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

@@ -83,7 +83,7 @@ class Repository:
         """
         backend = LocalBackend(path, seams)
         headers.read_header(backend)
-        missing = [name for name in ("packs", "manifests") if not (path / name).is_dir()]
+        missing = [name for name in ("packs", "manifests", "marks") if not (path / name).is_dir()]
         if missing:
             raise IntegrityError(
                 f"The repository at {path} is half deleted: {' and '.join(missing)} are gone.",

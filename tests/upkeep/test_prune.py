@@ -1,0 +1,92 @@
+"""Retention keeps what it says, frees what nobody needs, and never anything else."""
+
+from __future__ import annotations
+
+from maos_ckpt.diff import diff_states
+from maos_ckpt.model import VerifyLevel
+from maos_ckpt.prune import prune
+from maos_ckpt.verify import verify
+
+from .conftest import Shelf
+
+
+def series(shelf: Shelf, number: int) -> list[str]:
+    ids = []
+    for seed in range(number):
+        shelf.change(seed)
+        ids.append(shelf.save().id)
+    return ids
+
+
+def test_the_last_ones_and_the_pinned_stay_and_still_verify_in_full(shelf: Shelf) -> None:
+    ids = series(shelf, 7)
+    repository = shelf.repository
+    with repository.lease("prune"):
+        repository.set_marks(repository.resolve(ids[1]), pinned=True)
+        result = prune(repository, 3)
+    assert set(result.removed) == {ids[0], ids[2], ids[3]}
+    assert result.kept == {
+        ids[1]: "pinned",
+        ids[4]: "one of the last 3",
+        ids[5]: "one of the last 3",
+        ids[6]: "one of the last 3",
+    }
+    repository = shelf.reopen()
+    assert verify(repository, [], VerifyLevel.FULL).ok
+    assert diff_states(repository, shelf.source, ids[6], "live").summary.total == 0
+
+
+def test_a_dry_run_changes_nothing_and_foretells_what_happens(shelf: Shelf) -> None:
+    ids = series(shelf, 5)
+    before = {path: path.read_bytes() for path in shelf.path.rglob("*") if path.is_file() and "cache" not in path.parts}
+    foretold = prune(shelf.repository, 1, dry_run=True)
+    after = {path: path.read_bytes() for path in shelf.path.rglob("*") if path.is_file() and "cache" not in path.parts}
+    assert before == after
+    with shelf.repository.lease("prune"):
+        done = prune(shelf.repository, 1)
+    assert foretold.removed == done.removed == tuple(reversed(ids[:-1]))
+    assert foretold.kept.keys() == done.kept.keys()
+    assert done.bytes_freed > 0
+
+
+def test_bytes_that_nobody_needs_are_given_back(shelf: Shelf) -> None:
+    series(shelf, 6)
+    full = shelf.repository.stored_bytes()
+    with shelf.repository.lease("prune"):
+        result = prune(shelf.repository, 1)
+    left = shelf.reopen().stored_bytes()
+    assert left < full
+    assert full - left == result.bytes_freed
+    assert verify(shelf.repository, [], VerifyLevel.FULL).ok
+
+
+def test_no_limit_keeps_everything(shelf: Shelf) -> None:
+    ids = series(shelf, 3)
+    with shelf.repository.lease("prune"):
+        result = prune(shelf.repository, 0)
+    assert result.removed == ()
+    assert set(result.kept) == set(ids)
+
+
+def test_nothing_is_freed_while_something_is_damaged(shelf: Shelf) -> None:
+    """An unreadable manifest may need any chunk, so no pack may go."""
+    series(shelf, 4)
+    newest = max((shelf.path / "manifests").iterdir())
+    newest.write_bytes(b"garbage")
+    packs = shelf.packs()
+    repository = shelf.reopen()
+    with repository.lease("prune"):
+        result = prune(repository, 1)
+    assert shelf.packs() == packs
+    assert "damaged" in result.kept["packs"]
+
+
+def test_what_a_crashed_save_left_behind_is_given_back(shelf: Shelf) -> None:
+    series(shelf, 2)
+    newest = max((shelf.path / "manifests").iterdir())
+    newest.unlink()
+    repository = shelf.reopen()
+    with repository.lease("prune"):
+        result = prune(repository, 0)
+    assert result.bytes_freed > 0
+    assert verify(shelf.reopen(), [], VerifyLevel.FULL).ok
