@@ -1,0 +1,99 @@
+"""Commands killed at random moments: `python -m benchmarks.kills [--kills 200]`.
+
+Each round starts a save, a prune or a restore on a MAOS and kills it, with its children, after a random time. Then: the
+database must equal its state before or after, never between; the next command must work; and at the end every committed
+checkpoint must verify in full.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.command import Commands
+from tests.lab.build import build_state
+from tests.lab.mutate import mutate
+from tests.lab.values import dump_exact
+
+
+def content(state: Path, home: Path) -> tuple[object, object]:
+    """Tables and transcripts, exactly."""
+    dump = dump_exact(state / "maos.db")
+    dump.pop("sqlite_master")
+    return dump, {str(path): path.read_bytes() for path in sorted(home.rglob("*.jsonl"))}
+
+
+def kill_after(commands: Commands, delay_s: float, *arguments: str) -> bool:
+    """Run a command and kill it after a while; whether it was still running."""
+    command = [sys.executable, "-m", "maos_ckpt_tui", *arguments, "--source", commands.source]
+    command += ["--repo", str(commands.repository), "--claude-home", str(commands.claude_home), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(delay_s)
+        return False
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return True
+
+
+def main() -> None:
+    """Kill and check."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--mb", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    rng = random.Random(arguments.seed)
+    outcomes: dict[str, int] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder, "claude")
+        size = arguments.mb * 1_000_000
+        state = build_state(Path(folder, "maos"), home, size, seed=1, transcript_bytes=size)
+        commands = Commands(f"maos:{state.directory}", Path(folder, "repository"), home)
+        longest_s = {"save": commands.run("save").wall_s}
+        first = commands.run("list").result["checkpoints"][0]["id"]
+        commands.run("pin", first)
+        kills = rounds = 0
+        while kills < arguments.kills:
+            rounds += 1
+            what = rng.choice(["save", "prune", "restore", "restore"])
+            mutate(state.directory, 0.02, rounds)
+            for path in rng.choices(sorted(home.rglob("*.jsonl")), k=2):
+                with path.open("ab") as file:
+                    file.write(b'{"type": "user", "message": {"content": "%d"}}\n' % rounds)
+            before = content(state.directory, home)
+            arguments_of = {"save": ["save"], "prune": ["prune"], "restore": ["restore", first, "--yes"]}
+            limit_s = longest_s.get(what, 1.5)
+            if not kill_after(commands, rng.uniform(0.05, limit_s), *arguments_of[what]):
+                longest_s[what] = max(limit_s * 0.8, 0.3)
+                outcomes[f"{what} ended first"] = outcomes.get(f"{what} ended first", 0) + 1
+                continue
+            kills += 1
+            settled = commands.run("save")
+            after = content(state.directory, home)
+            kind = "as before" if after == before else "other"
+            if kind == "other":
+                left = commands.run("diff", first, "live", "--stat").result["summary"]
+                kind = "as after" if what == "restore" and not sum(left.values()) else "BETWEEN"
+            outcomes[f"{what} {kind}"] = outcomes.get(f"{what} {kind}", 0) + 1
+            if kind == "BETWEEN" or not settled.result["checkpoint"]["id"]:
+                raise SystemExit(f"round {rounds}: {what} left the state between: {left}")
+        sound = commands.run("verify", "--all", "--level", "full").result
+    print(f"{kills} kills in {rounds} rounds, seed {arguments.seed}: {dict(sorted(outcomes.items()))}")
+    print(f"every checkpoint verifies in full: {sound['ok']} ({sound['checked']['objects']} objects)")
+    if not sound["ok"]:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    started_s = time.monotonic()
+    main()
+    print(f"{time.monotonic() - started_s:.0f} s")
