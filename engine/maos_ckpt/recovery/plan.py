@@ -8,10 +8,10 @@ applying; the digests are equal exactly when nothing the plan touches has moved.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from maos_ckpt.codec.values import display_key, encode_row
+from maos_ckpt.codec.values import decode_key, display_key, encode_key, encode_row
 from maos_ckpt.fields import changed_fields, named
 from maos_ckpt.model import (
     COMPONENT_DATABASE,
@@ -31,9 +31,17 @@ from maos_ckpt.model import (
     Selection,
     Severity,
 )
+from maos_ckpt.processes import ProcessInfo
+from maos_ckpt.recovery.missing import missing_dependencies
+from maos_ckpt.recovery.references import reference_findings, still_referenced
 from maos_ckpt.recovery.selection import SEQUENCE_TABLE, Matcher, can_write
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.seams import Seams
+from maos_ckpt.sources.base import Source
 from maos_ckpt.sources.change import Alignment, Change, align
-from maos_ckpt.states import CollectionPair, State, StoredState, collection_pairs
+from maos_ckpt.sources.sqlite.faults import describe_process
+from maos_ckpt.states import CollectionPair, State, StoredState, collection_pairs, live_state
+from maos_ckpt.tree.cursor import records
 from maos_ckpt.tree.diff import differences
 from maos_ckpt.tree.large import load_row
 
@@ -44,13 +52,17 @@ _ORDER = {name: at for at, name in enumerate((*COMPONENTS, COMPONENT_OTHER, COMP
 _RECORDS_PER_S = 20_000
 _BYTES_PER_S = 40e6
 _REPORT_EVERY = 1000
+#: Kinds of collections that are files; the others live in the database.
+FILE_KINDS = (CollectionKind.LINES, CollectionKind.FILES)
 
 
 @dataclass(slots=True)
 class Planner:
     """The changes from `live` to the selected part of `target`, computed as often as asked.
 
-    `findings` fills while changes are read: columns and schema that have no place.
+    `extra`: further records, as (collection path, key). `spared`: records that a partial recovery
+    would remove and leaves, because others refer to them. `only_files`: leave the database out. `findings` fills while
+    changes are read: columns and schema that have no place.
     """
 
     live: State
@@ -58,6 +70,9 @@ class Planner:
     selection: Selection
     extra: frozenset[tuple[str, bytes]] = frozenset()
     findings: dict[str, Finding] = field(default_factory=dict)
+    spared: frozenset[tuple[str, bytes]] = frozenset()
+    only_files: bool = False
+    _last_file: tuple[bytes, bool] = (b"", False)
 
     def pairs(self) -> list[tuple[CollectionPair, Alignment | None]]:
         """The collections that may change, in the order in which they are written."""
@@ -65,10 +80,14 @@ class Planner:
         extra = {path for path, _ in self.extra}
         found = []
         for pair in collection_pairs(self.live, self.target):
-            if not matcher.collection(pair) and "/".join(pair.name) not in extra:
+            one = pair.after or pair.before
+            assert one is not None
+            if self.only_files and one.kind not in FILE_KINDS:
+                continue
+            if not matcher.collection(pair) and one.path not in extra:
                 continue
             found.append((pair, self._align(pair)))
-        return sorted(found, key=lambda item: (_ORDER.get(item[0].name[0], len(_ORDER)), _kind_order(item[0])))
+        return sorted(found, key=lambda item: _write_order(item[0]))
 
     def _align(self, pair: CollectionPair) -> Alignment | None:
         if pair.after is None or pair.before is None:
@@ -103,6 +122,16 @@ class Planner:
                 if change is not None:
                     yield change
 
+    def _cuts_off(self, pair: CollectionPair, key: bytes) -> bool:
+        """Whether a live line goes because its file is put back: a transcript of two ages would be no conversation."""
+        if pair.after is None or pair.after.kind is not CollectionKind.LINES:
+            return False
+        path = encode_key(decode_key(key)[:1])
+        if path != self._last_file[0]:
+            lines = records(self.target.chunks, self.target.root(pair.name), path, path + b"\xff")
+            self._last_file = (path, next(lines, None) is not None)
+        return self._last_file[1]
+
     def _change(
         self,
         pair: CollectionPair,
@@ -112,10 +141,13 @@ class Planner:
         after: Row | None,
         matcher: Matcher,
     ) -> Change | None:
-        if after is None and not matcher.exact:
+        if after is None and not matcher.exact and not self._cuts_off(pair, key):
             return None
         change = alignment.change(key, before, after)
         if change is None:
+            return None
+        if after is None and (alignment.live.path, key) in self.spared:
+            self._note(pair, "spared", Severity.WARNING, "keeps records that others still refer to")
             return None
         descriptor = alignment.live
         if descriptor.kind is CollectionKind.SCHEMA:
@@ -129,12 +161,13 @@ class Planner:
         return change
 
 
-def _kind_order(pair: CollectionPair) -> int:
-    # Tables must be there before their rows; files follow what a transaction can take back.
-    order = (CollectionKind.SCHEMA, CollectionKind.TABLE, CollectionKind.LINES, CollectionKind.FILES)
+def _write_order(pair: CollectionPair) -> tuple[int, int]:
+    # Tables must be there before their rows, and files follow what a transaction can take back.
+    order = (CollectionKind.SCHEMA, CollectionKind.TABLE, CollectionKind.FILES, CollectionKind.LINES)
     one = pair.after or pair.before
     assert one is not None
-    return order.index(one.kind)
+    in_database = one.kind is CollectionKind.TABLE
+    return order.index(one.kind), _ORDER.get(one.component, len(_ORDER)) if in_database else 0
 
 
 def _raises(before: Row | None, after: Row | None) -> bool:
@@ -208,11 +241,25 @@ def _visible(descriptor: Descriptor, columns: tuple[str, ...], row: Row) -> Iter
     return ((name, value) for name, value in zip(columns, row, strict=True) if name != hidden)
 
 
-def to_plan(
-    planner: Planner, found: Summary, findings: list[Finding], running: tuple[str, ...], capture_s: float
+def plan_changes(
+    planner: Planner,
+    source: Source,
+    stopped: Sequence[ProcessInfo],
+    limit: int,
+    progress: ProgressSink,
+    operation: str,
 ) -> Plan:
-    """The plan as consoles and machines see it."""
-    estimated_s = capture_s + found.counts.total / _RECORDS_PER_S + found.write_bytes / _BYTES_PER_S
+    """The plan as consoles and machines see it; reads all changes once, and again for the findings."""
+    if planner.selection.with_dependencies:
+        planner.extra |= missing_dependencies(planner.live, planner.target, planner.changes)
+    if planner.selection.exact and not planner.selection.whole:
+        planner.spared = still_referenced(planner.live, planner.changes)
+    found = summarise(planner, limit, progress, operation)
+    progress(Progress(operation, "findings", found.counts.total, found.counts.total))
+    running = tuple(describe_process(one) for one in stopped)
+    dangling = reference_findings(planner.live, planner.changes, running=bool(running), whole=planner.selection.whole)
+    findings = (*planner.findings.values(), *dangling)
+    estimated_s = found.counts.total / _RECORDS_PER_S + (found.write_bytes + source.bytes_hint()) / _BYTES_PER_S
     return Plan(
         checkpoint=planner.target.checkpoint.id,
         selection=planner.selection,
@@ -221,8 +268,32 @@ def to_plan(
         by_component=found.by_component,
         changes=tuple(found.listed),
         truncated=found.counts.total > len(found.listed),
-        findings=(*planner.findings.values(), *findings),
+        findings=findings,
         write_bytes=found.write_bytes,
         estimated_s=round(estimated_s, 2),
         running=running,
     )
+
+
+def make_plan(
+    repository: Repository,
+    source: Source,
+    checkpoint: Checkpoint,
+    selection: Selection,
+    *,
+    limit: int,
+    progress: ProgressSink,
+    seams: Seams,
+    extra: frozenset[tuple[str, bytes]] = frozenset(),
+) -> Plan:
+    """What recovering `selection` of a checkpoint would change now; writes nothing.
+
+    Raises:
+        NotFoundError: the checkpoint has no such component or collection.
+    """
+    target = StoredState(repository, checkpoint)
+    with live_state(repository, source, progress, "plan") as live:
+        planner = Planner(live, target, selection, extra)
+        database = source.database
+        holders = seams.processes.holders(database, writing=True) if database is not None else []
+        return plan_changes(planner, source, holders, limit, progress, "plan")

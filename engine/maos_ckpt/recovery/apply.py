@@ -1,0 +1,346 @@
+"""Applying a plan to the live state: stop, save what will be replaced, plan again, write, check, commit, let run on.
+
+All of it happens under one lock on the database, so that the safety checkpoint holds exactly what the recovery replaces
+and the plan is exactly what is written (decision 0005). Files follow after the commit, each replaced as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from maos_ckpt.capture.save import SaveRequest, save_checkpoint
+from maos_ckpt.codec.values import decode_key
+from maos_ckpt.errors import CkptError, IntegrityError, PartialError, PlanMovedError
+from maos_ckpt.model import Checkpoint, CollectionKind, Plan, Progress, RecoveryResult, Row, Selection, Trigger
+from maos_ckpt.recovery import journal
+from maos_ckpt.recovery.plan import FILE_KINDS, Planner, plan_changes
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.seams import Seams
+from maos_ckpt.sources.base import Source
+from maos_ckpt.sources.change import Change
+from maos_ckpt.sources.sqlite.create import schema_from_rows
+from maos_ckpt.sources.sqlite.fence import create_fence
+from maos_ckpt.sources.sqlite.live import Held, hold, release_fence, remove_fence
+from maos_ckpt.sources.sqlite.new_file import create_database
+from maos_ckpt.sources.sqlite.reread import differing
+from maos_ckpt.sources.sqlite.write import apply_changes
+from maos_ckpt.states import StoredState, live_state
+from maos_ckpt.tree.cursor import records
+from maos_ckpt.tree.large import load_row
+
+ProgressSink = Callable[[Progress], None]
+#: How often the guardian of stopped processes hears from a recovery: every so many changes.
+_BEAT_CHANGES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a recovery is asked to do. `digest` None applies the plan as it is at that moment."""
+
+    checkpoint: Checkpoint
+    selection: Selection
+    digest: str | None
+    reason: str
+    limit: int = 1000
+    undo: bool = False
+    extra: frozenset[tuple[str, bytes]] = frozenset()
+
+
+@dataclass(slots=True)
+class _Written:
+    """How far a recovery has got."""
+
+    plan: Plan | None = None
+    planner: Planner | None = None
+    intent: journal.Intent | None = None
+    held: Held | None = None
+
+
+def recover(
+    repository: Repository, source: Source, request: Request, progress: ProgressSink, seams: Seams
+) -> RecoveryResult:
+    """Carry a recovery out; the caller holds the lease.
+
+    Raises:
+        PartialError: the database was recovered and a file could not be; the next operation goes on with it.
+        PlanMovedError: the plan of `request.digest` is no longer the plan; `data["digest"]` is that of the fresh one.
+        ConflictError: a record cannot be put back without breaking another.
+        SourceError, PermissionRefusedError: the live state cannot be written.
+        In these three cases nothing live was changed.
+    """
+    return _Recovery(repository, source, request, progress, seams).run()
+
+
+class _Recovery:
+    def __init__(
+        self, repository: Repository, source: Source, request: Request, progress: ProgressSink, seams: Seams
+    ) -> None:
+        self._repository = repository
+        self._source = source
+        self._request = request
+        self._progress = progress
+        self._seams = seams
+        self._started_s = seams.clock.monotonic_s()
+        self._written = _Written()
+        self._notes: list[str] = []
+        self._skipped: tuple[str, ...] = ()
+        self._resume_commands: tuple[str, ...] = ()
+        self._created = False
+        self._committed = False
+        self._verified = False
+
+    def run(self) -> RecoveryResult:
+        try:
+            self._write()
+        except CkptError as error:
+            if self._committed:
+                raise self._half_done(error) from error
+            self._take_back(error)
+            raise
+        written = self._written
+        assert written.plan is not None
+        if written.intent is None:
+            # Nothing differs: the live state holds the selected part already.
+            return self._result(written.plan, applied=False, verified=True)
+        journal.finish(self._repository, written.intent)
+        self._clear_fence()
+        return self._result(written.plan, applied=True, verified=self._verified)
+
+    def _half_done(self, error: CkptError) -> PartialError:
+        return PartialError(
+            f"The database was recovered, but not all files were: {error.message}",
+            kept="The state before is in the safety checkpoint.",
+            hint="Mend the cause; the next save or recovery finishes it.",
+            cause=error.kind,
+            safety_checkpoint=self._written.intent.safety if self._written.intent else None,
+        )
+
+    def _clear_fence(self) -> None:
+        written, database = self._written, self._source.database
+        assert written.intent is not None
+        if written.held is not None:
+            release_fence(written.held, written.intent.id)
+        elif self._created and database is not None:
+            remove_fence(database, self._seams, written.intent.id)
+
+    # The database, under its lock
+
+    def _write(self) -> None:
+        database = self._source.database
+        if database is None or not database.exists():
+            self._plan(None)
+            if self._written.intent is not None:
+                self._write_new_database()
+                self._committed = True
+                self._follow(only_files=False)
+            return
+        self._progress(Progress("recovery", "stop writers"))
+        with hold(database, self._seams) as held:
+            self._written.held = held
+            self._plan(held)
+            if self._written.intent is None:
+                return
+            self._write_held(held)
+            self._committed = True
+            # MAOS still stands: its transcripts are put back before it can add to them.
+            self._follow(only_files=bool(held.stopped))
+
+    def _follow(self, *, only_files: bool) -> None:
+        """What comes after the commit: files, and the proof that nothing is left to do."""
+        self._write_files()
+        self._verified = self._check(only_files=only_files)
+
+    def _plan(self, held: Held | None) -> None:
+        """Save what is there, plan from it, and note the intent; no intent where nothing is to be done."""
+        request = self._request
+        safety = self._save_safety(held)
+        try:
+            planner = Planner(
+                StoredState(self._repository, safety, "live"),
+                StoredState(self._repository, request.checkpoint),
+                request.selection,
+                request.extra,
+            )
+            stopped = () if held is None else held.stopped
+            plan = plan_changes(planner, self._source, stopped, request.limit, self._beating(held), "recovery")
+            if request.digest is not None and request.digest != plan.digest:
+                raise _moved(plan)
+        except BaseException:
+            self._repository.remove(safety)
+            raise
+        self._written.plan, self._written.planner = plan, planner
+        if plan.summary.total == 0:
+            self._repository.remove(safety)
+            return
+        intent = journal.new_intent(
+            self._repository,
+            request.checkpoint,
+            request.selection,
+            planner.extra,
+            safety=safety,
+            digest=plan.digest,
+            reason=request.reason,
+            undo=request.undo,
+        )
+        journal.begin(self._repository, intent)
+        self._written.intent = intent
+
+    def _save_safety(self, held: Held | None) -> Checkpoint:
+        what = "undo" if self._request.undo else f"recovery of {self._request.checkpoint.id}"
+        description = f"before the {what}: {self._request.reason}" if self._request.reason else f"before the {what}"
+        request = SaveRequest(Trigger.SAFETY, description, pinned=True)
+        progress = self._beating(held)
+
+        def relabel(step: Progress) -> None:
+            progress(replace(step, operation="recovery", phase="safety checkpoint"))
+
+        return save_checkpoint(self._repository, self._source, request, relabel, self._seams, held)
+
+    def _beating(self, held: Held | None) -> ProgressSink:
+        def sink(step: Progress) -> None:
+            if held is not None:
+                held.beat()
+            self._progress(step)
+
+        return sink
+
+    def _write_held(self, held: Held) -> None:
+        assert self._written.plan is not None
+        assert self._written.intent is not None
+        total = self._written.plan.summary.total
+        progress = self._beating(held)
+        result = apply_changes(
+            held.connection,
+            self._database_changes(held),
+            sequences="set" if self._request.selection.whole else "raise",
+            # A whole state is put back as it was, broken references included; so is what an undo puts back.
+            allow_new_violations=self._request.selection.whole or self._request.undo,
+            progress=lambda done: progress(Progress("recovery", "write", done, total)),
+        )
+        self._notes += result.notes
+        if result.violation_count:
+            self._notes.append(f"{result.violation_count} references are broken now, as they were in the checkpoint.")
+        progress(Progress("recovery", "check", total, total))
+        wrong = differing(held.connection, self._database_changes(held))
+        if wrong:
+            raise IntegrityError(
+                f"{len(wrong)} records did not become what the plan says, {wrong[0]} among them.",
+                kept="The transaction was taken back; nothing live was changed.",
+                hint="A trigger or constraint of the live database interferes; recover without these records.",
+                records=wrong,
+            )
+        held.mark(self._written.intent.id)
+        progress(Progress("recovery", "commit", total, total))
+        held.commit()
+
+    def _database_changes(self, held: Held) -> Iterator[Change]:
+        assert self._written.planner is not None
+        for number, change in enumerate(self._written.planner.changes()):
+            if number % _BEAT_CHANGES == 0:
+                held.beat()
+            if change.descriptor.kind not in FILE_KINDS:
+                yield change
+
+    def _write_new_database(self) -> None:
+        """The database is gone: build it from the checkpoint, where the selection holds anything of it."""
+        written, database = self._written, self._source.database
+        assert written.intent is not None
+        assert written.planner is not None
+        assert written.plan is not None
+        if database is None:
+            return
+        planner, target = written.planner, StoredState(self._repository, self._request.checkpoint)
+        if not any(change.descriptor.kind is CollectionKind.TABLE for change in planner.changes()):
+            return
+        objects, pragmas = schema_from_rows(_schema_rows(target))
+        total = written.plan.summary.total
+        intent = written.intent
+        result = create_database(
+            database,
+            self._seams,
+            pragmas=pragmas,
+            objects=objects,
+            changes=(one for one in planner.changes() if one.descriptor.kind is CollectionKind.TABLE),
+            allow_new_violations=self._request.selection.whole,
+            progress=lambda done: self._progress(Progress("recovery", "write", done, total)),
+            mark=lambda connection: create_fence(connection, intent.id, expires_at_s=0),
+        )
+        self._notes += result.notes
+        self._created = True
+
+    def _take_back(self, error: CkptError) -> None:
+        """Nothing live was changed: forget the intent and the safety checkpoint that nobody needs."""
+        intent = self._written.intent
+        if intent is None:
+            return
+        error.kept = error.kept or "Nothing live was changed."
+        journal.drop(self._repository)
+        for checkpoint in self._repository.checkpoints():
+            if checkpoint.id == intent.safety:
+                self._repository.remove(checkpoint)
+
+    # Files, after the commit
+
+    def _write_files(self) -> None:
+        assert self._written.planner is not None
+        written = self._source.write_files(
+            self._written.planner.changes(),
+            lambda done: self._progress(Progress("recovery", "files", done)),
+        )
+        self._notes += written.skipped
+        self._skipped = written.skipped
+        self._resume_commands = written.resume_commands
+
+    def _check(self, *, only_files: bool) -> bool:
+        """Plan again: nothing may be left to do.
+
+        Where MAOS stands and will run on, the database was read back in the transaction itself; a whole reading would
+        only make it stand longer.
+        """
+        assert self._written.planner is not None
+        self._progress(Progress("recovery", "verify"))
+        request = self._request
+        with live_state(self._repository, self._source, self._progress, "recovery") as live:
+            again = Planner(
+                live,
+                StoredState(self._repository, request.checkpoint),
+                request.selection,
+                self._written.planner.extra,
+                spared=self._written.planner.spared,
+                only_files=only_files,
+            )
+            left = next(again.changes(), None)
+        if left is not None and not self._skipped:
+            self._notes.append(f"{left.path} is not as the plan says.")
+        return left is None
+
+    def _result(self, plan: Plan, *, applied: bool, verified: bool) -> RecoveryResult:
+        written = self._written
+        return RecoveryResult(
+            plan=plan,
+            applied=applied,
+            verified=verified,
+            safety_checkpoint=written.intent.safety if written.intent else None,
+            duration_s=round(self._seams.clock.monotonic_s() - self._started_s, 3),
+            stall_s=round(written.held.stall_s, 3) if written.held else 0.0,
+            resume_commands=self._resume_commands,
+            notes=tuple(self._notes),
+        )
+
+
+def _schema_rows(state: StoredState) -> Iterator[Row]:
+    for name, descriptor in state.descriptors().items():
+        if descriptor.kind is CollectionKind.SCHEMA:
+            for key, value in records(state.chunks, state.root(name)):
+                yield (*decode_key(key), *load_row(value, state.get))
+
+
+def _moved(plan: Plan) -> PlanMovedError:
+    return PlanMovedError(
+        "The live state moved since the plan was made, so that plan was not applied.",
+        kept="Nothing live was changed.",
+        hint=f"Look at the fresh plan ({plan.digest[:12]}…) and apply that one, or apply without a digest.",
+        digest=plan.digest,
+        changes=plan.summary.total,
+    )

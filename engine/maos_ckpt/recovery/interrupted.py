@@ -1,0 +1,50 @@
+"""Settling a recovery that a crash interrupted, before anything else is done."""
+
+from __future__ import annotations
+
+from maos_ckpt.model import Progress
+from maos_ckpt.recovery import journal
+from maos_ckpt.recovery.plan import Planner
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.seams import Seams
+from maos_ckpt.sources.base import Source
+from maos_ckpt.sources.sqlite.live import last_recovery, remove_fence
+from maos_ckpt.states import StoredState, live_state
+
+
+def finish_interrupted(repository: Repository, source: Source, seams: Seams) -> str | None:
+    """Finish or forget an interrupted recovery; one sentence about what was done, or None where there is none.
+
+    The caller holds the lease, so whoever began it is gone.
+
+    Raises:
+        SourceError, PermissionRefusedError: the live state cannot be read or written now; the intent stays.
+    """
+    intent = journal.under_way(repository.path)
+    if intent is None:
+        return None
+    what = "undo" if intent.undo else f"recovery of {intent.checkpoint}"
+    if not _committed(source, intent.id):
+        journal.drop(repository)
+        return f"The interrupted {what} had changed nothing and was dropped."
+    target = StoredState(repository, repository.resolve(intent.checkpoint))
+    with live_state(repository, source, _silent, "recovery") as live:
+        planner = Planner(live, target, intent.selection, intent.extra_keys, only_files=True)
+        written = source.write_files(planner.changes(), lambda done: None)
+    journal.finish(repository, intent)
+    if source.database is not None:
+        remove_fence(source.database, seams, intent.id)
+    left = f" {len(written.skipped)} files were left alone: {written.skipped[0]}" if written.skipped else ""
+    return f"The interrupted {what} was finished.{left}"
+
+
+def _committed(source: Source, recovery: str) -> bool:
+    """Whether the transaction of that recovery is in the database; where there is none, files are all there is."""
+    database = source.database
+    if database is None or not database.exists():
+        return True
+    return last_recovery(database) == recovery
+
+
+def _silent(step: Progress) -> None:
+    """Progress nobody watches."""

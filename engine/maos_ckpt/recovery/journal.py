@@ -1,0 +1,150 @@
+"""What a recovery intends, noted durably before it begins; and the last one done, for undo.
+
+`recovery/intent.json` is there exactly while a recovery is under way. The database is written in one transaction whose
+last statement leaves the recovery's id in the file (`sources.sqlite.fence`): whoever finds an intent after a crash can
+tell whether the transaction was committed. If it was, the files still have to follow; if not, nothing has happened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from maos_ckpt.errors import CkptError, IntegrityError
+from maos_ckpt.fs import raise_storage_error
+from maos_ckpt.model import Checkpoint, Selection
+from maos_ckpt.repository.repository import Repository
+
+_INTENT = "recovery/intent.json"
+_LAST = "recovery/last.json"
+_BYTES_MAX = 16 << 20
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """One recovery: from which checkpoint, which part, and the safety checkpoint that holds what it replaces.
+
+    `extra` are (collection path, key) of records that were added because chosen ones refer to them.
+    """
+
+    id: str
+    checkpoint: str
+    components: list[str]
+    records: list[str]
+    exact: bool
+    with_dependencies: bool
+    extra: list[tuple[str, bytes]]
+    safety: str
+    digest: str
+    reason: str
+    started_at_ms: int
+    undo: bool
+
+    @property
+    def selection(self) -> Selection:
+        """The selection it applies."""
+        return Selection(tuple(self.components), tuple(self.records), self.exact, self.with_dependencies)
+
+    @property
+    def undo_selection(self) -> Selection:
+        """What takes it back: the same part of the safety checkpoint, records that it added removed again."""
+        return Selection(tuple(self.components), tuple(self.records), exact=True)
+
+    @property
+    def extra_keys(self) -> frozenset[tuple[str, bytes]]:
+        """`extra` as the planner takes it."""
+        return frozenset(self.extra)
+
+
+def new_intent(
+    repository: Repository,
+    checkpoint: Checkpoint,
+    selection: Selection,
+    extra: frozenset[tuple[str, bytes]],
+    *,
+    safety: Checkpoint,
+    digest: str,
+    reason: str,
+    undo: bool,
+) -> Intent:
+    """An intent with a fresh id; not written yet."""
+    seams = repository.seams
+    return Intent(
+        id=seams.random.token(8).hex(),
+        checkpoint=checkpoint.id,
+        components=list(selection.components),
+        records=list(selection.records),
+        exact=selection.exact,
+        with_dependencies=selection.with_dependencies,
+        extra=sorted(extra),
+        safety=safety.id,
+        digest=digest,
+        reason=reason,
+        started_at_ms=seams.clock.now_ms(),
+        undo=undo,
+    )
+
+
+def begin(repository: Repository, intent: Intent) -> None:
+    """Note durably that a recovery begins; nothing live may be touched before this returns."""
+    repository.backend.create(_INTENT, msgspec.json.encode(intent) + b"\n", replace=True)
+
+
+def finish(repository: Repository, intent: Intent) -> None:
+    """Note durably that a recovery is done: it is the one that undo takes back."""
+    repository.backend.create(_LAST, msgspec.json.encode(intent) + b"\n", replace=True)
+    drop(repository)
+
+
+def drop(repository: Repository) -> None:
+    """Forget the intent: nothing of it happened, or all of it is done."""
+    repository.backend.delete(_INTENT)
+
+
+def under_way(path: Path) -> Intent | None:
+    """The intent in the repository at `path`, or None.
+
+    Raises:
+        IntegrityError: there is one that cannot be read.
+    """
+    return _read(path, _INTENT)
+
+
+def last_done(repository: Repository) -> Intent | None:
+    """The last recovery that was done, or None."""
+    return _read(repository.path, _LAST)
+
+
+def _read(path: Path, name: str) -> Intent | None:
+    try:
+        with (path / name).open("rb") as file:
+            data = file.read(_BYTES_MAX)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise_storage_error(error, path / name)
+    try:
+        return msgspec.json.decode(data, type=Intent)
+    except msgspec.DecodeError as error:
+        raise IntegrityError(
+            f"The note of a recovery at {name} cannot be read.",
+            kept="Every checkpoint is untouched, the safety checkpoint of that recovery among them.",
+            hint="Compare with `maos-ckpt diff latest live`, then remove the file.",
+            object=name,
+        ) from error
+
+
+def pending(path: Path) -> str:
+    """One sentence about an interrupted recovery that the next operation will settle, or ""."""
+    with contextlib.suppress(CkptError):
+        intent = under_way(path)
+        if intent is not None:
+            what = "An undo" if intent.undo else f"A recovery of {intent.checkpoint}"
+            return f"{what} was interrupted; the next save or recovery settles it."
+    return ""
+
+
+#: Puts the files of a committed recovery in place; gives notes for the operator.
+Resume = Callable[[Intent], tuple[str, ...]]

@@ -1,0 +1,212 @@
+"""What a record of a MAOS refers to, and what can be wrong with a record by itself.
+
+SQLite enforces four of MAOS's references; the others stand in JSON, in parts of ids and in file names. Real data is
+already dirty (a shipped database has dangling references of most kinds), so nothing here judges a state: callers
+compare a state before with a state after.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from maos_ckpt.model import Value
+
+Values = Mapping[str, Value]
+"""A record's values by column name, keys included."""
+
+#: Where a reference to a conversation leads: a row of `sessions`, or a transcript of that name.
+CONVERSATIONS: Final = "conversations"
+#: The tables of a MAOS that are referred to, and the component and collection of each.
+COLLECTIONS: Final[dict[str, tuple[str, str]]] = {
+    "agents": ("agents", "agents"),
+    "tasks": ("tasks", "tasks"),
+    "sessions": ("memory", "sessions"),
+    "orchestrations": ("system", "orchestrations"),
+}
+#: The collections that may refer to a record of a table.
+REFERRING: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    "agents": (
+        ("memory", "sessions"),
+        ("queue", "messages"),
+        ("tasks", "tasks"),
+        ("system", "orchestrations"),
+        ("system", "checkpoints"),
+    ),
+    "tasks": (("tasks", "tasks"), ("system", "checkpoints")),
+    "sessions": (("agents", "agents"), ("system", "checkpoints")),
+    "orchestrations": (("system", "checkpoints"),),
+}
+#: References that SQLite enforces: they must not dangle.
+HARD: Final = frozenset(("sessions.agent_id", "messages.from_agent", "messages.to_agent", "tasks.parent_task_id"))
+#: JSON text that is parsed in one plan; beyond it records are not looked into.
+JSON_BYTES_MAX: Final = 32 << 20
+
+#: `<type>-<8 hex digits>`: what tells an agent's id from an agent's type, both of which stand in the same lists.
+_AGENT_ID = re.compile(r".+-[0-9a-f]{8}")
+_SESSION_ID = re.compile(r"session-(.+)-(?:pending|\d+)")
+_MESSAGE_TYPES = frozenset(
+    ("info", "request", "response", "broadcast", "coordination", "error", "discovery", "dependency")
+)
+_JSON_COLUMNS: Final = {
+    "agents": ("capabilities", "metadata"),
+    "sessions": ("conversation_history",),
+    "tasks": ("assigned_agents", "subtasks", "result"),
+    "orchestrations": ("agents", "batches", "metadata"),
+    "checkpoints": ("orchestrator_state", "agent_sessions", "task_states", "message_history"),
+}
+_BAD: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A record's reference: `check` names its kind, `table` where it leads, `id` to which record."""
+
+    check: str
+    table: str
+    id: str
+
+
+class Json:
+    """Parses JSON columns until `JSON_BYTES_MAX` have been parsed; `exhausted` says that some were not."""
+
+    def __init__(self) -> None:
+        self._left_bytes = JSON_BYTES_MAX
+        self.exhausted = False
+
+    def parse(self, value: Value) -> Any:
+        """The value behind a column; None where it holds none or was not parsed, `_BAD` where it is no JSON."""
+        if not isinstance(value, str) or not value:
+            return None
+        self._left_bytes -= len(value)
+        if self._left_bytes < 0:
+            self.exhausted = True
+            return None
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return _BAD
+
+
+def references(table: str, values: Values, parse: Json) -> Iterator[Reference]:
+    """What a record of `table` refers to."""
+    rule = _RULES.get(table)
+    if rule is not None:
+        yield from rule(values, parse)
+
+
+def problems(table: str, values: Values, parse: Json) -> Iterator[str]:
+    """What is wrong with a record by itself, as names of checks."""
+    for column in _JSON_COLUMNS.get(table, ()):
+        found = parse.parse(values.get(column))
+        if found is _BAD:
+            yield f"{table}.{column} is JSON"
+        elif column == "conversation_history" and found is not None:
+            if not isinstance(found, list):
+                yield "sessions.conversation_history is a list"
+            elif values.get("turn_count") != len(found):
+                yield "sessions.turn_count counts the turns"
+    if table == "sessions":
+        infix = _SESSION_ID.fullmatch(_text(values.get("session_id")))
+        if infix is not None and infix[1] != values.get("agent_id"):
+            yield "sessions.session_id names its agent"
+    elif table == "messages":
+        if values.get("message_type") not in _MESSAGE_TYPES:
+            yield "messages.message_type is one that MAOS knows"
+    elif table == "orchestrations":
+        yield from _orchestration_problems(values, parse)
+
+
+def circle(parents: dict[str, str]) -> tuple[str, ...]:
+    """The first circle among tasks, given each one's parent."""
+    done: set[str] = set()
+    for start in parents:
+        walk: dict[str, None] = {}
+        at: str | None = start
+        while at is not None and at not in done and at not in walk:
+            walk[at] = None
+            at = parents.get(at)
+        if at is not None and at in walk:
+            names = list(walk)
+            return tuple(f"tasks/tasks/{one}" for one in names[names.index(at) :])
+        done.update(walk)
+    return ()
+
+
+def _orchestration_problems(values: Values, parse: Json) -> Iterator[str]:
+    agents, batches = parse.parse(values.get("agents")), parse.parse(values.get("batches"))
+    if isinstance(agents, list) and isinstance(batches, list):
+        inner = {one for batch in batches if isinstance(batch, list) for one in batch if isinstance(one, str)}
+        if inner != {one for one in agents if isinstance(one, str)}:
+            yield "orchestrations.batches hold its agents"
+    done, total = values.get("successful_agents"), values.get("total_agents")
+    if isinstance(done, int) and isinstance(total, int) and done > total:
+        yield "orchestrations.successful_agents is at most total_agents"
+
+
+def _session(values: Values, parse: Json) -> Iterator[Reference]:
+    yield from _one("sessions.agent_id", "agents", values.get("agent_id"))
+
+
+def _message(values: Values, parse: Json) -> Iterator[Reference]:
+    yield from _one("messages.from_agent", "agents", values.get("from_agent"))
+    yield from _one("messages.to_agent", "agents", values.get("to_agent"))
+
+
+def _agent(values: Values, parse: Json) -> Iterator[Reference]:
+    yield from _one("agents.session_id", CONVERSATIONS, values.get("session_id"))
+
+
+def _task(values: Values, parse: Json) -> Iterator[Reference]:
+    yield from _one("tasks.parent_task_id", "tasks", values.get("parent_task_id"))
+    assigned = parse.parse(values.get("assigned_agents"))
+    for one in assigned if isinstance(assigned, list) else ():
+        if _is_agent(one):
+            yield Reference("tasks.assigned_agents", "agents", one)
+    name, _, agent = _text(values.get("id")).partition("-")
+    if name == "task" and _is_agent(agent):
+        yield Reference("tasks.id", "agents", agent)
+
+
+def _orchestration(values: Values, parse: Json) -> Iterator[Reference]:
+    agents = parse.parse(values.get("agents"))
+    for one in agents if isinstance(agents, list) else ():
+        yield from _one("orchestrations.agents", "agents", one)
+
+
+def _checkpoint(values: Values, parse: Json) -> Iterator[Reference]:
+    if _text(values.get("name")).startswith("orchestration_"):
+        yield from _one("checkpoints.id", "orchestrations", values.get("id"))
+    sessions = parse.parse(values.get("agent_sessions"))
+    for agent, session in sessions.items() if isinstance(sessions, dict) else ():
+        yield from _one("checkpoints.agent_sessions", "agents", agent)
+        yield from _one("checkpoints.agent_sessions", CONVERSATIONS, session)
+    tasks = parse.parse(values.get("task_states"))
+    for one in tasks if isinstance(tasks, dict) else ():
+        yield from _one("checkpoints.task_states", "tasks", one)
+
+
+def _one(check: str, table: str, value: object) -> Iterator[Reference]:
+    if isinstance(value, str) and value:
+        yield Reference(check, table, value)
+
+
+def _is_agent(value: object) -> bool:
+    return isinstance(value, str) and _AGENT_ID.fullmatch(value) is not None
+
+
+def _text(value: Value) -> str:
+    return value if isinstance(value, str) else ""
+
+
+_RULES: Final[dict[str, Callable[[Values, Json], Iterator[Reference]]]] = {
+    "agents": _agent,
+    "sessions": _session,
+    "messages": _message,
+    "tasks": _task,
+    "orchestrations": _orchestration,
+    "checkpoints": _checkpoint,
+}
