@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import argparse
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 from benchmarks.command import Commands, Measured
-from tests.lab.build import build_state
-from tests.lab.mutate import mutate
 
 MB = 1_000_000
 
 
 def measure(mb: int, folder: Path) -> list[tuple[str, Measured, str]]:
     """All steps at one size: (name, measurement, remark)."""
-    home = folder / "claude"
-    state = build_state(folder / "maos", home, mb * MB, seed=1, transcript_bytes=mb * MB // 25)
-    commands = Commands(f"maos:{state.directory}", folder / "repository", home)
+    home, directory = folder / "claude", folder / "maos"
+    # In a process of its own: a command's peak memory would otherwise count what this process held when it forked.
+    sizes = ["--mb", str(mb), "--seed", "1", "--transcript-mb", str(max(mb // 25, 1))]
+    lab(str(directory), *sizes, "--claude-home", str(home))
+    commands = Commands(f"maos:{directory}", folder / "repository", home)
     steps: list[tuple[str, Measured, str]] = []
 
     def step(name: str, *arguments: str) -> Measured:
@@ -32,16 +34,21 @@ def measure(mb: int, folder: Path) -> list[tuple[str, Measured, str]]:
 
     first = step("first save", "save").result["checkpoint"]
     step("save, nothing changed", "save")
-    mutate(state.directory, 0.01, 2)
+    lab(str(directory), "--mutate", "0.01", "--seed", "2")
     step("save, 1 % changed", "save")
     step("diff of the two", "diff", first["id"], "latest", "--stat")
-    mutate(state.directory, 0.01, 3)
+    lab(str(directory), "--mutate", "0.01", "--seed", "3")
     step("diff against live", "diff", "latest", "live", "--stat")
     step("restore, 2 % differ", "restore", first["id"], "--yes", "--reason", "benchmark")
-    empty(state.database)
+    empty(directory / "maos.db")
     step("restore of everything", "restore", first["id"], "--yes", "--reason", "benchmark")
     step("verify --level full", "verify", "--all", "--level", "full")
     return steps
+
+
+def lab(*arguments: str) -> None:
+    """Build or change a state."""
+    subprocess.run([sys.executable, "-m", "tests.lab.build", *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 def remark(measured: Measured) -> str:

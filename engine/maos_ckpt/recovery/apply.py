@@ -14,7 +14,7 @@ from maos_ckpt.codec.values import decode_key
 from maos_ckpt.errors import CkptError, IntegrityError, PartialError, PlanMovedError
 from maos_ckpt.model import Checkpoint, CollectionKind, Plan, Progress, RecoveryResult, Row, Selection, Trigger
 from maos_ckpt.recovery import journal
-from maos_ckpt.recovery.plan import FILE_KINDS, Planner, plan_changes
+from maos_ckpt.recovery.plan import Planner, plan_changes
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
@@ -221,7 +221,15 @@ class _Recovery:
         self._notes += result.notes
         if result.violation_count:
             self._notes.append(f"{result.violation_count} references are broken now, as they were in the checkpoint.")
-        progress(Progress("recovery", "check", total, total))
+        if held.stopped:
+            # Where nobody will write the moment the lock is gone, planning again after the commit proves the same.
+            self._read_back(held, progress)
+        held.mark(self._written.intent.id)
+        progress(Progress("recovery", "commit", total, total))
+        held.commit()
+
+    def _read_back(self, held: Held, progress: ProgressSink) -> None:
+        progress(Progress("recovery", "check"))
         wrong = differing(held.connection, self._database_changes(held))
         if wrong:
             raise IntegrityError(
@@ -230,17 +238,13 @@ class _Recovery:
                 hint="A trigger or constraint of the live database interferes; recover without these records.",
                 records=wrong,
             )
-        held.mark(self._written.intent.id)
-        progress(Progress("recovery", "commit", total, total))
-        held.commit()
 
     def _database_changes(self, held: Held) -> Iterator[Change]:
         assert self._written.planner is not None
-        for number, change in enumerate(self._written.planner.changes()):
+        for number, change in enumerate(self._written.planner.changes(files=False)):
             if number % _BEAT_CHANGES == 0:
                 held.beat()
-            if change.descriptor.kind not in FILE_KINDS:
-                yield change
+            yield change
 
     def _write_new_database(self) -> None:
         """The database is gone: build it from the checkpoint, where the selection holds anything of it."""
@@ -285,7 +289,7 @@ class _Recovery:
     def _write_files(self) -> None:
         assert self._written.planner is not None
         written = self._source.write_files(
-            self._written.planner.changes(),
+            self._written.planner.changes(files=True),
             lambda done: self._progress(Progress("recovery", "files", done)),
         )
         self._notes += written.skipped

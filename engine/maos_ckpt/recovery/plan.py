@@ -106,11 +106,11 @@ class Planner:
         path = "/".join(pair.name)
         self.findings.setdefault(f"{kind}:{path}", Finding(severity, kind, f"{path} {what}.", path))
 
-    def changes(self) -> Iterator[Change]:
-        """All changes, streamed, collection by collection in the order of writing."""
+    def changes(self, *, files: bool | None = None) -> Iterator[Change]:
+        """All changes, streamed, collection by collection in the order of writing; `files` takes only (no) files."""
         matcher = Matcher(self.selection, self.target.checkpoint)
         for pair, alignment in self.pairs():
-            if alignment is None:
+            if alignment is None or files not in (None, alignment.live.kind in FILE_KINDS):
                 continue
             for key, old, new in differences(self.live.stream(pair.name), self.target.stream(pair.name)):
                 wanted = matcher.collection(pair) and matcher.record(alignment.live, key)
@@ -191,9 +191,8 @@ class Summary:
     digest: str = ""
 
 
-def summarise(planner: Planner, limit: int, progress: ProgressSink, operation: str) -> Summary:
-    """Read all changes once: counts, the first `limit` for showing, and the digest."""
-    found = Summary()
+def summarise(planner: Planner, found: Summary, limit: int, progress: ProgressSink, operation: str) -> Iterator[Change]:
+    """Pass all changes on, and fill `found` meanwhile: counts, the first `limit` for showing, and the digest."""
     digest = hashlib.sha256(b"maos-ckpt plan 1\n" + _selection_bytes(planner.target.checkpoint, planner.selection))
     for change in planner.changes():
         digest.update(encode_row((change.descriptor.path, change.key, change.before, change.columns, change.after)))
@@ -206,8 +205,8 @@ def summarise(planner: Planner, limit: int, progress: ProgressSink, operation: s
             found.listed.append(shown(change))
         if found.counts.total % _REPORT_EVERY == 0:
             progress(Progress(operation, "plan", found.counts.total))
+        yield change
     found.digest = digest.hexdigest()
-    return found
 
 
 def _selection_bytes(checkpoint: Checkpoint, selection: Selection) -> bytes:
@@ -249,15 +248,19 @@ def plan_changes(
     progress: ProgressSink,
     operation: str,
 ) -> Plan:
-    """The plan as consoles and machines see it; reads all changes once, and again for the findings."""
+    """The plan as consoles and machines see it, with its findings, in one reading of all changes."""
     if planner.selection.with_dependencies:
         planner.extra |= missing_dependencies(planner.live, planner.target, planner.changes)
     if planner.selection.exact and not planner.selection.whole:
         planner.spared = still_referenced(planner.live, planner.changes)
-    found = summarise(planner, limit, progress, operation)
-    progress(Progress(operation, "findings", found.counts.total, found.counts.total))
+    found = Summary()
     running = tuple(describe_process(one) for one in stopped)
-    dangling = reference_findings(planner.live, planner.changes, running=bool(running), whole=planner.selection.whole)
+    dangling = reference_findings(
+        planner.live,
+        lambda: summarise(planner, found, limit, progress, operation),
+        running=bool(running),
+        whole=planner.selection.whole,
+    )
     findings = (*planner.findings.values(), *dangling)
     estimated_s = found.counts.total / _RECORDS_PER_S + (found.write_bytes + source.bytes_hint()) / _BYTES_PER_S
     return Plan(
