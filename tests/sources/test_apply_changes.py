@@ -326,6 +326,12 @@ def test_removing_a_parent_that_is_referred_to_refuses_and_does_not_cascade(tmp_
     assert rows(live, "SELECT count(*) FROM messages") == [(2,)]
 
 
+def test_a_reference_that_led_to_nobody_may_lead_to_another_nobody(tmp_path: Path) -> None:
+    wanted = make(tmp_path / "wanted.db", *PARENT_AND_CHILD, "INSERT INTO messages VALUES (1, 'gone')")
+    live = make(tmp_path / "live.db", *PARENT_AND_CHILD, "INSERT INTO messages VALUES (1, 'lost')")
+    assert apply(live, changes_between(live, wanted)).violation_count == 0
+
+
 def test_references_are_looked_up_when_everything_is_in_place(tmp_path: Path) -> None:
     ddl = "CREATE TABLE tasks (id TEXT PRIMARY KEY, up TEXT REFERENCES tasks(id))"
     wanted = make(tmp_path / "wanted.db", ddl, "INSERT INTO tasks VALUES ('a-child', 'z-root'), ('z-root', NULL)")
@@ -485,3 +491,15 @@ def test_a_full_disk_refuses_and_changes_nothing(tmp_path: Path) -> None:
 def _refuses(call: Callable[[], None], text: str) -> None:
     with pytest.raises(CkptError, match=text):
         call()
+
+
+def test_references_that_are_no_text_at_all_do_no_harm(tmp_path: Path) -> None:
+    fill = "INSERT INTO messages VALUES (1, CAST(x'ff' AS TEXT)), (2, NULL), (3, x'00'), (4, 7.5)"
+    ddl = (
+        "CREATE TABLE agents (id PRIMARY KEY)",
+        "CREATE TABLE messages (id INTEGER PRIMARY KEY, sender REFERENCES agents)",
+    )
+    wanted = make(tmp_path / "wanted.db", *ddl, "INSERT INTO agents VALUES (x'00'), (7.5)", fill)
+    live = make(tmp_path / "live.db", *ddl)
+    apply(live, changes_between(live, wanted))
+    assert dump_exact(live) == dump_exact(wanted)

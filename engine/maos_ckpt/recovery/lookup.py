@@ -5,11 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Iterator
 
-from maos_ckpt.codec.values import decode_key, encode_key
+from maos_ckpt.codec.values import LARGE, RawText, decode_key, decode_row, encode_key, encode_row
 from maos_ckpt.model import Descriptor, Row, Value
 from maos_ckpt.states import CollectionName, State, StoredState
 from maos_ckpt.tree.cursor import decode_node, root_entry
-from maos_ckpt.tree.large import load_row
+from maos_ckpt.tree.large import Get, load_row
 from maos_ckpt.tree.nodes import Entry, Leaf
 
 Record = tuple[bytes, bytes]
@@ -28,6 +28,9 @@ def lookup(state: State, collection: CollectionName, keys: Collection[bytes]) ->
 
 def every(state: State, collection: CollectionName) -> Iterator[Record]:
     """All records of a collection in key order, as (key, encoded value)."""
+    if isinstance(state, StoredState):
+        yield from _all_stored(state, collection)
+        return
     stream = state.stream(collection)
     while (front := stream.front()) is not None:
         if isinstance(front, Entry):
@@ -42,15 +45,63 @@ def present(state: State, collection: CollectionName, ids: Collection[str]) -> s
     return {str(decode_key(key)[0]) for key, _ in lookup(state, collection, [encode_key((one,)) for one in ids])}
 
 
-def values_of(descriptor: Descriptor, columns: tuple[str, ...], key: bytes, row: Row) -> dict[str, Value]:
-    """A record as values by column name, its keys included."""
-    keys = zip(descriptor.keys, decode_key(key)[: len(descriptor.keys)], strict=True)
-    return {**dict(zip(columns, row, strict=True)), **dict(keys)}
+def load_value(value: RawText, get: Get) -> Value:
+    """A large value, read back whole."""
+    return load_row(encode_row((value,)), get)[0]
 
 
-def loaded(state: State, descriptor: Descriptor, record: Record) -> dict[str, Value]:
-    """A record that `lookup` or `every` gave, as values by column name."""
-    return values_of(descriptor, descriptor.columns, record[0], load_row(record[1], state.get))
+class RecordView:
+    """One record by column name; a large value is read back only when it is asked for."""
+
+    __slots__ = ("_get", "_places", "_values")
+
+    def __init__(self, places: dict[str, int], values: Row, get: Get) -> None:
+        self._places = places
+        self._values = values
+        self._get = get
+
+    def get(self, name: str) -> Value:
+        """A column's value; None where there is no such column."""
+        at = self._places.get(name)
+        value = None if at is None else self._values[at]
+        if isinstance(value, RawText) and value.code == LARGE:
+            return load_value(value, self._get)
+        return value
+
+
+class Shape:
+    """Makes views of one collection's records; `columns` are those that its rows hold."""
+
+    def __init__(self, descriptor: Descriptor, columns: tuple[str, ...], get: Get) -> None:
+        self._keys = len(descriptor.keys)
+        # Of two columns of one name the key's counts.
+        names = descriptor.keys + columns
+        self._places = {name: at for at, name in reversed(list(enumerate(names)))}
+        self._get = get
+
+    def place(self, column: str) -> int | None:
+        """Where a column stands in a row, which begins behind the keys; None where it is a key or not there."""
+        at = self._places.get(column)
+        return None if at is None or at < self._keys else at - self._keys
+
+    def view(self, parts: Row, row: Row) -> RecordView:
+        """A record with these key parts."""
+        return RecordView(self._places, parts[: self._keys] + row, self._get)
+
+    def stored(self, record: Record) -> RecordView:
+        """A record that `lookup` or `every` gave."""
+        return self.view(decode_key(record[0]), decode_row(record[1]))
+
+
+def _all_stored(state: StoredState, collection: CollectionName) -> Iterator[Record]:
+    root = state.root(collection)
+    stack = [] if root is None else [root_entry(state.chunks, root)]
+    while stack:
+        node = decode_node(state.chunks, stack.pop())
+        if isinstance(node, Leaf):
+            yield from zip(node.keys, node.values, strict=True)
+        else:
+            stack.extend(reversed(node))
 
 
 def _stored(state: StoredState, collection: CollectionName, keys: list[bytes]) -> Iterator[Record]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from maos_ckpt.codec.values import encode_key
 from maos_ckpt.model import CollectionKind
-from maos_ckpt.recovery.lookup import loaded, lookup, present, values_of
+from maos_ckpt.recovery.lookup import Shape, lookup, present
 from maos_ckpt.recovery.reference_rules import COLLECTIONS, Json, Reference, references
 from maos_ckpt.sources.change import Change
 from maos_ckpt.states import State, StoredState
@@ -32,11 +32,12 @@ def missing_dependencies(
         descriptor = change.descriptor
         if descriptor.kind is not CollectionKind.TABLE or change.after is None:
             continue
-        table, name = descriptor.origin.lower(), change.parts[0]
+        table, parts = descriptor.origin.lower(), change.parts
+        name = parts[0]
         if isinstance(name, str):
             there.setdefault(table, set()).add(name)
-        values = values_of(descriptor, change.columns, change.key, change.after)
-        wanted.update(_targets(references(table, values, parse)))
+        view = Shape(descriptor, change.columns, live.get).view(parts, change.after)
+        wanted.update(_targets(references(table, view, parse)))
     found: set[tuple[str, bytes]] = set()
     for _ in range(DEPTH_MAX):
         fresh = {(table, one) for table, one in wanted if one not in there.get(table, ())}
@@ -58,8 +59,9 @@ def _fetched(target: StoredState, table: str, ids: Iterable[str], parse: Json) -
     descriptor = target.descriptors().get(COLLECTIONS[table])
     if descriptor is None or len(descriptor.keys) != 1:
         return
+    shape = Shape(descriptor, descriptor.columns, target.get)
     for record in lookup(target, COLLECTIONS[table], [encode_key((one,)) for one in ids]):
-        yield record[0], set(_targets(references(table, loaded(target, descriptor, record), parse)))
+        yield record[0], set(_targets(references(table, shape.stored(record), parse)))
 
 
 def _targets(found: Iterable[Reference]) -> Iterator[_Target]:

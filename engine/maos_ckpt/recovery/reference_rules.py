@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple, Protocol
 
 from maos_ckpt.model import Value
 
-Values = Mapping[str, Value]
-"""A record's values by column name, keys included."""
+
+class Values(Protocol):
+    """A record's values by column name, keys included."""
+
+    def get(self, name: str) -> Value:
+        """A column's value; None where there is no such column."""
+        ...
+
 
 #: Where a reference to a conversation leads: a row of `sessions`, or a transcript of that name.
 CONVERSATIONS: Final = "conversations"
@@ -60,9 +65,16 @@ _JSON_COLUMNS: Final = {
 }
 _BAD: Final = object()
 
+#: References that are a column's whole value: (column, check, table), by table.
+PLAIN: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
+    "agents": (("session_id", "agents.session_id", CONVERSATIONS),),
+    "sessions": (("agent_id", "sessions.agent_id", "agents"),),
+    "messages": (("from_agent", "messages.from_agent", "agents"), ("to_agent", "messages.to_agent", "agents")),
+    "tasks": (("parent_task_id", "tasks.parent_task_id", "tasks"),),
+}
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+
+class Reference(NamedTuple):
     """A record's reference: `check` names its kind, `table` where it leads, `id` to which record."""
 
     check: str
@@ -93,13 +105,26 @@ class Json:
 
 def references(table: str, values: Values, parse: Json) -> Iterator[Reference]:
     """What a record of `table` refers to."""
+    for column, check, target in PLAIN.get(table, ()):
+        value = values.get(column)
+        if isinstance(value, str) and value:
+            yield Reference(check, target, value)
     rule = _RULES.get(table)
     if rule is not None:
         yield from rule(values, parse)
 
 
+def only_plain(table: str) -> bool:
+    """Whether `PLAIN` says all about a table."""
+    return table in PLAIN and table not in _RULES
+
+
 def problems(table: str, values: Values, parse: Json) -> Iterator[str]:
     """What is wrong with a record by itself, as names of checks."""
+    if table == "messages":
+        if _text(values.get("message_type")) not in _MESSAGE_TYPES:
+            yield "messages.message_type is one that MAOS knows"
+        return
     for column in _JSON_COLUMNS.get(table, ()):
         found = parse.parse(values.get(column))
         if found is _BAD:
@@ -113,9 +138,6 @@ def problems(table: str, values: Values, parse: Json) -> Iterator[str]:
         infix = _SESSION_ID.fullmatch(_text(values.get("session_id")))
         if infix is not None and infix[1] != values.get("agent_id"):
             yield "sessions.session_id names its agent"
-    elif table == "messages":
-        if values.get("message_type") not in _MESSAGE_TYPES:
-            yield "messages.message_type is one that MAOS knows"
     elif table == "orchestrations":
         yield from _orchestration_problems(values, parse)
 
@@ -147,21 +169,7 @@ def _orchestration_problems(values: Values, parse: Json) -> Iterator[str]:
         yield "orchestrations.successful_agents is at most total_agents"
 
 
-def _session(values: Values, parse: Json) -> Iterator[Reference]:
-    yield from _one("sessions.agent_id", "agents", values.get("agent_id"))
-
-
-def _message(values: Values, parse: Json) -> Iterator[Reference]:
-    yield from _one("messages.from_agent", "agents", values.get("from_agent"))
-    yield from _one("messages.to_agent", "agents", values.get("to_agent"))
-
-
-def _agent(values: Values, parse: Json) -> Iterator[Reference]:
-    yield from _one("agents.session_id", CONVERSATIONS, values.get("session_id"))
-
-
 def _task(values: Values, parse: Json) -> Iterator[Reference]:
-    yield from _one("tasks.parent_task_id", "tasks", values.get("parent_task_id"))
     assigned = parse.parse(values.get("assigned_agents"))
     for one in assigned if isinstance(assigned, list) else ():
         if _is_agent(one):
@@ -203,9 +211,6 @@ def _text(value: Value) -> str:
 
 
 _RULES: Final[dict[str, Callable[[Values, Json], Iterator[Reference]]]] = {
-    "agents": _agent,
-    "sessions": _session,
-    "messages": _message,
     "tasks": _task,
     "orchestrations": _orchestration,
     "checkpoints": _checkpoint,

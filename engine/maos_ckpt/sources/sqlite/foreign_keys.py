@@ -116,10 +116,11 @@ class References:
         for one in self._outgoing:
             one.want(row, key)
 
-    def modified(self, row: Row, key: bytes, columns: Collection[str]) -> None:
-        """A row will hold `row`, in which `columns` are new."""
+    def modified(self, live: Row, row: Row, key: bytes, columns: Collection[str]) -> None:
+        """A row holds `live` and will hold `row`, in which `columns` are new."""
         for one in self._outgoing:
-            if not one.columns.isdisjoint(columns):
+            # One that leads to nobody now may go on doing so.
+            if not one.columns.isdisjoint(columns) and not one.dangles(live):
                 one.want(row, key)
         for child, names in self._incoming:
             if not names.isdisjoint(columns):
@@ -151,14 +152,23 @@ class _Outgoing:
         fits = parent is not None and len(names) == len(key.columns)
         self._sql = f"SELECT 1 FROM main.{quote(key.parent)} WHERE {terms}" if fits else ""
 
+    def dangles(self, row: Row) -> bool:
+        reference = self._reference(row)
+        if not self._sql or not _bindable(reference):
+            return False
+        return self._connection.execute(self._sql, reference).fetchone() is None
+
     def want(self, row: Row, key: bytes) -> None:
-        # One column is by far the most usual case and worth its own line.
-        reference = (row[self._places[0]],) if len(self._places) == 1 else tuple([row[at] for at in self._places])
-        if reference in self._wanted or None in reference or not self._sql:
+        reference = self._reference(row)
+        if not self._sql or not _bindable(reference) or reference in self._wanted:
             return
         self._wanted[reference] = key
         if len(self._wanted) >= REFERENCES_MAX:
             self._wanted = self._unmet()
+
+    def _reference(self, row: Row) -> Row:
+        # One column is by far the most usual case and worth its own line.
+        return (row[self._places[0]],) if len(self._places) == 1 else tuple([row[at] for at in self._places])
 
     def violations(self) -> tuple[int, list[Violation]]:
         unmet = self._unmet()
@@ -167,13 +177,9 @@ class _Outgoing:
 
     def _unmet(self) -> dict[Row, bytes]:
         execute = self._connection.execute
-        return {
-            one: key
-            for one, key in self._wanted.items()
-            if _bindable(one) and execute(self._sql, one).fetchone() is None
-        }
+        return {one: key for one, key in self._wanted.items() if execute(self._sql, one).fetchone() is None}
 
 
 def _bindable(reference: Row) -> bool:
-    # Text that is not UTF-8 cannot be bound; nobody's id is such a text.
-    return all(isinstance(one, str | int | float | bytes) for one in reference)
+    """Whether a reference leads anywhere: not with a NULL in it, and nobody's id is text that is no UTF-8."""
+    return all([isinstance(one, str | int | float | bytes) for one in reference])

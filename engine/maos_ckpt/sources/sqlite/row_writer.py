@@ -159,7 +159,7 @@ class RowWriter:
     def _modify(self, change: Change, parts: Row, live: Row) -> None:
         new = dict(change.differing())
         row = tuple(new.get(name, value) for name, value in zip(self._all_names, live, strict=True))
-        self._references.modified(row, change.key, new.keys())
+        self._references.modified(live, row, change.key, new.keys())
         try:
             self._statements.update(parts, tuple(new), tuple(new.values()))
         except sqlite3.IntegrityError as error:

@@ -1,0 +1,1 @@
+"""The commands; each takes a `Context` and returns an exit code."""

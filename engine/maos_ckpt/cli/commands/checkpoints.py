@@ -1,0 +1,136 @@
+"""save, list, show, pin, unpin, tag, delete."""
+
+from __future__ import annotations
+
+from maos_ckpt.cli import shapes
+from maos_ckpt.cli.context import Context
+from maos_ckpt.cli.text import clip, count, duration, moment, size, table
+from maos_ckpt.errors import ExitCode
+from maos_ckpt.ids import short_id
+from maos_ckpt.model import Checkpoint, CheckpointState, Trigger
+from maos_ckpt.operations import checkpoints
+from maos_ckpt.safe_text import safe_text
+
+#: More than any repository holds.
+_ALL = 1 << 40
+
+
+def save(context: Context) -> int:
+    """`maos-ckpt save`."""
+    arguments = context.arguments
+    context.stop_on_signals()
+    with context.progress() as progress:
+        saved = checkpoints.save(context.workspace, Trigger.MANUAL, arguments.message, arguments.tag, progress)
+    if context.out.as_json:
+        context.out.document({"checkpoint": shapes.checkpoint(saved)})
+    else:
+        context.out.lines(_saved(saved))
+    budget_s = context.settings.config.performance.max_save_time_ms / 1000
+    if saved.duration_s > budget_s:
+        context.out.notice(f"warning: the save took {duration(saved.duration_s)}, longer than {duration(budget_s)}")
+    return ExitCode.DONE
+
+
+def _saved(one: Checkpoint) -> list[str]:
+    what = "nothing had changed" if one.capture.unchanged else count(one.records, "record")
+    facts = f"{what}, {size(one.logical_bytes)} of state, {size(one.stored_bytes)} stored"
+    lines = [f"{one.id}  {facts}, in {duration(one.duration_s)}"]
+    return lines + [f"note: {safe_text(note)}" for note in one.capture.notes]
+
+
+def list_(context: Context) -> int:
+    """`maos-ckpt list`."""
+    arguments = context.arguments
+    found = checkpoints.list_checkpoints(context.workspace, arguments.limit or _ALL, arguments.tag)
+    if context.out.as_json:
+        context.out.document({"checkpoints": [shapes.checkpoint(one) for one in found]})
+        return ExitCode.DONE
+    if not found:
+        context.out.notice("There is no checkpoint yet." if arguments.tag is None else "No checkpoint has that tag.")
+        return ExitCode.DONE
+    now_ms = context.seams.clock.now_ms()
+    rows = [
+        (
+            one.id,
+            moment(one.created_at_ms, now_ms),
+            one.trigger.value,
+            f"{one.records:,}",
+            size(one.stored_bytes),
+            marks(one),
+            one.description,
+        )
+        for one in found
+    ]
+    head = ("ID", "CREATED", "TRIGGER", "RECORDS", "STORED", "MARKS", "DESCRIPTION")
+    context.out.lines(table(head, rows, right=frozenset({3, 4})))
+    return ExitCode.DONE
+
+
+def marks(one: Checkpoint) -> str:
+    """State, pin and tags in one cell."""
+    words = ["DAMAGED"] if one.state is CheckpointState.DAMAGED else []
+    words += ["pinned"] if one.pinned else []
+    words += ["same"] if one.capture.unchanged else []
+    return " ".join([*words, *(f"#{tag}" for tag in one.tags)])
+
+
+def show(context: Context) -> int:
+    """`maos-ckpt show`."""
+    one = checkpoints.show(context.workspace, context.arguments.id)
+    if context.out.as_json:
+        context.out.document({"checkpoint": shapes.checkpoint(one), "components": shapes.components(one)})
+        return ExitCode.DONE
+    now_ms = context.seams.clock.now_ms()
+    facts = [
+        ("id", one.id),
+        ("created", moment(one.created_at_ms, now_ms)),
+        ("source", one.source),
+        ("trigger", one.trigger.value),
+        ("state", one.state.value + (", pinned" if one.pinned else "")),
+        ("tags", " ".join(one.tags) or "none"),
+        ("description", one.description or "none"),
+        ("parent", one.parent or "none"),
+        ("contents", f"{count(one.records, 'record')}, {size(one.logical_bytes)}; {size(one.stored_bytes)} stored"),
+        ("taken in", f"{duration(one.duration_s)}; source locked for {duration(one.capture.lock_s)}"),
+        ("sha-512", one.digest.hex()[:32] + "…"),
+    ]
+    lines = [f"{name:<12}{safe_text(value)}" for name, value in facts]
+    lines += [f"{'note':<12}{safe_text(note)}" for note in one.capture.notes]
+    rows = [(c.component, c.name, f"{c.records:,}", size(c.bytes)) for c in one.collections]
+    lines += ["", *table(("COMPONENT", "COLLECTION", "RECORDS", "SIZE"), rows, right=frozenset({2, 3}))]
+    context.out.lines(lines)
+    return ExitCode.DONE
+
+
+def _marked(context: Context, one: Checkpoint, what: str) -> int:
+    if context.out.as_json:
+        context.out.document({"checkpoint": shapes.checkpoint(one)})
+    else:
+        context.out.lines([f"{one.id} ({short_id(one.id)}) {what}"])
+    return ExitCode.DONE
+
+
+def pin(context: Context) -> int:
+    """`maos-ckpt pin`."""
+    return _marked(context, checkpoints.set_pinned(context.workspace, context.arguments.id, True), "is pinned")
+
+
+def unpin(context: Context) -> int:
+    """`maos-ckpt unpin`."""
+    return _marked(context, checkpoints.set_pinned(context.workspace, context.arguments.id, False), "is not pinned")
+
+
+def tag(context: Context) -> int:
+    """`maos-ckpt tag`; without tags to add or take away it shows them."""
+    arguments = context.arguments
+    if arguments.tags or arguments.remove:
+        one = checkpoints.change_tags(context.workspace, arguments.id, arguments.tags, arguments.remove)
+    else:
+        one = checkpoints.show(context.workspace, arguments.id)
+    return _marked(context, one, "has " + (clip(", ".join(one.tags), 200) if one.tags else "no tags"))
+
+
+def delete(context: Context) -> int:
+    """`maos-ckpt delete`."""
+    removed = checkpoints.delete(context.workspace, context.arguments.id)
+    return _marked(context, removed, "is deleted; `maos-ckpt prune` gives its space back")

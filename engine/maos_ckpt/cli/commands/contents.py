@@ -1,0 +1,132 @@
+"""diff, records, history, export."""
+
+from __future__ import annotations
+
+import json
+
+from maos_ckpt.cli import shapes
+from maos_ckpt.cli.context import Context
+from maos_ckpt.cli.text import clip, count, moment, size, table
+from maos_ckpt.errors import ExitCode
+from maos_ckpt.export import json_record, json_value
+from maos_ckpt.model import ChangeKind, Counts, RecordChange
+from maos_ckpt.operations import checkpoints
+from maos_ckpt.safe_text import safe_text
+
+#: Changes listed where --limit names no number: what people read, and all that a program may want.
+CHANGES_LISTED = 1000
+CHANGES_LISTED_JSON = 1_000_000
+_SIGNS = {ChangeKind.ADDED: "+", ChangeKind.MODIFIED: "~", ChangeKind.REMOVED: "-"}
+_VALUE_CHARACTERS = 120
+
+
+def change_limit(context: Context) -> int:
+    """How many changes to list."""
+    limit: int | None = context.arguments.limit
+    if limit is not None:
+        return limit
+    return CHANGES_LISTED_JSON if context.out.as_json else CHANGES_LISTED
+
+
+def diff(context: Context) -> int:
+    """`maos-ckpt diff`."""
+    arguments = context.arguments
+    context.stop_on_signals()
+    limit = 0 if arguments.stat else change_limit(context)
+    with context.progress() as progress:
+        result = checkpoints.diff(context.workspace, arguments.before, arguments.after, limit, progress)
+    if context.out.as_json:
+        context.out.document(shapes.diff(result, stat=arguments.stat))
+        return ExitCode.DONE
+    lines = [] if arguments.stat else change_lines(result.changes)
+    if not arguments.stat and result.truncated:
+        lines.append(f"… and {result.summary.total - len(result.changes):,} more; --limit lists more of them")
+    context.out.lines([*lines, *count_lines(result.summary, result.by_component)])
+    return ExitCode.DONE
+
+
+def change_lines(changes: tuple[RecordChange, ...]) -> list[str]:
+    """Changes for people, each with its fields below it."""
+    lines = []
+    for one in changes:
+        lines.append(f"{_SIGNS[one.kind]} {safe_text(f'{one.component}/{one.collection}/{one.key}')}")
+        for field in one.fields:
+            before = "(absent)" if field.before is None else clip(field.before, _VALUE_CHARACTERS)
+            after = "(absent)" if field.after is None else clip(field.after, _VALUE_CHARACTERS)
+            lines.append(f"    {safe_text(field.path)}: {before} -> {after}")
+    return lines
+
+
+def count_lines(summary: Counts, by_component: dict[str, Counts]) -> list[str]:
+    """Counts by component and in all."""
+    if not summary.total:
+        return ["No differences."]
+    rows = [(name, str(one.added), str(one.modified), str(one.removed)) for name, one in by_component.items()]
+    rows.append(("total", str(summary.added), str(summary.modified), str(summary.removed)))
+    return table(("COMPONENT", "ADDED", "MODIFIED", "REMOVED"), rows, right=frozenset({1, 2, 3}))
+
+
+def records(context: Context) -> int:
+    """`maos-ckpt records`: a stream, so that any number fits."""
+    arguments = context.arguments
+    context.stop_on_signals()
+    found = checkpoints.records(context.workspace, arguments.id, arguments.component, arguments.record)
+    shown = 0
+    for record in found:
+        if context.out.as_json:
+            context.out.stream_line(json_record(record))
+        else:
+            name = f"{record.component}/{record.collection}/{record.key}"
+            context.out.lines([safe_text(name), *(_value_line(k, json_value(v)) for k, v in record.values.items())])
+        shown += 1
+        if arguments.limit and shown >= arguments.limit:
+            break
+    if not shown and not context.out.as_json:
+        context.out.notice("No record matches.")
+    return ExitCode.DONE
+
+
+def _value_line(name: str, value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f"    {safe_text(name)}: {clip(text, _VALUE_CHARACTERS)}"
+
+
+def history(context: Context) -> int:
+    """`maos-ckpt history`."""
+    context.stop_on_signals()
+    versions = checkpoints.history(context.workspace, context.arguments.key)
+    if context.out.as_json:
+        context.out.document({"versions": [shapes.version(one) for one in versions]})
+        return ExitCode.DONE
+    now_ms = context.seams.clock.now_ms()
+    lines = []
+    for one in versions:
+        change = RecordChange(one.component, one.collection, one.key, one.kind, one.fields)
+        lines += [f"{one.checkpoint}  {moment(one.created_at_ms, now_ms)}", *change_lines((change,))]
+    context.out.lines(lines)
+    return ExitCode.DONE
+
+
+def export(context: Context) -> int:
+    """`maos-ckpt export`."""
+    context.stop_on_signals()
+    target = context.path(context.arguments.to)
+    with context.progress() as progress:
+        files = checkpoints.export(context.workspace, context.arguments.id, target, progress)
+    if context.out.as_json:
+        shape = [
+            {
+                "path": str(target / one.path),
+                "component": one.component,
+                "collection": one.collection,
+                "records": one.records,
+                "bytes": one.bytes,
+            }
+            for one in files
+        ]
+        context.out.document({"directory": str(target), "files": shape})
+        return ExitCode.DONE
+    rows = [(one.path, f"{one.records:,}", size(one.bytes)) for one in files]
+    context.out.lines(table(("FILE", "RECORDS", "SIZE"), rows, right=frozenset({1, 2})))
+    context.out.notice(f"{count(len(files), 'file')} in {safe_text(str(target))}")
+    return ExitCode.DONE

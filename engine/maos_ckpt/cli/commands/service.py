@@ -1,0 +1,70 @@
+"""What happens without a command: the console, or with --headless the engine alone."""
+
+from __future__ import annotations
+
+from maos_ckpt.cli.commands.status import status
+from maos_ckpt.cli.commands.upkeep import print_event
+from maos_ckpt.cli.context import Context
+from maos_ckpt.client import EngineClient, EventSink
+from maos_ckpt.config import Settings
+from maos_ckpt.errors import CkptError, ExitCode, UsageError
+from maos_ckpt.events import Event, event_fields
+
+
+def service(context: Context) -> int:
+    """`maos-ckpt` and `maos-ckpt --headless`."""
+    if context.arguments.headless:
+        from maos_ckpt.headless import run
+
+        context.workspace.refuse_if_read_only("the engine")
+        run(_client(context), teller(context))
+        return ExitCode.DONE
+    if not context.screen:
+        return _without_screen(context)
+    return show_console(context, _client(context), context.settings)
+
+
+def _client(context: Context) -> EngineClient:
+    from maos_ckpt.local import LocalClient
+
+    return LocalClient(context.workspace)
+
+
+def show_console(context: Context, client: EngineClient, settings: Settings) -> int:
+    """Show the console on an engine, which it starts and closes, until its user leaves."""
+    from maos_ckpt.headless import CLOSE_S
+
+    context.log_to_file()
+    try:
+        return context.console(client, settings)
+    finally:
+        # Only after a failure is there still something to close.
+        client.close(CLOSE_S)
+
+
+def _without_screen(context: Context) -> int:
+    """No terminal: tell the status, and how to get what was probably wanted."""
+    try:
+        status(context)
+    except CkptError as error:
+        context.out.notice(f"status: {error.message}")
+    raise UsageError(
+        "There is no terminal to show the console on.",
+        hint="Run `maos-ckpt --headless` for the engine without a screen, or `maos-ckpt status`.",
+    )
+
+
+def teller(context: Context) -> EventSink:
+    """Prints events as lines; an output that nobody reads any more does not stop the engine."""
+    lost = False
+
+    def tell(event: Event) -> None:
+        nonlocal lost
+        if lost:
+            return
+        try:
+            print_event(context, type(event).__name__, event_fields(event))
+        except OSError:
+            lost = True
+
+    return tell

@@ -1,0 +1,135 @@
+"""status: engine, storage, last success and last failure, read from the repository and its journal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from maos_ckpt.cli.context import Context
+from maos_ckpt.cli.text import count, duration, moment, rfc3339, size
+from maos_ckpt.engine.lock import Owner, engine_owner
+from maos_ckpt.errors import ExitCode, NotFoundError
+from maos_ckpt.operations import state
+from maos_ckpt.operations.state import RepositoryState
+from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.safe_text import safe_text
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    """What is known now. `next_ms`: when the engine, if one runs, takes its next checkpoint."""
+
+    workspace: Workspace
+    now_ms: int
+    owner: Owner | None
+    found: RepositoryState
+    unfinished: str
+
+    @property
+    def next_ms(self) -> int | None:
+        if self.owner is None or not self.owner.interval_s:
+            return None
+        return state.next_run_at_ms(self.owner.since_ms, self.owner.interval_s, self.now_ms)
+
+    @property
+    def ratio(self) -> float | None:
+        found = self.found
+        return round(found.logical_bytes / found.stored_bytes, 2) if found.stored_bytes else None
+
+    @property
+    def target(self) -> float:
+        return self.workspace.config.performance.compression_target
+
+
+def _look(context: Context) -> _Status:
+    workspace = context.workspace
+    try:
+        found = state.repository_state(workspace)
+    except NotFoundError:
+        found = RepositoryState(None, 0, 0, 0, None)
+    owner = engine_owner(workspace.repository)
+    return _Status(workspace, context.seams.clock.now_ms(), owner, found, state.unfinished_recovery(workspace))
+
+
+def status(context: Context) -> int:
+    """`maos-ckpt status`."""
+    looked = _look(context)
+    if context.out.as_json:
+        context.out.document(_document(looked))
+    else:
+        context.out.lines(_lines(looked))
+    return ExitCode.DONE
+
+
+def _document(one: _Status) -> dict[str, object]:
+    return {
+        "source": one.workspace.source,
+        "engine": _engine(one),
+        "tiers": [
+            {
+                "name": "local",
+                "path": str(one.workspace.repository),
+                "checkpoints": one.found.checkpoints,
+                "stored_bytes": one.found.stored_bytes,
+                "logical_bytes": one.found.logical_bytes,
+                "ratio": one.ratio,
+                "ratio_target": one.target,
+            }
+        ],
+        "last_success": _last_success(one),
+        "last_error": _last_error(one),
+        # There is no remote tier to replicate to, so nothing can be waiting.
+        "spool": None,
+        "unfinished_recovery": one.unfinished or None,
+    }
+
+
+def _engine(one: _Status) -> dict[str, object]:
+    owner, next_ms = one.owner, one.next_ms
+    return {
+        "running": owner is not None,
+        "pid": owner.pid if owner else None,
+        "host": owner.host if owner else None,
+        "since": rfc3339(owner.since_ms) if owner else None,
+        "interval_s": owner.interval_s if owner else None,
+        "next_run_at": rfc3339(next_ms) if next_ms is not None else None,
+    }
+
+
+def _last_success(one: _Status) -> dict[str, object] | None:
+    last = one.found.last_success
+    if last is None:
+        return None
+    age_s = round((one.now_ms - last.created_at_ms) / 1000, 3)
+    return {"id": last.id, "at": rfc3339(last.created_at_ms), "age_s": age_s}
+
+
+def _last_error(one: _Status) -> dict[str, object] | None:
+    failure = one.found.failure
+    if failure is None:
+        return None
+    return {
+        "operation": failure.operation,
+        "kind": failure.kind,
+        "message": failure.message,
+        "at": rfc3339(failure.at_ms),
+    }
+
+
+def _lines(one: _Status) -> list[str]:
+    owner, last, failure, next_ms = one.owner, one.found.last_success, one.found.failure, one.next_ms
+    held = f"{count(one.found.checkpoints, 'checkpoint')} in {size(one.found.stored_bytes)}"
+    if one.ratio:
+        held += f" ({one.ratio:,.1f} : 1, target {one.target:g} : 1)"
+    pairs = [
+        ("source", one.workspace.source),
+        ("engine", f"running as {owner}, every {duration(owner.interval_s)}" if owner else "not running"),
+        ("next run", moment(next_ms, one.now_ms) if next_ms is not None else "none scheduled"),
+        ("last success", f"{last.id}, {moment(last.created_at_ms, one.now_ms)}" if last else "no checkpoint yet"),
+        ("repository", str(one.workspace.repository)),
+        ("holds", held),
+    ]
+    if failure:
+        pairs.append(("last error", f"{failure.operation}: {failure.message} {moment(failure.at_ms, one.now_ms)}"))
+    if one.unfinished:
+        pairs.append(("unfinished", one.unfinished))
+    return [f"{name:<14}{safe_text(value)}" for name, value in pairs]

@@ -1,0 +1,138 @@
+"""verify, prune, events, doctor."""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+from maos_ckpt.cli import shapes
+from maos_ckpt.cli.context import Context
+from maos_ckpt.cli.text import clip, count, duration, size
+from maos_ckpt.errors import ExitCode, UsageError
+from maos_ckpt.model import VerifyLevel
+from maos_ckpt.operations import checkpoints
+from maos_ckpt.safe_text import safe_text
+
+FOLLOW_INTERVAL_S = 0.25
+_AGE = re.compile(r"(\d{1,9})([smhd])")
+_AGE_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_AFFECTED_LISTED = 10
+
+
+def verify(context: Context) -> int:
+    """`maos-ckpt verify`."""
+    arguments = context.arguments
+    if arguments.all and arguments.ids:
+        raise UsageError("Give either ids or --all.", kept="Nothing was checked.")
+    context.stop_on_signals()
+    level = VerifyLevel(arguments.level)
+    with context.progress() as progress:
+        result = checkpoints.verify(context.workspace, arguments.ids, level, progress)
+    if context.out.as_json:
+        context.out.document(shapes.verification(result))
+    else:
+        lines = []
+        for one in result.findings:
+            lines.append(f"{one.severity.value}: {safe_text(one.message)} ({safe_text(one.object)})")
+            lines += [f"    {clip(name, 100)}" for name in one.affected[:_AFFECTED_LISTED]]
+            if len(one.affected) > _AFFECTED_LISTED:
+                lines.append(f"    … and {len(one.affected) - _AFFECTED_LISTED:,} more")
+        what = (
+            f"{count(result.checkpoints, 'checkpoint')}, {count(result.objects, 'object')}, {size(result.bytes)} read"
+        )
+        lines.append(f"{'OK' if result.ok else 'DAMAGED'} ({level.value}): {what} in {duration(result.duration_s)}")
+        context.out.lines(lines)
+    return ExitCode.DONE if result.ok else ExitCode.INTEGRITY
+
+
+def prune(context: Context) -> int:
+    """`maos-ckpt prune`."""
+    arguments = context.arguments
+    context.stop_on_signals()
+    keep = context.settings.config.max_checkpoints if arguments.keep_last is None else arguments.keep_last
+    with context.progress() as progress:
+        result = checkpoints.prune(context.workspace, keep, arguments.dry_run, progress)
+    if context.out.as_json:
+        context.out.document(
+            {
+                "removed": list(result.removed),
+                "kept": [{"id": one, "reason": reason} for one, reason in result.kept.items()],
+                "bytes_freed": result.bytes_freed,
+                "dry_run": result.dry_run,
+            }
+        )
+        return ExitCode.DONE
+    verb = "would remove" if result.dry_run else "removed"
+    lines = [f"{verb}  {one}" for one in result.removed]
+    lines += [f"kept  {one}  ({safe_text(reason)})" for one, reason in result.kept.items()]
+    freed = "would be freed" if result.dry_run else "freed"
+    lines.append(f"{count(len(result.removed), 'checkpoint')} {verb}, {size(result.bytes_freed)} {freed}")
+    context.out.lines(lines)
+    return ExitCode.DONE
+
+
+def events(context: Context) -> int:
+    """`maos-ckpt events`."""
+    arguments = context.arguments
+    journal = context.workspace.journal
+    now_ms = context.seams.clock.now_ms()
+    position = journal.end()
+    for name, fields in journal.since(_since(arguments.since, now_ms)):
+        print_event(context, name, fields)
+    while arguments.follow:
+        entries, position = journal.read(position)
+        for name, fields in entries:
+            print_event(context, name, fields)
+        context.seams.clock.sleep(FOLLOW_INTERVAL_S)
+    return ExitCode.DONE
+
+
+def print_event(context: Context, name: str, fields: dict[str, object]) -> None:
+    """One event line."""
+    shape = shapes.event(name, fields)
+    if context.out.as_json:
+        context.out.json_line(shape)
+        return
+    rest = " ".join(f"{key}={_shown(value)}" for key, value in shape.items() if key not in ("event", "at"))
+    context.out.live_line(f"{shape['at']}  {name}  {rest}".rstrip())
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(clip(str(one), 80) for one in value) or "-"
+    text = clip(str(value), 200)
+    return f'"{text}"' if " " in text or not text else text
+
+
+def _since(text: str | None, now_ms: int) -> int:
+    if text is None:
+        return 0
+    age = _AGE.fullmatch(text)
+    if age:
+        return now_ms - int(age[1]) * _AGE_SECONDS[age[2]] * 1000
+    try:
+        moment_ = datetime.datetime.fromisoformat(text)
+        if moment_.tzinfo is None:
+            moment_ = moment_.replace(tzinfo=datetime.UTC)
+        return int(moment_.timestamp() * 1000)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(
+            f"--since {text!r} is neither a time nor an age.",
+            hint="Write it as 2026-01-31T12:00:00Z, or as 90s, 30m, 2h, 1d.",
+        ) from error
+
+
+def doctor(context: Context) -> int:
+    """`maos-ckpt doctor`."""
+    from maos_ckpt.operations.checks import examine
+
+    checks = examine(context.settings, context.cwd, context.seams)
+    ok = all(check.ok for check in checks)
+    if context.out.as_json:
+        shape = [{"name": one.name, "ok": one.ok, "detail": one.detail} for one in checks]
+        context.out.document({"ok": ok, "checks": shape})
+    else:
+        rows = [("ok" if one.ok else "FAIL", one.name, one.detail) for one in checks]
+        width = max(len(name) for _, name, _ in rows)
+        context.out.lines(f"{sign:<6}{name:<{width}}  {safe_text(detail)}" for sign, name, detail in rows)
+    return ExitCode.DONE if ok else ExitCode.UNAVAILABLE

@@ -1,0 +1,139 @@
+"""What a command gets: its arguments, the settings, the workspace, and ways to print and to report progress."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import signal
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maos_ckpt.cli.output import Output
+from maos_ckpt.cli.progress import ProgressLine
+from maos_ckpt.config import Settings, load
+from maos_ckpt.environment import log_file
+from maos_ckpt.errors import CkptError, NotFoundError
+from maos_ckpt.safe_text import safe_text
+from maos_ckpt.seams import SYSTEM, Seams
+
+if TYPE_CHECKING:
+    from maos_ckpt.cli.main import Console
+    from maos_ckpt.operations.workspace import Workspace
+
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+#: Option → (its place in the parsed arguments, the setting it overrides).
+_FLAGS = {
+    "--repo": ("repo", "storage.local.path"),
+    "--source": ("source", "sources"),
+    "--claude-home": ("claude_home", "claude_home"),
+    "--read-only": ("read_only", "read_only"),
+    "--log-level": ("log_level", "log_level"),
+    "--interval": ("interval", "interval_seconds"),
+}
+
+
+class _SafeFormatter(logging.Formatter):
+    """Escapes what a log line quotes from others; a traceback keeps its lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record as text without control characters."""
+        return "\n".join(safe_text(line) for line in super().format(record).split("\n"))
+
+
+class Context:
+    """One command's surroundings."""
+
+    def __init__(self, arguments: argparse.Namespace, command: str, console: Console) -> None:
+        self.arguments = arguments
+        self.command = command
+        self.console = console
+        self.seams: Seams = SYSTEM
+        self.out = Output(as_json=arguments.json)
+
+    @cached_property
+    def cwd(self) -> Path:
+        """The working directory.
+
+        Raises:
+            NotFoundError: it has been removed.
+        """
+        try:
+            return Path.cwd()
+        except FileNotFoundError as error:
+            raise NotFoundError(
+                "The working directory no longer exists.", hint="Change to another directory and try again."
+            ) from error
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Flags over environment over file over defaults."""
+        flags: dict[str, tuple[str, object]] = {}
+        for option, (name, path) in _FLAGS.items():
+            value = getattr(self.arguments, name, None)
+            # The demo has an interval of its own, which is no setting.
+            if value not in (None, False, []) and not (self.command == "demo" and name == "interval"):
+                flags[path] = (option, value)
+        return load(cwd=self.cwd, file=self.arguments.config, flags=flags)
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """Repository and source."""
+        from maos_ckpt.operations.locate import locate
+
+        return locate(self.settings, self.cwd, self.seams)
+
+    def progress(self) -> ProgressLine:
+        """A progress line on standard error, silent where that is no terminal; a context manager."""
+        return ProgressLine(sys.stderr, self.seams.clock)
+
+    def configure_logging(self) -> None:
+        """Log to standard error; where no level is configured, one-shot commands keep quiet below warnings."""
+        level = "info" if getattr(self.arguments, "headless", False) else "warning"
+        # A configuration that is wrong is reported by the command, if it needs one.
+        with contextlib.suppress(CkptError):
+            if self.settings.origins["log_level"] != "default":
+                level = self.settings.config.log_level
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_SafeFormatter(_LOG_FORMAT))
+        logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+    def log_to_file(self) -> None:
+        """Log to a file from now on, since the screen belongs to the console."""
+        path = log_file()
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handler: logging.Handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+        except OSError:
+            handler = logging.NullHandler()
+        handler.setFormatter(_SafeFormatter(_LOG_FORMAT))
+        logging.basicConfig(level=self.settings.config.log_level.upper(), handlers=[handler], force=True)
+
+    def stop_on_signals(self) -> None:
+        """Let SIGTERM and a lost terminal end a command the way Ctrl-C does, with everything cleaned up."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _interrupt)
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether a person can be asked."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    @property
+    def screen(self) -> bool:
+        """Whether a console can be shown."""
+        from maos_ckpt.environment import terminal_type
+
+        return sys.stdin.isatty() and sys.stdout.isatty() and terminal_type() not in ("", "dumb", "unknown")
+
+    def path(self, text: str) -> Path:
+        """A path as typed, made absolute."""
+        return Path(os.path.abspath(self.cwd / Path(text).expanduser()))
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,289 @@
+"""What can be typed: commands, their arguments, and the global options, which may stand before or after the command."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from maos_ckpt.errors import UsageError
+
+PROGRAM = "maos-ckpt"
+_CHECKPOINT_HELP = "an id, a unique part of one, latest or latest~N"
+_Configure = Callable[[argparse.ArgumentParser], None]
+
+
+class Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` that raises `UsageError`, with the nearest option where one was mistyped."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing and exiting."""
+        raise UsageError(
+            f"{message[:1].upper()}{message[1:]}.", hint=f"`{self.prog} --help` shows what it takes.", usage=self.prog
+        )
+
+    def parse(self, arguments: list[str]) -> argparse.Namespace:
+        """Parse all of `arguments`."""
+        namespace, unknown = self.parse_known_args(arguments)
+        if unknown:
+            self._reject(unknown[0])
+        return namespace
+
+    def _reject(self, word: str) -> NoReturn:
+        if not word.startswith("-"):
+            self.error(f"there is no place for the argument {word!r}")
+        near = difflib.get_close_matches(word.partition("=")[0], self._option_string_actions, 1)
+        raise UsageError(
+            f"{self.prog} has no option {word!r}." + (f" Did you mean {near[0]}?" if near else ""),
+            hint=f"`{self.prog} --help` shows all options.",
+            option=word,
+            nearest=near[0] if near else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command. `handler` is `MODULE:FUNCTION` below `maos_ckpt.cli.commands`, imported only when it is called."""
+
+    name: str
+    area: str
+    summary: str
+    handler: str
+    configure: _Configure
+
+
+def _number(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+        return value
+
+    return parse
+
+
+def seconds(text: str) -> float:
+    """A positive number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    return value
+
+
+def add_globals(parser: argparse.ArgumentParser) -> None:
+    """The options that every command takes."""
+    group = parser.add_argument_group("global options")
+    add = group.add_argument
+    add("--config", metavar="PATH", help="configuration file")
+    add("--repo", metavar="PATH", help="repository; by default .maos-ckpt beside the source")
+    add("--source", metavar="SPEC", action="append", help="what to checkpoint: maos:DIR or sqlite:PATH")
+    add("--claude-home", metavar="DIR", help="home of the agents' transcripts; by default ~/.claude")
+    add("--json", action="store_true", help="print JSON")
+    add("--read-only", action="store_true", help="refuse everything that would change something")
+    add("--log-level", metavar="LEVEL", help="debug, info, warning or error")
+    add("--version", action="store_true", help="print the version")
+    add("-h", "--help", action="store_true", help="print this help")
+
+
+#: Global options that take a value, for finding the command among the words.
+VALUED = frozenset({"--config", "--repo", "--source", "--claude-home", "--log-level", "--interval"})
+
+
+def _nothing(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _checkpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help=_CHECKPOINT_HELP)
+
+
+def _save(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-m", "--message", metavar="TEXT", default="", help="a description")
+    parser.add_argument("--tag", metavar="T", action="append", default=[], help="a tag; repeatable")
+
+
+def _list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--limit", metavar="N", type=_number(1), help="at most N")
+    parser.add_argument("--tag", metavar="T", help="only those with this tag")
+
+
+def _diff(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("before", metavar="A", help=f"{_CHECKPOINT_HELP}, or live")
+    parser.add_argument("after", metavar="B", nargs="?", default="live", help="as A; by default live")
+    parser.add_argument("--stat", action="store_true", help="only counts")
+    parser.add_argument("--limit", metavar="N", type=_number(0), help="list at most N changes")
+
+
+def _records(parser: argparse.ArgumentParser) -> None:
+    _checkpoint(parser)
+    parser.add_argument("--component", metavar="C", help="only this component")
+    parser.add_argument("--record", metavar="GLOB", help="only keys, or component/collection/key, that match")
+    parser.add_argument("--limit", metavar="N", type=_number(1), help="at most N")
+
+
+def _history(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("key", metavar="KEY", help="a key as `records` shows it, or component/collection/key")
+
+
+def _verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("ids", metavar="ID", nargs="*", help=f"{_CHECKPOINT_HELP}; none means all")
+    parser.add_argument("--all", action="store_true", help="all checkpoints")
+    parser.add_argument("--level", choices=("quick", "standard", "full"), default="standard", help="how deep")
+
+
+def _apply(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and write nothing")
+    parser.add_argument("--plan", metavar="DIGEST", help="apply exactly the plan of this digest, or refuse")
+    parser.add_argument("--reason", metavar="TEXT", default="", help="why; kept in the journal")
+    parser.add_argument("--yes", action="store_true", help="apply without asking")
+    parser.add_argument("--limit", metavar="N", type=_number(0), help="list at most N changes")
+
+
+def _restore(parser: argparse.ArgumentParser) -> None:
+    _checkpoint(parser)
+    parser.add_argument("--component", metavar="C", action="append", default=[], help="only this one; repeatable")
+    parser.add_argument(
+        "--record",
+        metavar="COMPONENT/COLLECTION/KEY-GLOB",
+        action="append",
+        default=[],
+        help="only records that match; repeatable",
+    )
+    parser.add_argument("--with-dependencies", action="store_true", help="also missing records these refer to")
+    parser.add_argument("--exact", action="store_true", help="also remove what the checkpoint does not hold")
+    _apply(parser)
+
+
+def _tag(parser: argparse.ArgumentParser) -> None:
+    _checkpoint(parser)
+    parser.add_argument("tags", metavar="T", nargs="*", help="tags to add")
+    parser.add_argument("--remove", metavar="T", action="append", default=[], help="a tag to take away; repeatable")
+
+
+def _prune(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="say what would go and remove nothing")
+    parser.add_argument("--keep-last", metavar="N", type=_number(0), help="instead of max_checkpoints; 0 keeps all")
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    _checkpoint(parser)
+    parser.add_argument("--to", metavar="DIR", required=True, help="an empty directory, or one to be made")
+
+
+def _events(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--follow", action="store_true", help="go on with what happens")
+    parser.add_argument("--since", metavar="T", help="RFC 3339 time, or an age such as 90s, 30m, 2h, 1d")
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("show", "init", "check"), help="what to do")
+    parser.add_argument("--origin", action="store_true", help="with show: where each value comes from")
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--headless", action="store_true", help="event lines instead of a console")
+    parser.add_argument("--seconds", metavar="N", type=seconds, help="end after N seconds")
+    parser.add_argument("--incident", action="store_true", help="let an agent corrupt its tasks half-way")
+    parser.add_argument("--keep", metavar="DIR", help="work in this directory and leave it there")
+    parser.add_argument("--interval", metavar="S", type=seconds, default=5.0, help="seconds between checkpoints")
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """What may stand without a command."""
+    parser.add_argument("--headless", action="store_true", help="the engine without a screen")
+    parser.add_argument("--interval", metavar="S", help="seconds between checkpoints")
+
+
+COMMANDS = {
+    command.name: command
+    for command in (
+        Command("save", "Checkpoints", "take one checkpoint now", "checkpoints:save", _save),
+        Command("list", "Checkpoints", "checkpoints, newest first", "checkpoints:list_", _list),
+        Command("show", "Checkpoints", "one checkpoint in full", "checkpoints:show", _checkpoint),
+        Command("pin", "Checkpoints", "keep a checkpoint for good", "checkpoints:pin", _checkpoint),
+        Command("unpin", "Checkpoints", "let retention have it again", "checkpoints:unpin", _checkpoint),
+        Command("tag", "Checkpoints", "add or take away tags", "checkpoints:tag", _tag),
+        Command("delete", "Checkpoints", "remove a checkpoint", "checkpoints:delete", _checkpoint),
+        Command("diff", "Looking inside", "what differs, record by record", "contents:diff", _diff),
+        Command("records", "Looking inside", "a checkpoint's records", "contents:records", _records),
+        Command("history", "Looking inside", "how one record changed", "contents:history", _history),
+        Command("export", "Looking inside", "a checkpoint as plain files", "contents:export", _export),
+        Command("restore", "Recovery", "plan a recovery, then apply it", "recovery:restore", _restore),
+        Command("undo", "Recovery", "take the last recovery back", "recovery:undo", _apply),
+        Command("verify", "Upkeep", "check what is stored", "upkeep:verify", _verify),
+        Command("prune", "Upkeep", "apply retention, free space", "upkeep:prune", _prune),
+        Command("status", "Upkeep", "engine, storage, last success", "status:status", _nothing),
+        Command("events", "Upkeep", "what has happened", "upkeep:events", _events),
+        Command("doctor", "Upkeep", "check source, storage and machine", "upkeep:doctor", _nothing),
+        Command("config", "Upkeep", "show, init or check the configuration", "configure:config", _config),
+        Command("demo", "Upkeep", "a sample MAOS with its console", "demo:demo", _demo),
+    )
+}
+
+#: Run where no command is named.
+NO_COMMAND = Command("", "", "", "service:service", add_engine_options)
+
+
+def find_command(words: list[str]) -> tuple[Command, list[str]]:
+    """The command among the words, and the words without it.
+
+    Raises:
+        UsageError: the first free word is no command; names the nearest.
+    """
+    at = 0
+    while at < len(words):
+        word = words[at]
+        if word in VALUED:
+            at += 2
+        elif word.startswith("-"):
+            at += 1
+        elif word in COMMANDS:
+            return COMMANDS[word], words[:at] + words[at + 1 :]
+        else:
+            near = difflib.get_close_matches(word, COMMANDS, 1)
+            raise UsageError(
+                f"There is no command {word!r}." + (f" Did you mean {near[0]}?" if near else ""),
+                hint=f"`{PROGRAM} --help` lists the commands.",
+                command=word,
+                nearest=near[0] if near else None,
+            )
+    return NO_COMMAND, words
+
+
+def parser_for(command: Command) -> Parser:
+    """The parser of one command with the global options."""
+    program = f"{PROGRAM} {command.name}".strip()
+    summary = f"{command.summary.capitalize()}."
+    parser = Parser(prog=program, description=summary, allow_abbrev=False, add_help=False)
+    command.configure(parser)
+    add_globals(parser)
+    return parser
+
+
+def overview() -> str:
+    """The text of `maos-ckpt --help`."""
+    lines = [
+        f"usage: {PROGRAM} [OPTION]... [COMMAND]",
+        "",
+        "Checkpoints, and recovery one dares to use, for MAOS multi-agent systems.",
+        "Without a command the console opens; with --headless the engine runs alone.",
+        "",
+    ]
+    for area in dict.fromkeys(command.area for command in COMMANDS.values()):
+        lines.append(f"{area}:")
+        lines += [f"  {one.name:<10}{one.summary}" for one in COMMANDS.values() if one.area == area]
+        lines.append("")
+    options = Parser(prog=PROGRAM, add_help=False, usage=argparse.SUPPRESS)
+    add_engine_options(options)
+    add_globals(options)
+    lines.append(options.format_help().rstrip())
+    lines += ["", f"`{PROGRAM} COMMAND --help` shows what a command takes."]
+    return "\n".join(lines)

@@ -1,0 +1,177 @@
+"""The JSON forms of the command line's contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maos_ckpt.cli.text import rfc3339
+from maos_ckpt.model import Checkpoint, Counts, DiffResult, Finding, Plan, RecordChange, RecoveryResult, VerifyResult
+
+if TYPE_CHECKING:
+    from maos_ckpt.diff import Version
+
+_PLAN_ID_CHARACTERS = 15
+
+
+def components(checkpoint: Checkpoint) -> list[dict[str, object]]:
+    """A checkpoint's collections by component."""
+    return [
+        {
+            "name": name,
+            "collections": [
+                {
+                    "name": one.name,
+                    "records": one.records,
+                    "bytes": one.bytes,
+                    "root": one.root.hex() if one.root else None,
+                }
+                for one in checkpoint.collections
+                if one.component == name
+            ],
+        }
+        for name in checkpoint.components
+    ]
+
+
+def checkpoint(one: Checkpoint) -> dict[str, object]:
+    """A checkpoint."""
+    return {
+        "id": one.id,
+        "seq": one.seq,
+        "parent": one.parent,
+        "created_at": rfc3339(one.created_at_ms),
+        "description": one.description,
+        "tags": list(one.tags),
+        "pinned": one.pinned,
+        "trigger": one.trigger.value,
+        "state": one.state.value,
+        "source": one.source,
+        "records": one.records,
+        "logical_bytes": one.logical_bytes,
+        "stored_bytes": one.stored_bytes,
+        "duration_s": one.duration_s,
+        "capture": {
+            "skew_s": one.capture.skew_s,
+            "lock_s": one.capture.lock_s,
+            "unchanged": one.capture.unchanged,
+            "notes": list(one.capture.notes),
+        },
+        "components": components(one),
+        "integrity": {"algorithm": "sha512", "digest": one.digest.hex()},
+    }
+
+
+def counts(one: Counts) -> dict[str, object]:
+    """Changes by kind."""
+    return {"added": one.added, "modified": one.modified, "removed": one.removed}
+
+
+def change(one: RecordChange) -> dict[str, object]:
+    """One record that differs; `fields` where it was modified."""
+    shape: dict[str, object] = {
+        "component": one.component,
+        "collection": one.collection,
+        "key": one.key,
+        "kind": one.kind.value,
+    }
+    if one.fields:
+        shape["fields"] = [{"path": f.path, "before": f.before, "after": f.after} for f in one.fields]
+    return shape
+
+
+def finding(one: Finding) -> dict[str, object]:
+    """What a plan or verification found."""
+    return {
+        "severity": one.severity.value,
+        "kind": one.kind,
+        "message": one.message,
+        "object": one.object,
+        "affected": list(one.affected),
+    }
+
+
+def diff(result: DiffResult, *, stat: bool) -> dict[str, object]:
+    """A diff; without `changes` where only counts were asked for."""
+    shape: dict[str, object] = {
+        "before": result.before,
+        "after": result.after,
+        "summary": counts(result.summary),
+        "by_component": {name: counts(one) for name, one in result.by_component.items()},
+    }
+    if not stat:
+        shape["changes"] = [change(one) for one in result.changes]
+        shape["truncated"] = result.truncated
+    return shape
+
+
+def plan(one: Plan) -> dict[str, object]:
+    """A plan."""
+    return {
+        "id": "pl_" + one.digest[:_PLAN_ID_CHARACTERS],
+        "digest": one.digest,
+        "checkpoint": one.checkpoint,
+        "summary": counts(one.summary),
+        "by_component": {name: counts(c) for name, c in one.by_component.items()},
+        "changes": [change(c) for c in one.changes],
+        "truncated": one.truncated,
+        "findings": [finding(f) for f in one.findings],
+        "write_bytes": one.write_bytes,
+        "estimated_s": one.estimated_s,
+        "running": list(one.running),
+    }
+
+
+def recovery(result: RecoveryResult) -> dict[str, object]:
+    """What a recovery did."""
+    return {
+        "plan": plan(result.plan),
+        "applied": result.applied,
+        "verified": result.verified,
+        "safety_checkpoint": result.safety_checkpoint,
+        "duration_s": result.duration_s,
+        "stall_s": result.stall_s,
+        "resume_commands": list(result.resume_commands),
+        "notes": list(result.notes),
+    }
+
+
+def dry_run(one: Plan, duration_s: float) -> dict[str, object]:
+    """A plan that was not applied, in the form of a recovery."""
+    return {
+        "plan": plan(one),
+        "applied": False,
+        "verified": None,
+        "safety_checkpoint": None,
+        "duration_s": duration_s,
+    }
+
+
+def verification(result: VerifyResult) -> dict[str, object]:
+    """What a verification read and found."""
+    return {
+        "ok": result.ok,
+        "level": result.level.value,
+        "checked": {"objects": result.objects, "bytes": result.bytes, "checkpoints": result.checkpoints},
+        "findings": [finding(one) for one in result.findings],
+        "duration_s": result.duration_s,
+    }
+
+
+def version(one: Version) -> dict[str, object]:
+    """A record as it became with one checkpoint."""
+    return {
+        "checkpoint": one.checkpoint,
+        "created_at": rfc3339(one.created_at_ms),
+        "component": one.component,
+        "collection": one.collection,
+        "key": one.key,
+        "kind": one.kind.value,
+        "fields": [{"path": f.path, "before": f.before, "after": f.after} for f in one.fields],
+    }
+
+
+def event(name: str, fields: dict[str, object]) -> dict[str, object]:
+    """A journal entry; its time as `at`."""
+    at_ms = fields.get("at_ms")
+    rest = {key: value for key, value in fields.items() if key != "at_ms"}
+    return {"event": name, "at": rfc3339(at_ms if isinstance(at_ms, int) else 0), **rest}

@@ -1,0 +1,263 @@
+"""The engine: keeps the schedule of one repository, carries out operations, and tells what happened.
+
+Threads: the scheduler; two lanes of operations, each waiting for its worker process; the watch, which polls journal and
+repository; one per listener. None of them does the work itself, so an embedding console stays quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from maos_ckpt import wire
+from maos_ckpt.client import EventSink
+from maos_ckpt.engine.child import Child
+from maos_ckpt.engine.feed import Feed
+from maos_ckpt.engine.lane import Lane
+from maos_ckpt.engine.lock import TRIES, EngineLock, Owner, engine_owner
+from maos_ckpt.engine.watch import Watch
+from maos_ckpt.errors import CkptError, LeaseHeldError
+from maos_ckpt.events import EngineStarted, EngineStopped, Event, OperationFailed, OperationProgressed, TicksMissed
+from maos_ckpt.model import Checkpoint, EngineStatus, Progress, Trigger
+from maos_ckpt.operations import state
+from maos_ckpt.operations.registry import OPERATIONS, SaveArguments
+from maos_ckpt.operations.workspace import Workspace, is_failure
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.scheduler import Scheduler
+
+_LOG = logging.getLogger(__name__)
+#: How often the watch looks for what others did.
+POLL_S = 1.0
+REASON_BUSY = "the repository was in use"
+
+
+class Engine:
+    """One repository's engine, or, where another one runs already, an observer that takes over when that one ends."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._seams = workspace.seams
+        self._interval_s = workspace.config.interval_seconds
+        self._feed = Feed()
+        self._lock = EngineLock(workspace.repository, workspace.seams)
+        self._repository: Repository | None = None
+        self._watch: Watch | None = None
+        self._scheduler: Scheduler | None = None
+        self._writers = Lane("writers", workspace.seams)
+        self._readers = Lane("readers", workspace.seams)
+        self._children: dict[str, Child] = {}
+        self._ending = threading.Event()
+        self._poller = threading.Thread(target=self._poll_loop, name="watch", daemon=True)
+        self._failure: state.Failure | None = None
+        self._missed_ticks = 0
+
+    def start(self) -> None:
+        """Open or make the repository, take up the schedule or observe, and begin to watch.
+
+        Raises:
+            SourceError: there is no repository yet, and no source to make it for.
+            ForeignRepositoryError: the repository belongs to another source.
+        """
+        workspace = self._workspace
+        read_only = workspace.config.read_only
+        if read_only or workspace.repository.is_dir():
+            repository = Repository.open(workspace.repository, self._seams, read_only=read_only)
+            repository.check_source(workspace.source)
+        else:
+            repository = Repository.open_or_create(workspace.repository, workspace.open_source().spec, self._seams)
+        self._repository = repository
+        self._watch = Watch(repository, workspace.journal)
+        self._failure = state.last_failure(workspace.journal)
+        self._take_up(TRIES)
+        self._poller.start()
+
+    def _take_up(self, tries: int) -> None:
+        """Become the engine of this repository, if nobody else is."""
+        if self._workspace.config.read_only or self._lock.held:
+            return
+        if not self._lock.acquire(self._interval_s, tries=tries):
+            return
+        self._record(EngineStarted(self._now_ms(), self._workspace.source, self._interval_s))
+        newest = next(iter(self._watching.checkpoints()), None)
+        age_s = None if newest is None else (self._now_ms() - newest.created_at_ms) / 1000
+        self._scheduler = Scheduler(
+            self._seams,
+            self._interval_s,
+            run=self._scheduled_save,
+            busy=lambda: self._writers.busy,
+            missed=self._note_missed,
+            age_s=age_s,
+        )
+        self._scheduler.start()
+
+    @property
+    def _watching(self) -> Watch:
+        if self._watch is None:
+            raise CkptError("The engine has not been started.", hint="Call start() first.")
+        return self._watch
+
+    def close(self, timeout_s: float) -> bool:
+        """Let the running save or recovery finish, then end. False where `timeout_s` passed first.
+
+        A worker that is still at it then goes on by itself; what it commits counts.
+        """
+        if self._ending.is_set():
+            return True
+        self._ending.set()
+        if self._scheduler is not None:
+            self._scheduler.stop()
+        self._writers.close()
+        self._readers.close()
+        child = self._children.get(self._readers.name)
+        if child is not None:
+            child.terminate()
+        clean = self._writers.join(timeout_s) and self._readers.join(timeout_s)
+        if self._poller.is_alive():
+            self._poller.join(POLL_S * 2)
+        if clean and self._lock.held:
+            self._record(EngineStopped(self._now_ms()))
+        with contextlib.suppress(CkptError):
+            self._poll()
+        self._lock.release()
+        self._feed.close()
+        if clean and self._repository is not None:
+            self._repository.close()
+        return clean
+
+    # Looking
+
+    def subscribe(self, sink: EventSink) -> Callable[[], None]:
+        """See `EngineClient.subscribe`."""
+        return self._feed.subscribe(sink)
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """All, newest first."""
+        return self._watching.checkpoints()
+
+    def status(self) -> EngineStatus:
+        """The state now."""
+        workspace = self._workspace
+        checkpoints = self._watching.checkpoints()
+        owner = None if self._lock.held else engine_owner(workspace.repository)
+        failure = self._failure
+        return EngineStatus(
+            source=workspace.source,
+            repository=str(workspace.repository),
+            role="engine" if self._lock.held else "observer",
+            owner=str(owner) if owner else "",
+            interval_s=owner.interval_s if owner else self._interval_s,
+            next_run_at_ms=self._next_run_at_ms(owner),
+            last_success=checkpoints[0] if checkpoints else None,
+            last_error=failure.message if failure else "",
+            last_error_at_ms=failure.at_ms if failure else None,
+            running=self._writers.running or self._readers.running,
+            checkpoints=len(checkpoints),
+            repository_bytes=self._watching.stored_bytes(),
+            missed_ticks=self._missed_ticks,
+            read_only=workspace.config.read_only,
+            unfinished_recovery=state.unfinished_recovery(workspace),
+        )
+
+    def _next_run_at_ms(self, owner: Owner | None) -> int | None:
+        if self._scheduler is not None:
+            return self._scheduler.next_run_at_ms()
+        if owner is None or not owner.interval_s:
+            return None
+        return state.next_run_at_ms(owner.since_ms, owner.interval_s, self._now_ms())
+
+    # Doing
+
+    def run(self, name: str, arguments: object) -> Any:
+        """Carry out a registered operation in a worker process; blocks until it is done.
+
+        Raises:
+            CkptError: whatever the operation raised.
+        """
+        lane = self._writers if OPERATIONS[name].writes else self._readers
+        return lane.submit(name, lambda: self._in_child(name, arguments, lane)).result()
+
+    def _in_child(self, name: str, arguments: object, lane: Lane) -> Any:
+        operation = OPERATIONS[name]
+        request = wire.Request(name, self._workspace.place, msgspec.Raw(wire.encode(arguments)))
+
+        def progressed(progress: Progress) -> None:
+            lane.progressed(progress)
+            self._feed.publish(OperationProgressed(self._now_ms(), progress))
+
+        child = self._children[lane.name] = Child()
+        try:
+            result = child.run(request, operation.result, progressed)
+        except CkptError as error:
+            self._after_failure(name, error)
+            raise
+        finally:
+            del self._children[lane.name]
+        self.poll()
+        return result
+
+    def _after_failure(self, name: str, error: CkptError) -> None:
+        # The worker has written its failures to the journal, except where it died or could not open the repository.
+        told = any(isinstance(event, OperationFailed) and event.operation == name for event in self.poll())
+        if told or not is_failure(error):
+            return
+        self._record(OperationFailed(self._now_ms(), name, error.kind, error.message))
+
+    def _scheduled_save(self) -> None:
+        arguments = SaveArguments(Trigger.SCHEDULE, keep_last=self._workspace.config.max_checkpoints)
+
+        def save() -> Any:
+            try:
+                return self._in_child("save", arguments, self._writers)
+            except LeaseHeldError:
+                self._note_missed(1, REASON_BUSY)
+                raise
+
+        with contextlib.suppress(CkptError):
+            self._writers.submit("save", save)
+
+    def _note_missed(self, count: int, reason: str) -> None:
+        self._missed_ticks += count
+        self._record(TicksMissed(self._now_ms(), count, reason))
+
+    # Telling
+
+    def _now_ms(self) -> int:
+        return self._seams.clock.now_ms()
+
+    def _record(self, event: Event) -> None:
+        """Write to the journal, from where the watch publishes it; publish directly where the journal refuses."""
+        if self._workspace.journal.append(event):
+            self.poll()
+            return
+        if isinstance(event, OperationFailed):
+            self._failure = state.Failure(event.operation, event.kind, event.message, event.at_ms)
+        self._feed.publish(event)
+
+    def poll(self) -> list[Event]:
+        """Look for what happened and publish it; an unreadable repository is logged and shows in `status`."""
+        try:
+            return self._poll()
+        except CkptError as error:
+            _LOG.warning("the repository cannot be watched: %s", error)
+            return []
+
+    def _poll(self) -> list[Event]:
+        events = self._watching.poll()
+        if events:
+            self._failure = state.last_failure(self._workspace.journal)
+        for event in events:
+            self._feed.publish(event)
+        return events
+
+    def _poll_loop(self) -> None:
+        while not self._ending.wait(POLL_S):
+            self.poll()
+            try:
+                self._take_up(1)
+            except CkptError as error:
+                _LOG.warning("the schedule cannot be taken up: %s", error)

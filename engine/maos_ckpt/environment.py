@@ -1,0 +1,55 @@
+"""The only place that reads the process environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+#: Every variable of this program begins so.
+PREFIX = "MAOS_CKPT_"
+
+
+def variables() -> dict[str, str]:
+    """This program's own variables, by full name."""
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+
+
+def config_home(environ: Mapping[str, str] | None = None) -> Path:
+    """The user's directory for configuration files, by the XDG rules."""
+    return _xdg("XDG_CONFIG_HOME", ".config", environ)
+
+
+def state_home(environ: Mapping[str, str] | None = None) -> Path:
+    """The user's directory for logs and other state, by the XDG rules."""
+    return _xdg("XDG_STATE_HOME", ".local/state", environ)
+
+
+def _xdg(name: str, below_home: str, environ: Mapping[str, str] | None) -> Path:
+    environ = os.environ if environ is None else environ
+    value = environ.get(name, "")
+    # The XDG rules say that a relative path is to be ignored.
+    if value.startswith("/"):
+        return Path(value)
+    return Path(environ.get("HOME") or os.path.expanduser("~")) / below_home
+
+
+def log_file() -> Path:
+    """Where an unexpected error leaves its traceback."""
+    return state_home() / "maos-ckpt" / "maos-ckpt.log"
+
+
+def terminal_type() -> str:
+    """`TERM`, empty where unset."""
+    return os.environ.get("TERM", "")
+
+
+def child_environment() -> dict[str, str]:
+    """The environment for a process of our own: it must find this very package, however this process found it."""
+    root = Path(__file__).resolve().parents[1]
+    if root.name in ("site-packages", "dist-packages"):
+        return dict(os.environ)
+    package_root = str(root)
+    inherited = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    path = os.pathsep.join(dict.fromkeys([package_root, *inherited]))
+    return {**os.environ, "PYTHONPATH": path}

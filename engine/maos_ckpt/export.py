@@ -1,0 +1,179 @@
+"""A checkpoint as plain files: a JSON object a line for each record, a file for each collection, so that no program is
+needed to read what was saved.
+
+JSON has no bytes, no text outside Unicode and no infinities; such a value becomes an object with one key: `$bytes` or
+`$text` (base64) or `$real`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import json
+import math
+import os
+import urllib.parse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from maos_ckpt.codec.values import RawText
+from maos_ckpt.diff import BrowsedRecord, browse
+from maos_ckpt.errors import ConflictError, UsageError
+from maos_ckpt.fs import raise_storage_error
+from maos_ckpt.model import Checkpoint, Progress, Value
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.seams import Seams
+
+#: File names are cut to this length, with a hash at the end to keep them apart.
+NAME_CHARACTERS_MAX = 120
+_BUFFER_BYTES = 1 << 20
+_REPORT_RECORDS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """One written file; `path` is relative to the target directory."""
+
+    path: str
+    component: str
+    collection: str
+    records: int
+    bytes: int
+
+
+def json_value(value: Value) -> object:
+    """A stored value as JSON can hold it, without loss."""
+    if isinstance(value, bytes):
+        return {"$bytes": base64.b64encode(value).decode()}
+    if isinstance(value, RawText):
+        return {"$text": base64.b64encode(bytes(value.data)).decode()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$real": repr(value)}
+    return value
+
+
+def json_record(record: BrowsedRecord) -> dict[str, object]:
+    """A record as JSON: `component`, `collection`, `key` (for people) and `value` (column → value)."""
+    return {
+        "component": record.component,
+        "collection": record.collection,
+        "key": record.key,
+        "value": {name: json_value(value) for name, value in record.values.items()},
+    }
+
+
+def file_name(name: str) -> str:
+    """A collection's or component's name as one that is safe in any directory."""
+    quoted = urllib.parse.quote(name, safe=" ()+,=@").lstrip(".") or "_"
+    if len(quoted) <= NAME_CHARACTERS_MAX and quoted == name:
+        return quoted
+    # Two names may look alike once quoted or cut; the hash keeps their files apart.
+    return f"{quoted[:NAME_CHARACTERS_MAX]}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def export(
+    repository: Repository,
+    checkpoint: Checkpoint,
+    directory: Path,
+    progress: Callable[[Progress], None],
+    seams: Seams,
+) -> list[ExportedFile]:
+    """Write a checkpoint below `directory`, which must be empty or not exist; every file is synced.
+
+    Raises:
+        ConflictError: the target holds something already.
+        StorageError: the disk refuses; what was written stays, for the caller to look at.
+    """
+    _prepare(directory)
+    writer = _Writer(checkpoint, directory, progress, seams)
+    try:
+        found = itertools.groupby(browse(repository, checkpoint), key=lambda one: (one.component, one.collection))
+        files = [writer.collection(*name, records) for name, records in found]
+        written = {(one.component, one.collection) for one in files}
+        empty = [one for one in checkpoint.collections if (one.component, one.name) not in written]
+        files += [writer.collection(one.component, one.name, iter(())) for one in empty]
+        writer.description(files)
+        seams.fs.sync_directory(directory)
+    except OSError as error:
+        raise_storage_error(error, directory)
+    return files
+
+
+def _prepare(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.scandir(directory) as entries:
+            occupied = next(entries, None) is not None
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"{directory} is not a directory.", kept="Nothing was written.") from error
+    except OSError as error:
+        raise_storage_error(error, directory)
+    if occupied:
+        raise ConflictError(
+            f"{directory} is not empty.",
+            kept="Nothing was written.",
+            hint="Name an empty directory or one that does not exist yet.",
+            path=str(directory),
+        )
+
+
+class _Writer:
+    def __init__(
+        self, checkpoint: Checkpoint, directory: Path, progress: Callable[[Progress], None], seams: Seams
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._directory = directory
+        self._progress = progress
+        self._seams = seams
+        self._done = 0
+        self._bytes = 0
+
+    def collection(self, component: str, name: str, records: Iterator[BrowsedRecord]) -> ExportedFile:
+        relative = Path(file_name(component), file_name(name) + ".jsonl")
+        path = self._directory / relative
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        lines = (json.dumps(json_record(one), ensure_ascii=False).encode() + b"\n" for one in records)
+        count, size = self._write(path, lines)
+        return ExportedFile(str(relative), component, name, count, size)
+
+    def _write(self, path: Path, lines: Iterator[bytes]) -> tuple[int, int]:
+        fs = self._seams.fs
+        fd = fs.create(path)
+        records = size = 0
+        try:
+            buffer = bytearray()
+            for line in lines:
+                buffer += line
+                records, size = records + 1, size + len(line)
+                if len(buffer) >= _BUFFER_BYTES:
+                    fs.write(fd, bytes(buffer))
+                    buffer.clear()
+                self._tick(len(line))
+            fs.write(fd, bytes(buffer))
+            fs.sync(fd)
+        finally:
+            fs.close(fd)
+        return records, size
+
+    def _tick(self, size: int) -> None:
+        self._done += 1
+        self._bytes += size
+        if self._done % _REPORT_RECORDS == 0:
+            self._progress(Progress("export", "write", self._done, self._checkpoint.records, self._bytes))
+
+    def description(self, files: list[ExportedFile]) -> None:
+        """`checkpoint.json`: which checkpoint this is and what each file holds."""
+        about = {
+            "checkpoint": self._checkpoint.id,
+            "source": self._checkpoint.source,
+            "created_at_ms": self._checkpoint.created_at_ms,
+            "integrity": {"algorithm": "sha512", "digest": self._checkpoint.digest.hex()},
+            "files": [
+                {"path": one.path, "component": one.component, "collection": one.collection, "records": one.records}
+                for one in files
+            ],
+        }
+        text = json.dumps(about, indent=2, ensure_ascii=False).encode() + b"\n"
+        self._write(self._directory / "checkpoint.json", iter([text]))

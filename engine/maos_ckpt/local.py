@@ -1,0 +1,123 @@
+"""`EngineClient` with the engine inside this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from maos_ckpt.client import EngineClient, EventSink
+from maos_ckpt.engine.service import Engine
+from maos_ckpt.model import (
+    Checkpoint,
+    DiffResult,
+    EngineStatus,
+    Plan,
+    RecoveryResult,
+    Selection,
+    Trigger,
+    VerifyLevel,
+    VerifyResult,
+)
+from maos_ckpt.operations import checkpoints, state
+from maos_ckpt.operations.registry import (
+    DiffArguments,
+    PlanArguments,
+    RecoverArguments,
+    SaveArguments,
+    UndoArguments,
+    UndoPlanArguments,
+    VerifyArguments,
+)
+from maos_ckpt.operations.workspace import Workspace
+
+
+class LocalClient(EngineClient):
+    """See `EngineClient`; every long operation runs in a worker process, so no method holds up other threads."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._engine = Engine(workspace)
+
+    def start(self) -> None:
+        """See `EngineClient.start`; raises where there is neither a repository nor a source to make one for."""
+        self._engine.start()
+
+    def close(self, timeout_s: float) -> bool:
+        """See `EngineClient.close`."""
+        return self._engine.close(timeout_s)
+
+    def subscribe(self, sink: EventSink) -> Callable[[], None]:
+        """See `EngineClient.subscribe`; each listener has a bounded queue and a thread of its own."""
+        return self._engine.subscribe(sink)
+
+    def status(self) -> EngineStatus:
+        """See `EngineClient.status`."""
+        return self._engine.status()
+
+    def checkpoints(self, limit: int = 500) -> list[Checkpoint]:
+        """See `EngineClient.checkpoints`."""
+        return self._engine.checkpoints()[:limit]
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """See `EngineClient.checkpoint`."""
+        return checkpoints.show(self._workspace, name)
+
+    def save(self, description: str = "", tags: Sequence[str] = ()) -> Checkpoint:
+        """See `EngineClient.save`."""
+        keep_last = self._workspace.config.max_checkpoints
+        saved = self._engine.run("save", SaveArguments(Trigger.MANUAL, description, tuple(tags), keep_last))
+        assert isinstance(saved, Checkpoint)
+        return saved
+
+    def diff(self, before: str, after: str, limit: int = 1000) -> DiffResult:
+        """See `EngineClient.diff`."""
+        found = self._engine.run("diff", DiffArguments(before, after, limit))
+        assert isinstance(found, DiffResult)
+        return found
+
+    def plan(self, name: str, selection: Selection, limit: int = 1000) -> Plan:
+        """See `EngineClient.plan`."""
+        made = self._engine.run("plan", PlanArguments(name, selection, limit))
+        assert isinstance(made, Plan)
+        return made
+
+    def recover(
+        self, name: str, selection: Selection, *, digest: str | None, reason: str, limit: int = 1000
+    ) -> RecoveryResult:
+        """See `EngineClient.recover`."""
+        result = self._engine.run("restore", RecoverArguments(name, selection, digest, reason, limit))
+        assert isinstance(result, RecoveryResult)
+        return result
+
+    def undo_plan(self, limit: int = 1000) -> Plan:
+        """See `EngineClient.undo_plan`."""
+        made = self._engine.run("undo plan", UndoPlanArguments(limit))
+        assert isinstance(made, Plan)
+        return made
+
+    def undo(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
+        """See `EngineClient.undo`."""
+        result = self._engine.run("undo", UndoArguments(digest, reason, limit))
+        assert isinstance(result, RecoveryResult)
+        return result
+
+    def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
+        """See `EngineClient.verify`."""
+        result = self._engine.run("verify", VerifyArguments(tuple(names), level))
+        assert isinstance(result, VerifyResult)
+        return result
+
+    def set_pinned(self, name: str, pinned: bool) -> Checkpoint:
+        """See `EngineClient.set_pinned`."""
+        checkpoint = checkpoints.set_pinned(self._workspace, name, pinned)
+        self._engine.poll()
+        return checkpoint
+
+    def delete(self, name: str) -> str:
+        """See `EngineClient.delete`."""
+        removed = checkpoints.delete(self._workspace, name)
+        self._engine.poll()
+        return removed.id
+
+    def recent_events(self, limit: int = 200) -> list[tuple[str, dict[str, object]]]:
+        """See `EngineClient.recent_events`."""
+        return state.recent_events(self._workspace, limit)

@@ -1,0 +1,148 @@
+"""The closed set of operations that a worker process carries out: name, arguments, result, and whether it changes
+anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from maos_ckpt.client import ProgressSink
+from maos_ckpt.model import (
+    Checkpoint,
+    DiffResult,
+    Plan,
+    PruneResult,
+    RecoveryResult,
+    Selection,
+    Trigger,
+    VerifyLevel,
+    VerifyResult,
+)
+from maos_ckpt.operations import checkpoints, recoveries
+from maos_ckpt.operations.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class SaveArguments:
+    """See `checkpoints.save`."""
+
+    trigger: Trigger
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    keep_last: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DiffArguments:
+    """See `checkpoints.diff`."""
+
+    before: str
+    after: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanArguments:
+    """See `recoveries.plan`."""
+
+    name: str
+    selection: Selection
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverArguments:
+    """See `recoveries.recover`."""
+
+    name: str
+    selection: Selection
+    digest: str | None
+    reason: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class UndoPlanArguments:
+    """See `recoveries.undo_plan`."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class UndoArguments:
+    """See `recoveries.undo`."""
+
+    digest: str | None
+    reason: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyArguments:
+    """See `checkpoints.verify`."""
+
+    names: tuple[str, ...]
+    level: VerifyLevel
+
+
+@dataclass(frozen=True, slots=True)
+class PruneArguments:
+    """See `checkpoints.prune`."""
+
+    keep_last: int
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation. `writes` says that it must be finished once begun."""
+
+    arguments: type
+    result: type
+    run: Callable[[Workspace, Any, ProgressSink], object]
+    writes: bool
+
+
+def _save(workspace: Workspace, a: SaveArguments, progress: ProgressSink) -> Checkpoint:
+    return checkpoints.save(workspace, a.trigger, a.description, a.tags, progress, keep_last=a.keep_last)
+
+
+def _diff(workspace: Workspace, a: DiffArguments, progress: ProgressSink) -> DiffResult:
+    return checkpoints.diff(workspace, a.before, a.after, a.limit, progress)
+
+
+def _plan(workspace: Workspace, a: PlanArguments, progress: ProgressSink) -> Plan:
+    return recoveries.plan(workspace, a.name, a.selection, a.limit, progress)
+
+
+def _recover(workspace: Workspace, a: RecoverArguments, progress: ProgressSink) -> RecoveryResult:
+    return recoveries.recover(workspace, a.name, a.selection, a.digest, a.reason, a.limit, progress)
+
+
+def _undo_plan(workspace: Workspace, a: UndoPlanArguments, progress: ProgressSink) -> Plan:
+    return recoveries.undo_plan(workspace, a.limit, progress)
+
+
+def _undo(workspace: Workspace, a: UndoArguments, progress: ProgressSink) -> RecoveryResult:
+    return recoveries.undo(workspace, a.digest, a.reason, a.limit, progress)
+
+
+def _verify(workspace: Workspace, a: VerifyArguments, progress: ProgressSink) -> VerifyResult:
+    return checkpoints.verify(workspace, a.names, a.level, progress)
+
+
+def _prune(workspace: Workspace, a: PruneArguments, progress: ProgressSink) -> PruneResult:
+    return checkpoints.prune(workspace, a.keep_last, a.dry_run, progress)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "save": Operation(SaveArguments, Checkpoint, _save, writes=True),
+    "diff": Operation(DiffArguments, DiffResult, _diff, writes=False),
+    "plan": Operation(PlanArguments, Plan, _plan, writes=False),
+    "restore": Operation(RecoverArguments, RecoveryResult, _recover, writes=True),
+    "undo plan": Operation(UndoPlanArguments, Plan, _undo_plan, writes=False),
+    "undo": Operation(UndoArguments, RecoveryResult, _undo, writes=True),
+    "verify": Operation(VerifyArguments, VerifyResult, _verify, writes=False),
+    "prune": Operation(PruneArguments, PruneResult, _prune, writes=True),
+}

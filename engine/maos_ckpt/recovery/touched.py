@@ -1,0 +1,180 @@
+"""What a plan touches, as far as references go: one pass over its changes, in bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from maos_ckpt.codec.values import display_key
+from maos_ckpt.model import COMPONENTS, CollectionKind, Descriptor, Row, Value
+from maos_ckpt.recovery.lookup import RecordView, Shape
+from maos_ckpt.recovery.reference_rules import COLLECTIONS, CONVERSATIONS, Json, Reference, problems, references
+from maos_ckpt.recovery.transcript_rules import TranscriptCheck
+from maos_ckpt.sources.change import Change
+from maos_ckpt.states import CollectionName, State
+
+#: Records named in one finding.
+AFFECTED_MAX: Final = 20
+#: Distinct references that one plan is checked for.
+REFERENCES_MAX: Final = 300_000
+TRANSCRIPT_FILES: Final[CollectionName] = ("memory", "transcript_files")
+_ENDING: Final = ".jsonl"
+
+Holder = tuple[Descriptor, bytes]
+"""A record by its collection and key; its name for people is made only when it is shown."""
+
+
+def named(holder: Holder) -> str:
+    """A record's path, for people."""
+    return f"{holder[0].path}/{display_key(holder[1])}"
+
+
+def session_name(path: Value) -> str | None:
+    """The session whose transcript lies at a path."""
+    if not isinstance(path, str) or not path.endswith(_ENDING):
+        return None
+    return path.rpartition("/")[2].removesuffix(_ENDING)
+
+
+@dataclass(slots=True)
+class Count:
+    """One reference or flaw: how many touched records have it before and after, and who does after."""
+
+    before: int = 0
+    after: int = 0
+    holders: list[Holder] = field(default_factory=list)
+    #: What the same records referred to before in its place.
+    instead_of: list[Reference] = field(default_factory=list)
+
+    def named(self) -> tuple[str, ...]:
+        """The holders' paths."""
+        return tuple(map(named, self.holders))
+
+
+@dataclass(slots=True)
+class _Collection:
+    """What is known of the collection whose changes are coming in."""
+
+    descriptor: Descriptor
+    columns: tuple[str, ...]
+    table: str
+    shape: Shape
+    referred_to: bool
+
+
+class Touched:
+    """Takes the changes of a plan.
+
+    `added`, `removed`: table → ids of records that come or go. `counts`: the references of touched records. `problems`:
+    what is wrong with them by themselves. `parents`: task → parent, of written tasks. `processes`: agents that come
+    back with another process id.
+    """
+
+    def __init__(self, live: State) -> None:
+        self._live = live
+        self._json = Json()
+        self._collection: _Collection | None = None
+        self._overflow = False
+        self.counts: dict[Reference, Count] = {}
+        self.problems: dict[str, Count] = {}
+        self.added: dict[str, set[str]] = {}
+        self.removed: dict[str, dict[str, Holder]] = {}
+        self.processes: list[Holder] = []
+        self.parents: dict[str, str] = {}
+        self.new_parents = False
+        self.transcripts = TranscriptCheck(live)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the plan is too large for all of it to be looked into."""
+        return self._overflow or self._json.exhausted
+
+    def take(self, change: Change) -> None:
+        """Note one change."""
+        descriptor = change.descriptor
+        if descriptor.kind is CollectionKind.LINES:
+            self.transcripts.take(change)
+        elif descriptor.kind is CollectionKind.FILES:
+            if (descriptor.component, descriptor.name) == TRANSCRIPT_FILES:
+                self._note_existence(CONVERSATIONS, session_name(change.parts[0]), change)
+        elif descriptor.kind is CollectionKind.TABLE and descriptor.component in COMPONENTS:
+            self._take_row(change)
+
+    def counter(self, reference: Reference) -> Count | None:
+        """The count of one reference; None where there are too many."""
+        count = self.counts.get(reference)
+        if count is None:
+            if len(self.counts) >= REFERENCES_MAX:
+                self._overflow = True
+                return None
+            count = self.counts[reference] = Count()
+        return count
+
+    def _take_row(self, change: Change) -> None:
+        collection = self._collection
+        if collection is None or change.descriptor is not collection.descriptor or change.columns != collection.columns:
+            collection = self._collection = self._open(change.descriptor, change.columns)
+        parts = change.parts
+        before = None if change.before is None else collection.shape.view(parts, change.before)
+        after = None if change.after is None else collection.shape.view(parts, self._whole(change, change.after))
+        if collection.referred_to:
+            self._note_existence(collection.table, parts[0], change)
+        self._count(collection.table, before, after, (change.descriptor, change.key))
+        if after is not None:
+            self._note_links(collection.table, before, after, (change.descriptor, change.key))
+
+    def _open(self, descriptor: Descriptor, columns: tuple[str, ...]) -> _Collection:
+        table = descriptor.origin.lower()
+        referred_to = COLLECTIONS.get(table) == (descriptor.component, descriptor.name)
+        shape = Shape(descriptor, descriptor.columns, self._live.get)
+        return _Collection(descriptor, columns, table, shape, referred_to)
+
+    def _whole(self, change: Change, after: Row) -> Row:
+        """The row as it will be: what the checkpoint has no column for stays."""
+        names = change.descriptor.columns
+        if change.columns is names or change.columns == names:
+            return after
+        given = dict(zip(change.columns, after, strict=True))
+        was = change.before or (None,) * len(names)
+        return tuple(given.get(name, value) for name, value in zip(names, was, strict=True))
+
+    def _note_existence(self, table: str, name: Value, change: Change) -> None:
+        if not isinstance(name, str):
+            return
+        if change.before is None:
+            self.added.setdefault(table, set()).add(name)
+        elif change.after is None:
+            self.removed.setdefault(table, {})[name] = (change.descriptor, change.key)
+
+    def _count(self, table: str, before: RecordView | None, after: RecordView | None, holder: Holder) -> None:
+        old = [] if before is None else list(references(table, before, self._json))
+        for one in old:
+            if (count := self.counter(one)) is not None:
+                count.before += 1
+        new = [] if after is None else list(references(table, after, self._json))
+        for one in new:
+            if (count := self.counter(one)) is not None:
+                count.after += 1
+                if old:
+                    count.instead_of += [other for other in old if other.check == one.check and other not in new]
+                if len(count.holders) < AFFECTED_MAX:
+                    count.holders.append(holder)
+        was = set() if before is None else set(problems(table, before, self._json))
+        now = set() if after is None else set(problems(table, after, self._json))
+        for check in was | now:
+            found = self.problems.setdefault(check, Count())
+            found.before += check in was
+            found.after += check in now
+            if check in now - was and len(found.holders) < AFFECTED_MAX:
+                found.holders.append(holder)
+
+    def _note_links(self, table: str, before: RecordView | None, after: RecordView, holder: Holder) -> None:
+        if table == "tasks":
+            parent = after.get("parent_task_id")
+            if isinstance(parent, str):
+                self.parents[str(after.get("id"))] = parent
+                self.new_parents = self.new_parents or before is None or before.get("parent_task_id") != parent
+        elif table == "agents":
+            process = after.get("process_id")
+            if process and (before is None or before.get("process_id") != process):
+                self.processes.append(holder)

@@ -1,0 +1,139 @@
+"""How an engine and its worker process speak: length-prefixed MessagePack frames of a closed set of types.
+
+Engine → worker, on the worker's standard input: one `Request`, then nothing; the pipe staying open says that the engine
+lives. Worker → engine, on its standard output: any number of `ProgressFrame`, then one `ResultFrame` or `ErrorFrame`.
+A frame is its length (four bytes, big-endian) and that many bytes.
+"""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+import msgspec
+
+from maos_ckpt import errors
+from maos_ckpt.config import Config
+from maos_ckpt.errors import CkptError
+from maos_ckpt.model import Progress
+
+#: No frame is larger; a result's lists are bounded by the limits that its request states.
+FRAME_BYTES_MAX = 256 << 20
+_LENGTH_BYTES = 4
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where an operation works: the repository's path, the canonical source spec and the transcripts' home."""
+
+    repository: str
+    source: str
+    claude_home: str
+    config: Config
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One operation; `arguments` is of the type that the registry of operations names for it."""
+
+    operation: str
+    place: Place
+    arguments: msgspec.Raw
+
+
+class ProgressFrame(msgspec.Struct, frozen=True, tag="progress"):
+    """The operation moved on."""
+
+    progress: Progress
+
+
+class ResultFrame(msgspec.Struct, frozen=True, tag="result"):
+    """The operation is done; `result` is of the type that the registry names for it."""
+
+    result: msgspec.Raw
+
+
+class ErrorFrame(msgspec.Struct, frozen=True, tag="error"):
+    """The operation failed; the four fields of `CkptError` with its kind."""
+
+    kind: str
+    message: str
+    kept: str
+    hint: str
+    data: dict[str, Any]
+
+
+Frame = ProgressFrame | ResultFrame | ErrorFrame
+
+encode = msgspec.msgpack.Encoder(enc_hook=str).encode
+decode_request = msgspec.msgpack.Decoder(Request).decode
+_FRAMES: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
+
+
+def decode_frame(body: bytes) -> Frame:
+    """The frame in a body that `read_frame` returned; raises `msgspec.DecodeError`."""
+    return _FRAMES.decode(body)
+
+
+class WireError(Exception):
+    """The other side sent something that is no frame, or ended in the middle of one."""
+
+
+def write_frame(stream: IO[bytes], message: object) -> None:
+    """Send one frame."""
+    body = encode(message)
+    if len(body) > FRAME_BYTES_MAX:
+        raise WireError(f"a frame of {len(body)} bytes is too large")
+    stream.write(len(body).to_bytes(_LENGTH_BYTES, "big") + body)
+    stream.flush()
+
+
+def read_frame(stream: IO[bytes]) -> bytes | None:
+    """The body of the next frame; None at a clean end.
+
+    Raises:
+        WireError: cut short, or of an impossible length.
+    """
+    head = _read(stream, _LENGTH_BYTES)
+    if not head:
+        return None
+    length = int.from_bytes(head, "big")
+    if len(head) < _LENGTH_BYTES or length > FRAME_BYTES_MAX:
+        raise WireError("not a frame")
+    body = _read(stream, length)
+    if len(body) < length:
+        raise WireError("cut short")
+    return body
+
+
+def _read(stream: IO[bytes], length: int) -> bytes:
+    parts = []
+    while length:
+        part = stream.read(length)
+        if not part:
+            break
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
+
+
+def _kinds() -> dict[str, type[CkptError]]:
+    found: dict[str, type[CkptError]] = {}
+    waiting: list[type[CkptError]] = [CkptError]
+    while waiting:
+        cls = waiting.pop()
+        found[cls.kind] = cls
+        waiting += cls.__subclasses__()
+    return found
+
+
+#: Closed registry: every kind of error that may cross, from `errors` alone.
+ERROR_KINDS = {kind: cls for kind, cls in _kinds().items() if cls.__module__ == errors.__name__}
+
+
+def error_frame(error: CkptError) -> ErrorFrame:
+    """An error as a frame."""
+    return ErrorFrame(error.kind, error.message, error.kept, error.hint, error.data)
+
+
+def as_error(frame: ErrorFrame) -> CkptError:
+    """The error behind a frame; an unknown kind becomes the root class."""
+    cls = ERROR_KINDS.get(frame.kind, CkptError)
+    return cls(frame.message, kept=frame.kept, hint=frame.hint, **frame.data)

@@ -1,0 +1,78 @@
+"""The way in: `run_console` shows the console over any `EngineClient`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+
+from maos_ckpt.client import EngineClient
+from maos_ckpt.errors import CkptError, ExitCode
+from maos_ckpt_tui.console import CLOSE_TIMEOUT_S, ConsoleApp
+from maos_ckpt_tui.themes import choose_theme
+
+
+def run_console(client: EngineClient, *, read_only: bool = False, theme: str | None = None, mouse: bool = False) -> int:
+    """Show the console until the operator leaves; starts and closes `client`.
+
+    The terminal is restored in any case, by SIGTERM and SIGHUP too, and a running save finishes before this returns.
+    The mouse is off unless asked for, so that the terminal's own selection works and nothing stays switched on when a
+    connection drops.
+
+    Args:
+        theme: `dark`, `light`, `ansi`, or None for what suits the terminal; NO_COLOR in the environment overrules it.
+
+    Returns:
+        An exit code of `maos_ckpt.errors.ExitCode`.
+    """
+    if os.environ.get("NO_COLOR") == "":
+        del os.environ["NO_COLOR"]  # An empty one counts as unset (no-color.org); Textual takes it as set.
+    background = os.environ.get("COLORFGBG", "")
+    chosen = choose_theme(theme, no_color="NO_COLOR" in os.environ, background=background)
+    start = True
+    while True:
+        app = ConsoleApp(client, read_only=read_only, theme=chosen, start=start)
+        _run(app, mouse)
+        if app.crash is None:
+            return _finish(client, app.closed)
+        start = False
+        if not _panic(app.crash, chosen):
+            _finish(client, False)
+            return ExitCode.INTERNAL
+
+
+def _run(app: ConsoleApp, mouse: bool) -> None:
+    with asyncio.Runner() as runner:
+        runner.run(app.run_async(mouse=mouse))
+        # The terminal is back. Leaving the runner waits for calls that are still in the client.
+        if not app.closed and app.crash is None:
+            _tell("maos-ckpt: finishing what runs; Ctrl+C ends at once, nothing committed is lost.")
+
+
+def _panic(error: Exception, theme: str) -> bool:
+    from maos_ckpt_tui.panic import PanicApp, write_report  # Only after a crash.
+
+    return bool(PanicApp(write_report(error), theme).run(mouse=False))
+
+
+def _finish(client: EngineClient, closed: bool) -> int:
+    # The terminal may be gone: a second hang-up must not cut the engine's closing short.
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        if closed or client.close(CLOSE_TIMEOUT_S):
+            return ExitCode.DONE
+    except CkptError as error:
+        _tell(f"maos-ckpt: {error.message} {error.hint}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    _tell(f"maos-ckpt: the running operation did not end within {CLOSE_TIMEOUT_S:.0f} s; nothing committed is lost.")
+    return ExitCode.PARTIAL
+
+
+def _tell(sentence: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(sentence, file=sys.stderr, flush=True)  # noqa: T201 — the screen is gone, this is the plain terminal

@@ -1,0 +1,182 @@
+"""Checkpoints as people see them: marks on the timeline, words for what changed, growth. No Textual in here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from maos_ckpt.model import Checkpoint, CheckpointState, Collection, Trigger
+from maos_ckpt_tui import formatting as fmt
+
+BARS = " ▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One checkpoint on the timeline: `height` in 0…1, `sign` tells state or trigger, `quiet`: nothing had changed."""
+
+    height: float
+    sign: str
+    tone: str
+    quiet: bool
+
+
+_TRIGGER_SIGNS = {Trigger.SCHEDULE: "·", Trigger.MANUAL: "m", Trigger.SAFETY: "s", Trigger.API: "a"}
+TIMELINE_LEGEND = (
+    ("·", "scheduled"),
+    ("m", "manual"),
+    ("s", "safety"),
+    ("a", "api"),
+    ("*", "pinned"),
+    ("X", "damaged"),
+)
+
+
+def mark_sign(checkpoint: Checkpoint) -> tuple[str, str]:
+    """Sign and tone of a checkpoint, the most important one where several apply."""
+    if checkpoint.state is CheckpointState.DAMAGED:
+        return "X", "bad"
+    if checkpoint.pinned:
+        return "*", "key"
+    return _TRIGGER_SIGNS[checkpoint.trigger], "dim" if checkpoint.trigger is Trigger.SCHEDULE else "accent"
+
+
+def marks(checkpoints: Sequence[Checkpoint], *, sizes: bool) -> list[Mark]:
+    """Timeline marks in the given order.
+
+    Bytes stored are drawn logarithmically between the least and the most, so that a small save beside a large one stays
+    visible; with `sizes` the height is the state's size in proportion, so that a state that suddenly shrank is seen.
+    """
+    values = [one.logical_bytes if sizes else one.stored_bytes for one in checkpoints]
+    heights = _proportional(values) if sizes else _logarithmic(values)
+    return [
+        Mark(height, *mark_sign(one), one.capture.unchanged) for one, height in zip(checkpoints, heights, strict=True)
+    ]
+
+
+def _proportional(values: Sequence[int]) -> list[float]:
+    top = max(values, default=0) or 1
+    return [value / top for value in values]
+
+
+def _logarithmic(values: Sequence[int]) -> list[float]:
+    logs = [math.log1p(value) for value in values]
+    low, high = min(logs, default=0.0), max(logs, default=0.0)
+    if high - low < 1e-9:
+        return [0.5 if value else 0.0 for value in values]
+    return [0.06 + 0.94 * (one - low) / (high - low) if value else 0.0 for one, value in zip(logs, values, strict=True)]
+
+
+def bar_cells(height: float, rows: int) -> list[str]:
+    """A bar of `rows` cells from top to bottom; anything above zero shows at least its lowest eighth."""
+    eighths = max(1, round(height * rows * 8)) if height > 0 else 0
+    return [BARS[min(8, max(0, eighths - 8 * below))] for below in range(rows - 1, -1, -1)]
+
+
+def changed_components(checkpoint: Checkpoint, parent: Checkpoint | None) -> tuple[str, ...]:
+    """Components whose content differs from the parent's; all where there is none."""
+    before = {one.path: one.root for one in parent.collections} if parent else {}
+    after = {one.path: one.root for one in checkpoint.collections}
+    paths = [path for path in {**after, **before} if after.get(path) != before.get(path)]
+    return tuple(dict.fromkeys(path.partition("/")[0] for path in paths))
+
+
+def change_words(checkpoint: Checkpoint, parent: Checkpoint | None) -> str:
+    """What a save changed: `same`, `first`, component names, or `?` where its parent is no longer kept."""
+    if checkpoint.capture.unchanged or (parent is not None and parent.digest == checkpoint.digest):
+        return "same"
+    if checkpoint.parent is None:
+        return "first"
+    return " ".join(changed_components(checkpoint, parent)) if parent is not None else "?"
+
+
+def fit_words(words: Sequence[str], width: int) -> str:
+    """As many whole words as fit into `width` characters, and how many more there are: `memory queue +2`."""
+    for shown in range(len(words), -1, -1):
+        left = len(words) - shown
+        text = " ".join([*words[:shown], *([f"+{left}"] if left else [])])
+        if len(text) <= width:
+            return text
+    return ""
+
+
+def marks_words(checkpoint: Checkpoint) -> str:
+    """Pin, tags and damage as words for a table cell."""
+    words = ["DAMAGED"] if checkpoint.state is CheckpointState.DAMAGED else []
+    words += ["pin"] if checkpoint.pinned else []
+    words += [f"#{tag}" for tag in checkpoint.tags]
+    return " ".join(words)
+
+
+def state_words(checkpoint: Checkpoint) -> tuple[str, str]:
+    """(sentence, tone): how far a checkpoint has got, and whether it is sound."""
+    pinned = ", pinned" if checkpoint.pinned else ""
+    if checkpoint.state is CheckpointState.DAMAGED:
+        return f"XX DAMAGED: a verification found a fault in it{pinned}", "bad"
+    where = "here and in the remote repository" if checkpoint.state is CheckpointState.REPLICATED else "here"
+    return f"OK {checkpoint.state.value}: durable {where}{pinned}", "ok"
+
+
+def matches(checkpoint: Checkpoint, needle: str) -> bool:
+    """Whether a checkpoint answers to a filter text."""
+    words = (
+        checkpoint.id,
+        checkpoint.description,
+        checkpoint.trigger.value,
+        checkpoint.state.value,
+        fmt.utc(checkpoint.created_at_ms),
+    )
+    text = " ".join((*words, marks_words(checkpoint))).casefold()
+    return all(word in text for word in needle.casefold().split())
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """A component's or collection's size, and its change against the parent (None where there is no parent)."""
+
+    name: str
+    depth: int
+    records: int
+    bytes: int
+    records_delta: int | None
+    bytes_delta: int | None
+    changed: bool
+
+
+def growth(checkpoint: Checkpoint, parent: Checkpoint | None) -> list[Growth]:
+    """Components, each followed by its collections where it has more than one."""
+    before = {one.path: one for one in parent.collections} if parent else {}
+    rows = []
+    for component in checkpoint.components:
+        parts = [one for one in checkpoint.collections if one.component == component]
+        rows.append(_component_growth(component, parts, before, parent is not None))
+        if len(parts) > 1:
+            rows += [_collection_growth(one, before.get(one.path), parent is not None) for one in parts]
+    return rows
+
+
+def _component_growth(name: str, parts: list[Collection], before: dict[str, Collection], known: bool) -> Growth:
+    old = [one for one in before.values() if one.component == name]
+    records, size = sum(one.records for one in parts), sum(one.bytes for one in parts)
+    return Growth(
+        name,
+        0,
+        records,
+        size,
+        records - sum(one.records for one in old) if known else None,
+        size - sum(one.bytes for one in old) if known else None,
+        known and {one.path: one.root for one in parts} != {one.path: one.root for one in old},
+    )
+
+
+def _collection_growth(one: Collection, old: Collection | None, known: bool) -> Growth:
+    return Growth(
+        one.name,
+        1,
+        one.records,
+        one.bytes,
+        one.records - (old.records if old else 0) if known else None,
+        one.bytes - (old.bytes if old else 0) if known else None,
+        known and one.root != (old.root if old else None),
+    )

@@ -1,0 +1,274 @@
+"""The console's application: theme, first screen, signals, and the one model that all screens read."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar, cast
+
+from textual.binding import BindingType
+from textual.driver import Driver
+
+from maos_ckpt.client import EngineClient
+from maos_ckpt.errors import CkptError
+from maos_ckpt.model import Progress
+from maos_ckpt.seams import Clock, SystemClock
+from maos_ckpt_tui import refresher, themes
+from maos_ckpt_tui.bridge import Bridge
+from maos_ckpt_tui.commands import APP, bindings_for
+from maos_ckpt_tui.messages import EngineSpoke, ProgressMoved
+from maos_ckpt_tui.progress import ProgressMeter
+from maos_ckpt_tui.safe_text import safe_text
+from maos_ckpt_tui.screens.base import ConsoleScreen
+from maos_ckpt_tui.screens.overview import OverviewScreen
+from maos_ckpt_tui.shared_actions import SharedActions
+from maos_ckpt_tui.viewmodel import ConsoleModel
+from maos_ckpt_tui.widgets.lines import Span
+
+CLOSE_TIMEOUT_S = 120.0
+NOTE_S = 8.0
+#: Most saves are over before one could read of them; only longer operations take the operation line.
+SHOWN_AFTER_S = 0.3
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class ConsoleApp(SharedActions):
+    """Owns model, meter and note; screens read them, only this class writes them.
+
+    Args:
+        client: an engine, not started yet where `start` is true.
+        theme: one of `themes.THEMES`.
+    """
+
+    CSS_PATH = "console.tcss"
+    TITLE = "maos-ckpt"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(APP)]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (78, "-normal"), (120, "-wide")]  # noqa: RUF012 — Textual types it so
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (24, "-mid"), (36, "-tall")]  # noqa: RUF012 — as above
+
+    def __init__(
+        self,
+        client: EngineClient,
+        *,
+        read_only: bool = False,
+        theme: str = themes.DARK,
+        start: bool = True,
+        clock: Clock | None = None,
+    ) -> None:
+        # With the terminal's own colours Textual's NO_COLOR filter must be chosen before the theme is.
+        super().__init__(ansi_color=True if theme == themes.ANSI else None)
+        for one in themes.THEMES:
+            self.register_theme(one)
+        self.theme = theme
+        self.client = client
+        self.model = ConsoleModel(limit=refresher.CHECKPOINTS_FIRST)
+        self.meter: ProgressMeter | None = None
+        self.note: Span = ("", "plain")
+        self.closed = False
+        self.crash: Exception | None = None
+        self._asked_read_only = read_only
+        self._start_client = start
+        self.clock = clock or SystemClock()
+        self._bridge = Bridge(client, self.post_message, self.clock)
+        self._refresher = refresher.Refresher(client, self.model, self)
+        self._note_number = 0
+
+    # --- what screens ask -------------------------------------------------------------------------------------
+
+    @property
+    def read_only(self) -> bool:
+        """Whether everything that would change something is hidden."""
+        return self._asked_read_only or (self.model.status is not None and self.model.status.read_only)
+
+    @property
+    def _overview(self) -> ConsoleScreen:
+        return cast(ConsoleScreen, self.screen_stack[0])
+
+    def say(self, text: str, tone: str = "plain") -> None:
+        """A sentence in the operation line, for a while."""
+        self.note = (text, tone)
+        self._note_number += 1
+        self.set_timer(NOTE_S, partial(self._forget_note, self._note_number))
+        self._show_operation()
+
+    def _forget_note(self, number: int) -> None:
+        if number == self._note_number:
+            self.note = ("", "plain")
+            self._show_operation()
+
+    def copy(self, text: str) -> None:
+        """To the clipboard, and onto the screen: whether the terminal took it cannot be known."""
+        if safe_text(text.replace("\n", "")) != text.replace("\n", ""):
+            self.say("Not copied: the text holds characters that a terminal would act on.", "warn")
+            return
+        self.copy_to_clipboard(text)
+        self.say(f"Copied, if this terminal allows it: {text}", "accent")
+
+    def show_error(self, error: CkptError) -> None:
+        """The error dialog."""
+        from maos_ckpt_tui.modals.error import ErrorModal  # Loaded when first needed: keeps the first paint short.
+
+        self.push_screen(ErrorModal(error))
+
+    # --- life -------------------------------------------------------------------------------------------------
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """See `App.get_theme_variable_defaults`."""
+        return themes.VARIABLE_DEFAULTS
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's, made to survive the loss of the terminal where it is the Linux one."""
+        base = super().get_driver_class()
+        if base.__name__ != "LinuxDriver":
+            return base
+        from maos_ckpt_tui.driver import ConsoleDriver  # Imports termios, which only this case has for sure.
+
+        return ConsoleDriver
+
+    def get_default_screen(self) -> OverviewScreen:
+        """The overview is the bottom of the stack."""
+        return OverviewScreen()
+
+    def on_mount(self) -> None:
+        """Signals first, then a clock, then the engine; the first paint does not wait for it."""
+        if threading.current_thread() is threading.main_thread():
+            assert self._loop is not None
+            for number in _SIGNALS:
+                self._loop.add_signal_handler(number, self.exit)
+        self.set_interval(1.0, self._tick)
+        self.set_interval(refresher.POLL_INTERVAL_S, partial(self._refresher.want, everything=False))
+        self.call_after_refresh(self._begin)
+
+    def on_unmount(self) -> None:
+        """Nobody listens any more."""
+        self._bridge.close()
+        if threading.current_thread() is threading.main_thread() and self._loop is not None:
+            for number in _SIGNALS:
+                self._loop.remove_signal_handler(number)
+
+    def _begin(self) -> None:
+        self._overview.ask(
+            self._start, lambda _: self.refresh_soon(), group="start", failed=self._not_started, quiet=True
+        )
+
+    def _start(self) -> None:
+        # In a thread of its own: a remote engine may take its time to answer.
+        if self._start_client:
+            self.client.start()
+        self._bridge.open()
+
+    def _not_started(self, error: CkptError) -> None:
+        self.model.problem = error
+        self._screens_changed()
+        self.show_error(error)
+        self.refresh_soon()
+
+    def _handle_exception(self, error: Exception) -> None:
+        # Textual would print a traceback; `run_console` shows the panic screen instead.
+        self._return_code = 1
+        if self._exception is None:
+            self.crash = self._exception = error
+            self._exception_event.set()
+        self._close_messages_no_wait()
+
+    # --- news -------------------------------------------------------------------------------------------------
+
+    def refresh_soon(self) -> None:
+        """Read everything again, together with what else is wanted in this moment."""
+        self._refresher.want(everything=True)
+
+    def load_more(self) -> None:
+        """A longer list of checkpoints."""
+        self._refresher.want_more()
+
+    def ask_quietly(
+        self, work: Callable[[], Any], then: Callable[[Any], None], failed: Callable[[CkptError], None]
+    ) -> None:
+        """See `refresher.Host`."""
+        if self.screen_stack:  # None is left while the application closes.
+            self._overview.ask(work, then, group="read", failed=failed, quiet=True)
+
+    def model_replaced(self, *, news: bool) -> None:
+        """See `refresher.Host`; another process's operation shows as well."""
+        running = self.model.status.running if self.model.status else None
+        if running is None:
+            self.operation_ended()
+        elif self.meter is None:
+            self._progressed_to(running.progress)
+        if news:
+            self._screens_changed()
+
+    def on_engine_spoke(self, message: EngineSpoke) -> None:
+        """Something happened: the operation in sight has ended, and there is news to read."""
+        self.operation_ended()
+        self.refresh_soon()
+
+    def on_progress_moved(self, message: ProgressMoved) -> None:
+        """The running operation moved on."""
+        self._progressed_to(message.progress)
+
+    def _progressed_to(self, progress: Progress) -> None:
+        if self.meter is None:
+            self.meter = ProgressMeter()
+            self.set_timer(SHOWN_AFTER_S, self._show_operation)
+        self.meter.update(progress, self.clock.monotonic_s())
+        if self.meter.age_s >= SHOWN_AFTER_S:
+            self._show_operation()
+
+    def operation_ended(self) -> None:
+        """Nothing runs any more, as far as is known."""
+        if self.meter is not None:
+            self.meter = None
+            self._show_operation()
+
+    def _in_sight(self) -> ConsoleScreen | None:
+        # A dialog shows the screen below it, which keeps living.
+        found = [one for one in self.screen_stack if isinstance(one, ConsoleScreen)]
+        return found[-1] if found and found[-1].is_mounted else None
+
+    def _screens_changed(self) -> None:
+        if (screen := self._in_sight()) is not None:
+            screen.model_changed()
+            screen.tick()
+
+    def _tick(self) -> None:
+        if (screen := self._in_sight()) is not None:
+            screen.tick()
+
+    def _show_operation(self) -> None:
+        if (screen := self._in_sight()) is not None:
+            screen.show_operation()
+
+    # --- leaving ----------------------------------------------------------------------------------------------
+
+    def action_help_quit(self) -> None:
+        """Ctrl+c, which copies or stops elsewhere, only says how to leave."""
+        self.say("q leaves the console.")
+
+    async def action_quit(self) -> None:
+        """See `action_leave`."""
+        self.action_leave()
+
+    def action_leave(self) -> None:
+        """Close the engine in a thread, saying so; then leave."""
+        from maos_ckpt_tui.modals.closing import ClosingModal  # Loaded when first needed.
+
+        if isinstance(self.screen, ClosingModal):
+            self.exit()
+            return
+        running = self.meter.last.operation if self.meter and self.meter.last else ""
+        self.push_screen(ClosingModal(running))
+        self._bridge.close()
+        self._overview.ask(
+            partial(self.client.close, CLOSE_TIMEOUT_S), self._engine_closed, group="close", failed=self._not_closed
+        )
+
+    def _engine_closed(self, clean: bool) -> None:
+        self.closed = clean
+        self.exit()
+
+    def _not_closed(self, _error: CkptError) -> None:
+        self.exit()

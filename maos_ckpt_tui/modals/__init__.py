@@ -1,0 +1,1 @@
+"""Dialogs above a screen; `escape` always leaves without doing anything."""

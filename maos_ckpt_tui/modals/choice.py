@@ -1,0 +1,78 @@
+"""One of a few, with what each means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
+
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from maos_ckpt_tui.modals.base import Modal
+from maos_ckpt_tui.safe_text import pad, safe_text
+from maos_ckpt_tui.widgets.lines import Line, Paragraphs
+from maos_ckpt_tui.widgets.row_list import RowList
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[T]):
+    """A value, its name and what it means."""
+
+    value: T
+    title: str
+    help: str
+
+
+class ChoiceList(RowList):
+    """The names; the meaning of the one under the cursor stands below."""
+
+    def __init__(self, choices: Sequence[tuple[str, str]]) -> None:
+        super().__init__(id="choices")
+        self.choices = choices
+        self.styles.height = len(choices)
+
+    @property
+    def row_count(self) -> int:
+        """See `RowList.row_count`."""
+        return len(self.choices)
+
+    def row(self, index: int, width: int) -> Line:
+        """See `RowList.row`."""
+        title, _ = self.choices[index]
+        return [(pad(safe_text(title), width), "strong")]
+
+
+class ChoiceModal(Modal[T]):
+    """Ends with the chosen value, or None; the first choice is the safe one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Choose", show=False)]
+    AUTO_FOCUS = "#choices"
+
+    def __init__(
+        self, title: str, choices: Sequence[Choice[T]], intro: Sequence[tuple[str, str]] = (), tone: str = "strong"
+    ) -> None:
+        super().__init__(title, tone)
+        self._choices = choices
+        self._intro = [*intro, ("", "plain")] if intro else []
+
+    def inside(self) -> Iterable[Widget]:
+        """See `Modal.inside`."""
+        if self._intro:
+            yield Paragraphs(self._intro)
+        yield ChoiceList([(one.title, one.help) for one in self._choices])
+        yield Paragraphs([("", "plain"), (self._choices[0].help, "dim")], id="meaning")
+
+    def hints(self) -> tuple[tuple[str, str], ...]:
+        """See `Modal.hints`."""
+        return (("↑↓", "move"), ("enter", "choose"), ("esc", "back"))
+
+    def on_row_list_moved(self, message: RowList.Moved) -> None:
+        """Explain the one under the cursor."""
+        self.query_one("#meaning", Paragraphs).show([("", "plain"), (self._choices[message.index].help, "dim")])
+
+    def action_choose(self) -> None:
+        """End with the one under the cursor."""
+        self.dismiss(self._choices[self.query_one(ChoiceList).cursor].value)

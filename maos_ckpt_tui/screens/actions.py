@@ -1,0 +1,107 @@
+"""Actions on one checkpoint that several screens offer."""
+
+from __future__ import annotations
+
+from maos_ckpt.model import Checkpoint, VerifyLevel, VerifyResult
+from maos_ckpt_tui.modals.choice import Choice, ChoiceModal
+from maos_ckpt_tui.modals.confirm import delete_modal
+from maos_ckpt_tui.modals.report import VerifyReport
+from maos_ckpt_tui.screens.base import ConsoleScreen
+from maos_ckpt_tui.viewmodel import short
+
+_LEVELS = (
+    Choice(VerifyLevel.QUICK, "Quick", "objects are there and of the right size; reads nothing else"),
+    Choice(VerifyLevel.STANDARD, "Standard", "every pack's checksum; reads all stored bytes of the checkpoint"),
+    Choice(VerifyLevel.FULL, "Full", "every chunk decoded, all roots rebuilt, the SHA-512 digest compared"),
+)
+
+
+_ON_A_CHECKPOINT = frozenset({"open", "diff", "recover", "pin", "verify", "copy", "delete", "filter"})
+
+
+class CheckpointActions(ConsoleScreen):
+    """Mix of pin, verify, copy, delete, recover and diff for screens that have a `target`."""
+
+    @property
+    def target(self) -> Checkpoint | None:
+        """The checkpoint that the actions are about; None where there is none."""
+        return None
+
+    def offers(self, action: str) -> bool:
+        """See `ConsoleScreen.offers`."""
+        return self.target is not None or action not in _ON_A_CHECKPOINT
+
+    def _chosen(self) -> Checkpoint | None:
+        # A key that does nothing must say why.
+        if (one := self.target) is None:
+            self.console.say("There is no checkpoint to do that with.", "warn")
+        return one
+
+    def action_pin(self) -> None:
+        """Pin or unpin."""
+        if (one := self._chosen()) is not None:
+            client = self.console.client
+            self.ask(lambda: client.set_pinned(one.id, not one.pinned), self._pinned, group="mark")
+
+    def _pinned(self, checkpoint: Checkpoint) -> None:
+        word = "pinned: no pruning removes it" if checkpoint.pinned else "unpinned"
+        self.console.say(f"{short(checkpoint.id)} is {word}.", "ok")
+        self.console.refresh_soon()
+
+    def action_copy(self) -> None:
+        """Copy the id; it is shown as well, since a terminal does not tell whether it took it."""
+        if (one := self._chosen()) is not None:
+            self.console.copy(one.id)
+
+    def action_verify(self) -> None:
+        """Ask how deep, then verify."""
+        if (one := self._chosen()) is not None:
+            modal = ChoiceModal(f"Verify {short(one.id)}: how deep?", _LEVELS)
+            self.app.push_screen(modal, lambda level: self._verify(one, level))
+
+    def _verify(self, checkpoint: Checkpoint, level: VerifyLevel | None) -> None:
+        if level is None:
+            return
+        client = self.console.client
+        self.console.say(f"Verifying {short(checkpoint.id)} ({level.value})…")
+        self.ask(lambda: client.verify([checkpoint.id], level), self._verified, group="verify")
+
+    def _verified(self, result: VerifyResult) -> None:
+        self.console.say("Verified." if result.ok else "Verification found faults.", "ok" if result.ok else "bad")
+        self.app.push_screen(VerifyReport(result))
+        self.console.refresh_soon()
+
+    def action_delete(self) -> None:
+        """Ask for the typed short id, then delete."""
+        if (one := self._chosen()) is not None:
+            self.app.push_screen(delete_modal(one), lambda sure: self._delete(one) if sure is not None else None)
+
+    def _delete(self, checkpoint: Checkpoint) -> None:
+        client = self.console.client
+        self.ask(lambda: client.delete(checkpoint.id), self._deleted, group="mark")
+
+    def _deleted(self, checkpoint_id: str) -> None:
+        self.console.say(f"{short(checkpoint_id)} is deleted.", "plain")
+        self.console.refresh_soon()
+
+    def action_recover(self) -> None:
+        """Begin a recovery of the checkpoint."""
+        from maos_ckpt_tui.screens.recover import (
+            RecoverScreen,
+        )  # Loaded when first needed: keeps the first paint short.
+
+        if (one := self._chosen()) is not None:
+            self.app.push_screen(RecoverScreen(one))
+
+    def action_undo(self) -> None:
+        """Plan taking the last recovery back."""
+        from maos_ckpt_tui.screens.undo import undo_screen  # See `action_recover`.
+
+        self.app.push_screen(undo_screen(self.console.client))
+
+    def action_diff(self) -> None:
+        """Against the live state."""
+        from maos_ckpt_tui.screens.diff import DiffScreen  # See `action_recover`.
+
+        if (one := self._chosen()) is not None:
+            self.app.push_screen(DiffScreen(one))

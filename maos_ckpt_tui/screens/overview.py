@@ -1,0 +1,175 @@
+"""The default screen: is the live state safe, what is kept, what is going on."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+
+from maos_ckpt.model import Checkpoint
+from maos_ckpt_tui.commands import OVERVIEW, bindings_for
+from maos_ckpt_tui.screens.actions import CheckpointActions
+from maos_ckpt_tui.sentences import sentence
+from maos_ckpt_tui.viewmodel import next_run, short
+from maos_ckpt_tui.widgets.checkpoint_list import CheckpointList
+from maos_ckpt_tui.widgets.component_pane import SelectedPane
+from maos_ckpt_tui.widgets.events_pane import EventsPane
+from maos_ckpt_tui.widgets.filter_line import FilterLine
+from maos_ckpt_tui.widgets.key_bar import KeyBar
+from maos_ckpt_tui.widgets.lines import Line, paragraph
+from maos_ckpt_tui.widgets.operation_bar import OperationBar
+from maos_ckpt_tui.widgets.row_list import RowList
+from maos_ckpt_tui.widgets.timeline import Timeline
+from maos_ckpt_tui.widgets.title_bar import StatusLine, TitleBar
+
+
+class OverviewScreen(CheckpointActions):
+    """Timeline, list and journal over one selection."""
+
+    PLACE = OVERVIEW
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(OVERVIEW)]
+    AUTO_FOCUS = "#checkpoints"
+
+    def compose(self) -> ComposeResult:
+        """Lines above, list in the middle, journal and keys below."""
+        yield TitleBar("", overview=True)
+        yield StatusLine()
+        yield Timeline()
+        with Horizontal(id="middle"):
+            yield CheckpointList()
+            yield SelectedPane()
+        yield FilterLine()
+        yield EventsPane()
+        yield OperationBar()
+        yield KeyBar(OVERVIEW)
+
+    @property
+    def target(self) -> Checkpoint | None:
+        """See `CheckpointActions.target`."""
+        return self._list.selected
+
+    @property
+    def _list(self) -> CheckpointList:
+        return self.query_one(CheckpointList)
+
+    def model_changed(self) -> None:
+        """See `ConsoleScreen.model_changed`."""
+        model, now_ms = self.console.model, self.console.now_ms()
+        if model.status is not None:
+            self.query_one(TitleBar).retitle(model.status.source)
+        self._list.show(model, now_ms, self._why_empty())
+        self.query_one(EventsPane).show(model.events)
+        self._show_selection()
+        self.show_operation()
+        self.refresh_bindings()
+
+    def tick(self) -> None:
+        """See `ConsoleScreen.tick`."""
+        super().tick()
+        now_ms = self.console.now_ms()
+        self.query_one(StatusLine).show(self.console.model, now_ms)
+        self._list.age(now_ms)
+        self._show_selected()
+
+    def show_operation(self) -> None:
+        """See `ConsoleScreen.show_operation`; where the journal has no room, its newest entry stands here."""
+        note = self.console.note
+        if not note[0] and not self.query_one(EventsPane).display and self.console.model.events:
+            tone, text = sentence(*self.console.model.events[0])
+            note = (text, tone)
+        self.query_one(OperationBar).show(self.console.meter, note)
+
+    def _why_empty(self) -> list[Line]:
+        model = self.console.model
+        width = max(20, self.size.width - 4)
+        if model.problem is not None:
+            texts = (model.problem.message, model.problem.kept, model.problem.hint, "Trying again every few seconds.")
+            return [line for text in texts if text for line in paragraph(text, width, indent="  ")]
+        if not model.loaded:
+            return [[("  Loading…", "dim")]]
+        upcoming = next_run(model.status, self.console.now_ms())
+        lines: list[Line] = [
+            [("  No checkpoint yet.", "strong"), (f" Schedule: {upcoming}." if upcoming else "", "plain")]
+        ]
+        if not self.console.read_only:
+            lines.append([("  ", "plain"), ("c", "key"), (" takes one now.", "plain")])
+        return lines
+
+    def _show_selection(self) -> None:
+        shown, cursor = self._list.shown, self._list.cursor
+        self.query_one(Timeline).show(shown, cursor)
+        self._show_selected()
+
+    def _show_selected(self) -> None:
+        pane = self.query_one(SelectedPane)
+        if pane.display:
+            one = self._list.selected
+            parent = self.console.model.find(one.parent) if one is not None and one.parent else None
+            pane.show(one, parent, self.console.now_ms())
+
+    def on_row_list_moved(self, message: RowList.Moved) -> None:
+        """The cursor moved in the list; near its end more is loaded."""
+        self._show_selection()
+        if message.index >= len(self._list.shown) - 1 and not self.console.model.complete:
+            self.console.load_more()
+
+    def on_filter_line_typed(self, message: FilterLine.Typed) -> None:
+        """Filter as one types."""
+        self._list.filter(message.needle)
+        self._show_selection()
+
+    def on_filter_line_closed(self) -> None:
+        """The list has the keys again."""
+        self._list.focus()
+
+    def action_filter(self) -> None:
+        """Open the filter."""
+        self.query_one(FilterLine).open()
+
+    def key_escape(self) -> None:
+        """Clear the filter, where there is one."""
+        self.query_one(FilterLine).clear_filter()
+
+    def action_bars(self) -> None:
+        """Bytes stored ↔ size of the state."""
+        self.query_one(Timeline).switch_bars()
+
+    def action_older(self) -> None:
+        """To the left on the timeline."""
+        self._list.action_cursor(1)
+
+    def action_newer(self) -> None:
+        """To the right on the timeline."""
+        self._list.action_cursor(-1)
+
+    def action_open(self) -> None:
+        """The selected checkpoint in full."""
+        from maos_ckpt_tui.screens.detail import DetailScreen  # Loaded when first needed: keeps the first paint short.
+
+        if (one := self._chosen()) is not None:
+            self.app.push_screen(DetailScreen(one))
+
+    def action_save(self) -> None:
+        """Ask for a description, then save."""
+        from maos_ckpt_tui.modals.prompt import PromptModal  # See `action_open`.
+
+        modal = PromptModal(
+            "Checkpoint now",
+            "It is taken beside the schedule and kept like the others.",
+            "description (may stay empty)",
+            "take it",
+        )
+        self.app.push_screen(modal, self._save)
+
+    def _save(self, description: str | None) -> None:
+        if description is None:
+            return
+        client = self.console.client
+        self.console.say("Taking a checkpoint…")
+        self.ask(lambda: client.save(description), self._saved, group="save")
+
+    def _saved(self, checkpoint: Checkpoint) -> None:
+        self.console.say(f"Checkpoint {short(checkpoint.id)} is taken.", "ok")
+        self.console.refresh_soon()

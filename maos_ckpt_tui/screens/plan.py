@@ -1,0 +1,176 @@
+"""Second step: exactly what would change, what it would break, who is running; nothing has been written yet."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+
+from maos_ckpt.errors import CkptError
+from maos_ckpt.model import Plan, Severity
+from maos_ckpt_tui import formatting as fmt
+from maos_ckpt_tui.changes import ChangeTree
+from maos_ckpt_tui.commands import PLAN, bindings_for
+from maos_ckpt_tui.modals.confirm import DangerModal
+from maos_ckpt_tui.modals.report import FINDING_TONES, FindingsModal
+from maos_ckpt_tui.recovery import Recovery
+from maos_ckpt_tui.screens.change_screen import ChangeScreen
+from maos_ckpt_tui.viewmodel import short
+from maos_ckpt_tui.widgets.change_list import ChangeList, component_counts, counts_spans
+from maos_ckpt_tui.widgets.filter_line import FilterLine
+from maos_ckpt_tui.widgets.key_bar import KeyBar
+from maos_ckpt_tui.widgets.lines import Line, LineView, Span, facts, flow
+from maos_ckpt_tui.widgets.operation_bar import OperationBar
+from maos_ckpt_tui.widgets.title_bar import TitleBar
+
+CHANGES_LISTED = 1000
+_FINDINGS_SHOWN = 2
+_RUNNING_SHOWN = 2
+
+
+def running_words(plan: Plan) -> str:
+    """Which processes use the state, and what happens to them."""
+    if not plan.running:
+        return "no MAOS process has this state open"
+    names = "; ".join(plan.running[:_RUNNING_SHOWN])
+    more = len(plan.running) - _RUNNING_SHOWN
+    names += f" and {more} more" if more > 0 else ""
+    verbs = ("it is", "goes on") if len(plan.running) == 1 else ("they are", "go on")
+    return f"{names}: {verbs[0]} held still while the database is written, then {verbs[1]}"
+
+
+class PlanSummary(LineView):
+    """The plan's facts."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(id="summary")
+        self._what = what
+        self._plan: Plan | None = None
+
+    def show(self, plan: Plan | None) -> None:
+        """Another plan."""
+        self._plan = plan
+        self.changed()
+
+    def build(self, width: int) -> list[Line]:
+        """See `LineView.build`."""
+        lines = facts([("what    ", self._what, "strong")], width)
+        plan = self._plan
+        if plan is None:
+            return lines
+        if plan.summary.total == 0:
+            return [*lines, [(" OK nothing to do: the live state is already so", "ok")]]
+        counts: Line = [(fmt.plural(plan.summary.total, "record"), "strong"), *counts_spans(plan.summary)]
+        cost: Line = [(f"{fmt.size(plan.write_bytes)} to write", "plain")]
+        time: Line = [(f"about {fmt.duration(plan.estimated_s)}", "plain")]
+        lines += flow([counts, cost, time], width, [(" changes   ", "dim")])
+        lines += flow(component_counts(plan.by_component), width, [("           ", "dim")])
+        lines += facts([("running ", running_words(plan), "warn" if plan.running else "plain")], width)
+        lines += self._findings(plan)
+        digest: Line = [(plan.digest[:16], "dim")]
+        return lines + flow([digest, [("a safety checkpoint comes first", "dim")]], width, [(" digest    ", "dim")])
+
+    @staticmethod
+    def _findings(plan: Plan) -> list[Line]:
+        if not plan.findings:
+            return [[(" findings  ", "dim"), ("OK no reference would be left dangling", "ok")]]
+        order = [Severity.ERROR, Severity.WARNING, Severity.INFO]
+        ranked = sorted(plan.findings, key=lambda one: order.index(one.severity))
+        lines: list[Line] = []
+        for number, one in enumerate(ranked[:_FINDINGS_SHOWN]):
+            sign, tone = FINDING_TONES[one.severity]
+            lines.append([(" findings  " if number == 0 else "           ", "dim"), (sign, tone), (one.message, tone)])
+        more = len(ranked) - _FINDINGS_SHOWN
+        words = f"{more} more; " if more > 0 else ""
+        lines.append([("           ", "dim"), (words, "warn"), ("n", "key"), (" shows all findings in full", "dim")])
+        return lines
+
+
+class PlanScreen(ChangeScreen):
+    """A plan and its changes; `a` asks for reason and confirmation."""
+
+    PLACE = PLAN
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(PLAN)]
+
+    def __init__(self, recovery: Recovery) -> None:
+        super().__init__()
+        self._recovery = recovery
+        self.plan: Plan | None = None
+
+    def compose(self) -> ComposeResult:
+        """Facts, changes, keys."""
+        yield TitleBar(f"Plan to {self._recovery.title}, step 2 of 4")
+        yield PlanSummary(self._recovery.what)
+        yield ChangeList()
+        yield FilterLine()
+        yield OperationBar()
+        yield KeyBar(PLAN)
+
+    def on_mount(self) -> None:
+        """Plan at once."""
+        self.action_replan()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing to apply before there is a plan, or where it is empty."""
+        if action == "apply" and (self.plan is None or self.plan.summary.total == 0):
+            return False
+        if action == "findings":
+            return self.plan is not None and bool(self.plan.findings)
+        return super().check_action(action, parameters)
+
+    def action_replan(self) -> None:
+        """Compute the plan against the live state of now."""
+        self.plan = None
+        self.query_one(PlanSummary).show(None)
+        waiting: list[Line] = [
+            [("  Computing the plan: reading the live state and comparing. Nothing is written.", "dim")]
+        ]
+        self.changes.show(ChangeTree(), "Changes", [], waiting)
+        self.refresh_bindings()
+        make = self._recovery.plan
+        self.ask(lambda: make(CHANGES_LISTED), self._planned, group="plan", failed=self._failed)
+
+    def _planned(self, plan: Plan) -> None:
+        self.plan = plan
+        self.query_one(PlanSummary).show(plan)
+        note: list[Span] = []
+        if plan.truncated:
+            listed, total = fmt.count(len(plan.changes)), fmt.count(plan.summary.total)
+            note = [(f"!! only {listed} of {total} are listed; all are applied", "warn")]
+        nothing: list[Line] = [[("  Nothing to do. ", "plain"), ("esc", "key"), (" goes back.", "plain")]]
+        self.changes.show(
+            ChangeTree(plan.changes, plan.by_component), "What is written to the live state", note, nothing
+        )
+        self.refresh_bindings()
+
+    def _failed(self, error: CkptError) -> None:
+        self.changes.show(ChangeTree(), "Changes", [], [[("  XX ", "bad"), (error.message, "plain")]])
+        self.console.show_error(error)
+
+    def action_findings(self) -> None:
+        """All findings in full."""
+        if self.plan is not None:
+            self.app.push_screen(FindingsModal(self.plan.findings))
+
+    def action_apply(self) -> None:
+        """Ask for reason and confirmation."""
+        plan = self.plan
+        if plan is None:
+            return
+        removed = f", {fmt.count(plan.summary.removed)} of them removed" if plan.summary.removed else ""
+        text: list[Span] = [
+            (f"{self._recovery.what}.", "plain"),
+            (f"{fmt.plural(plan.summary.total, 'live record')} will be written{removed}.", "strong"),
+            ("The state of now is kept as a pinned safety checkpoint: undo takes this back.", "dim"),
+        ]
+        word = short(plan.checkpoint)
+        title = "!! Take the recovery back?" if self._recovery.undo else f"!! Recover {word}? Step 3 of 4"
+        modal = DangerModal(title, text, word=word, label="Apply", ask_reason=True)
+        self.app.push_screen(modal, lambda reason: self._confirmed(plan, reason))
+
+    def _confirmed(self, plan: Plan, reason: str | None) -> None:
+        from maos_ckpt_tui.screens.recovery_run import RecoveryRunScreen  # Loaded when first needed.
+
+        if reason is not None:
+            self.app.push_screen(RecoveryRunScreen(self._recovery, plan.digest, reason, self.action_replan))

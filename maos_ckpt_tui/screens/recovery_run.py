@@ -1,0 +1,206 @@
+"""Last steps: the recovery runs, then what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+
+from maos_ckpt.errors import CkptError, PlanMovedError
+from maos_ckpt.model import RecoveryResult
+from maos_ckpt_tui import formatting as fmt
+from maos_ckpt_tui.commands import RUN, bindings_for
+from maos_ckpt_tui.modals.choice import Choice, ChoiceModal
+from maos_ckpt_tui.modals.error import error_paragraphs
+from maos_ckpt_tui.recovery import Recovery
+from maos_ckpt_tui.safe_text import safe_text, wrap_command
+from maos_ckpt_tui.screens.base import ConsoleScreen
+from maos_ckpt_tui.viewmodel import short
+from maos_ckpt_tui.widgets.key_bar import KeyBar
+from maos_ckpt_tui.widgets.lines import Line, LineView, Span, facts, paragraph
+from maos_ckpt_tui.widgets.operation_bar import OperationBar
+from maos_ckpt_tui.widgets.title_bar import TitleBar
+
+_IF_INTERRUPTED = (
+    "If this terminal goes away, the recovery still finishes; an interrupted one is completed or taken back at the "
+    "next start."
+)
+FRESH, AS_IS = "fresh", "as-is"
+_CHOICES = (
+    Choice(
+        FRESH, "Look at the fresh plan", "Plan again against the live state of now, and decide with that before you."
+    ),
+    Choice(
+        AS_IS,
+        "Apply, whatever the plan is by then",
+        "MAOS writes all the time: take the live state as it is at the moment of applying. "
+        "The result is the same; only the list of changes may be longer than the one you saw.",
+    ),
+)
+
+
+def result_paragraphs(result: RecoveryResult, *, undo: bool) -> list[Span]:
+    """What a recovery did, in words."""
+    what = "Taken back" if undo else "Recovered"
+    lines: list[Span] = []
+    if not result.applied:
+        lines.append(("OK Nothing to do: the live state was already so.", "ok"))
+    elif result.verified:
+        lines.append((f"OK {what} and verified: planning again finds nothing left to change.", "ok"))
+    else:
+        lines.append((f"XX {what}, but NOT verified: planning again still finds differences.", "bad"))
+        lines.append(("Something may have written at the same time. Look at the differences, or undo.", "plain"))
+    return [*lines, ("", "plain")]
+
+
+def result_facts(result: RecoveryResult) -> list[tuple[str, str, str]]:
+    """The figures of a recovery as (label, value, tone)."""
+    counts = result.plan.summary
+    written = f"{fmt.plural(counts.total, 'record')}: {counts.added:,} added, {counts.modified:,} changed, "
+    rows = [
+        ("written", written + f"{counts.removed:,} removed", "plain"),
+        ("took", f"{fmt.duration(result.duration_s)}; MAOS was held still for {fmt.duration(result.stall_s)}", "plain"),
+    ]
+    if result.safety_checkpoint:
+        rows.append(("safety", f"{short(result.safety_checkpoint)}, pinned: the state of just before", "plain"))
+    return rows + [("note" if number == 0 else "", note, "warn") for number, note in enumerate(result.notes)]
+
+
+def command_lines(commands: Iterable[str], width: int) -> list[Line]:
+    """Shell lines, broken so that they stay right when they are selected and pasted."""
+    lines: list[Line] = []
+    for command in commands:
+        for part in wrap_command(safe_text(command), max(20, width - 3)):
+            lines.append([("   ", "plain"), (part, "accent")])
+    return lines
+
+
+class Outcome(LineView):
+    """Progress first, then what came of it."""
+
+    def __init__(self, recovery: Recovery) -> None:
+        super().__init__(id="outcome")
+        self._recovery = recovery
+        self._result: RecoveryResult | None = None
+        self._error: CkptError | None = None
+
+    def show(self, result: RecoveryResult | None, error: CkptError | None) -> None:
+        """Running where both are None."""
+        self._result, self._error = result, error
+        self.changed()
+
+    def build(self, width: int) -> list[Line]:
+        """See `LineView.build`."""
+        return [[], *(self._of_result(self._result, width) if self._result else self._of_texts(self._texts(), width))]
+
+    def _texts(self) -> list[Span]:
+        if self._error is not None:
+            return [("XX Not done", "bad"), ("", "plain"), *error_paragraphs(self._error)]
+        return [
+            (f".. {self._recovery.what}", "strong"),
+            ("", "plain"),
+            ("A safety checkpoint, then the changes in one transaction, then the verification.", "plain"),
+            (_IF_INTERRUPTED, "dim"),
+        ]
+
+    @staticmethod
+    def _of_texts(texts: Iterable[Span], width: int) -> list[Line]:
+        return [line for text, tone in texts for line in paragraph(text, width, tone, " ")]
+
+    def _of_result(self, result: RecoveryResult, width: int) -> list[Line]:
+        lines = self._of_texts(result_paragraphs(result, undo=self._recovery.undo), width)
+        lines += facts(result_facts(result), width)
+        if result.resume_commands:
+            lines += [[], [(" To resume the agents:", "head")], *command_lines(result.resume_commands, width)]
+        return [*lines, [], [(" u", "key"), (" takes this back.", "plain")]] if result.applied else lines
+
+
+class RecoveryRunScreen(ConsoleScreen):
+    """Cannot be left while it runs: the engine finishes what it began."""
+
+    PLACE = RUN
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(RUN)]
+    AUTO_FOCUS = "#outcome-scroll"
+
+    def __init__(self, recovery: Recovery, digest: str | None, reason: str, replan: Callable[[], None]) -> None:
+        super().__init__()
+        self._recovery = recovery
+        self._digest = digest
+        self._reason = reason
+        self._replan = replan
+        self._applying = True
+        self.result: RecoveryResult | None = None
+
+    def compose(self) -> ComposeResult:
+        """One block of text that changes with the steps."""
+        yield TitleBar(f"{self._recovery.title.capitalize()}, step 4 of 4")
+        with VerticalScroll(id="outcome-scroll"):
+            yield Outcome(self._recovery)
+        yield OperationBar()
+        yield KeyBar(RUN)
+
+    def on_mount(self) -> None:
+        """Begin."""
+        self._apply(self._digest)
+
+    def _apply(self, digest: str | None) -> None:
+        self._applying = True
+        apply, reason = self._recovery.apply, self._reason
+        self.query_one(Outcome).show(None, None)
+        self.refresh_bindings()
+        self.ask(lambda: apply(digest, reason), self._done, group="apply", failed=self._failed)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While it runs there is nothing to do but watch."""
+        if self._applying and action in ("back", "undo", "copy"):
+            return False
+        if action == "undo" and (self.result is None or not self.result.applied):
+            return False
+        if action == "copy" and (self.result is None or not self.result.resume_commands):
+            return False
+        return super().check_action(action, parameters)
+
+    def _done(self, result: RecoveryResult) -> None:
+        self._applying, self.result = False, result
+        self.query_one(Outcome).show(result, None)
+        self.refresh_bindings()
+        self.console.refresh_soon()
+
+    def _failed(self, error: CkptError) -> None:
+        self._applying = False
+        self.query_one(Outcome).show(None, error)
+        self.refresh_bindings()
+        self.console.refresh_soon()
+        if isinstance(error, PlanMovedError):
+            modal = ChoiceModal("!! The live state has moved", _CHOICES, self._moved_text(error), tone="warn")
+            self.app.push_screen(modal, self._moved)
+
+    @staticmethod
+    def _moved_text(error: CkptError) -> list[Span]:
+        return [(error.message, "plain"), (error.kept or "Nothing was written.", "ok")]
+
+    def _moved(self, choice: str | None) -> None:
+        if choice == FRESH:
+            self.app.pop_screen()
+            self._replan()
+        elif choice == AS_IS:
+            self._apply(None)
+
+    def action_back(self) -> None:
+        """Back to the overview, past the steps."""
+        self.console.to_overview()
+
+    def action_undo(self) -> None:
+        """Plan taking this back."""
+        from maos_ckpt_tui.screens.undo import undo_screen  # Imports the plan screen, which imports this module.
+
+        self.console.to_overview()
+        self.app.push_screen(undo_screen(self.console.client))
+
+    def action_copy(self) -> None:
+        """The resume commands, one a line."""
+        if self.result is not None:
+            self.console.copy("\n".join(self.result.resume_commands))

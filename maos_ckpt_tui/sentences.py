@@ -1,0 +1,115 @@
+"""Journal entries as sentences.
+
+The names are those of `maos_ckpt.events.EVENT_TYPES`; one that this version does not know is shown by its name, since a
+newer engine may write it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from maos_ckpt_tui import formatting as fmt
+from maos_ckpt_tui.viewmodel import short
+
+Fields = Mapping[str, object]
+Sentence = tuple[str, str]
+
+
+def at_ms(fields: Fields) -> int:
+    """When it happened; 0 where the entry does not say."""
+    return _int(fields, "at_ms")
+
+
+def sentence(name: str, fields: Fields) -> Sentence:
+    """(tone, sentence) of one journal entry; the sentence holds untrusted text."""
+    teller = _TELLERS.get(name)
+    return teller(fields) if teller else ("dim", name)
+
+
+def _int(fields: Fields, key: str) -> int:
+    value = fields.get(key)
+    return int(value) if isinstance(value, int | float) else 0
+
+
+def _seconds(fields: Fields, key: str) -> str:
+    value = fields.get(key)
+    return fmt.duration(float(value)) if isinstance(value, int | float) else "?"
+
+
+def _text(fields: Fields, key: str) -> str:
+    value = fields.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _short(fields: Fields, key: str = "checkpoint") -> str:
+    return short(_text(fields, key)) or "?"
+
+
+def _started(fields: Fields) -> Sentence:
+    interval = fields.get("interval_s")
+    every = f", a checkpoint every {_seconds(fields, 'interval_s')}" if interval else ""
+    return "dim", f"Engine started{every}"
+
+
+def _created(fields: Fields) -> Sentence:
+    facts = f"in {_seconds(fields, 'duration_s')}, {fmt.size(_int(fields, 'stored_bytes'))} stored"
+    if fields.get("unchanged"):
+        return "dim", f"Checkpoint {_short(fields)} {facts}: nothing had changed"
+    return "plain", f"Checkpoint {_short(fields)} {facts}, {fmt.plural(_int(fields, 'records'), 'record')}"
+
+
+def _missed(fields: Fields) -> Sentence:
+    return "warn", f"!! {fmt.plural(_int(fields, 'count'), 'scheduled save')} missed: {_text(fields, 'reason')}"
+
+
+def _failed(fields: Fields) -> Sentence:
+    return "bad", f"XX {_text(fields, 'operation').capitalize()} failed: {_text(fields, 'message')}"
+
+
+def _recovered(fields: Fields) -> Sentence:
+    what = "Recovery taken back to" if fields.get("undo") else "Recovered"
+    verified = bool(fields.get("verified"))
+    facts = f"{fmt.plural(_int(fields, 'changes'), 'change')} in {_seconds(fields, 'duration_s')}"
+    reason = f" ({reason})" if (reason := _text(fields, "reason")) else ""
+    if verified:
+        return "ok", f"OK {what} {_short(fields)}, verified: {facts}{reason}"
+    return "bad", f"XX {what} {_short(fields)}, NOT verified: {facts}{reason}"
+
+
+def _resumed(fields: Fields) -> Sentence:
+    return "warn", f"!! An interrupted recovery of {_short(fields)} was {_text(fields, 'outcome')}"
+
+
+def _removed(fields: Fields) -> Sentence:
+    removed = fields.get("checkpoints")
+    number = len(removed) if isinstance(removed, list | tuple) else 0
+    freed = fmt.size(_int(fields, "bytes_freed"))
+    return "dim", f"{fmt.plural(number, 'checkpoint')} removed ({_text(fields, 'cause')}), {freed} freed"
+
+
+def _marked(fields: Fields) -> Sentence:
+    return "dim", f"Checkpoint {_short(fields)} {'pinned' if fields.get('pinned') else 'marked, not pinned'}"
+
+
+def _verified(fields: Fields) -> Sentence:
+    read = f"{fmt.plural(_int(fields, 'objects'), 'object')}, {fmt.size(_int(fields, 'bytes'))} read"
+    if fields.get("ok"):
+        return "ok", f"OK Verified ({_text(fields, 'level')}): {read}"
+    return (
+        "bad",
+        f"XX Verification ({_text(fields, 'level')}) found {fmt.plural(_int(fields, 'findings'), 'fault')}: {read}",
+    )
+
+
+_TELLERS: dict[str, Callable[[Fields], Sentence]] = {
+    "EngineStarted": _started,
+    "EngineStopped": lambda _: ("dim", "Engine stopped"),
+    "CheckpointCreated": _created,
+    "TicksMissed": _missed,
+    "OperationFailed": _failed,
+    "RecoveryCompleted": _recovered,
+    "RecoveryResumed": _resumed,
+    "CheckpointsRemoved": _removed,
+    "CheckpointMarked": _marked,
+    "VerificationCompleted": _verified,
+}

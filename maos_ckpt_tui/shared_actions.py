@@ -1,0 +1,65 @@
+"""Actions that every screen has: help, palette, colours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.app import App
+
+from maos_ckpt.seams import Clock
+from maos_ckpt_tui import themes
+from maos_ckpt_tui.screens.base import ConsoleScreen
+from maos_ckpt_tui.screens.overview import OverviewScreen
+from maos_ckpt_tui.viewmodel import ConsoleModel
+
+if TYPE_CHECKING:
+    from maos_ckpt_tui.modals.palette import Entry
+
+
+class SharedActions(App[int]):
+    """Base of the application, which sets `model` and `clock`."""
+
+    model: ConsoleModel
+    clock: Clock
+
+    def now_ms(self) -> int:
+        """Wall clock."""
+        return self.clock.now_ms()
+
+    def to_overview(self) -> None:
+        """Leave all screens above the overview."""
+        while not isinstance(self.screen, OverviewScreen):
+            self.pop_screen()
+
+    def action_help(self) -> None:
+        """Contextual help."""
+        from maos_ckpt_tui.screens.help import HelpModal  # Loaded when first needed.
+        from maos_ckpt_tui.widgets.key_bar import keys_in_force
+
+        if isinstance(self.screen, ConsoleScreen):
+            self.push_screen(HelpModal(self.screen.PLACE, keys_in_force(self.screen)))
+
+    def action_palette(self) -> None:
+        """Everything by name."""
+        from maos_ckpt_tui.modals.palette import PaletteModal
+        from maos_ckpt_tui.palette_entries import palette_entries  # Loaded when first needed.
+
+        if isinstance(screen := self.screen, ConsoleScreen):
+            self.push_screen(PaletteModal(palette_entries(screen, self.model, self.now_ms())), self._chosen)
+
+    async def _chosen(self, entry: Entry | None) -> None:
+        if entry is None or not isinstance(screen := self.screen, ConsoleScreen):
+            return
+        if entry.action:
+            await screen.run_action(entry.action)
+        elif (one := self.model.find(entry.checkpoint)) is not None:
+            from maos_ckpt_tui.screens.detail import DetailScreen  # Loaded when first needed.
+
+            self.to_overview()
+            self.push_screen(DetailScreen(one))
+
+    def action_next_theme(self) -> None:
+        """dark → light → the terminal's own colours."""
+        names = [one.name for one in themes.THEMES]
+        self.ansi_color = None
+        self.theme = names[(names.index(self.theme) + 1) % len(names)]

@@ -1,0 +1,1 @@
+"""Parts of the console's screens; all of them draw lines of (text, tone) pairs and nothing else."""

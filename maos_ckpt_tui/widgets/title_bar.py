@@ -1,0 +1,95 @@
+"""The first line of every screen: where one is, and how safe the live state is."""
+
+from __future__ import annotations
+
+from maos_ckpt_tui import formatting as fmt
+from maos_ckpt_tui.viewmodel import ConsoleModel, health, next_run
+from maos_ckpt_tui.widgets.lines import Line, LineView, Span, fit, line_width, paragraph, spread
+
+_TROUBLE_LINES_MAX = 3
+
+
+class TitleBar(LineView):
+    """Program and place at the left, health at the right; `detail` shows source and schedule instead."""
+
+    def __init__(self, title: str, *, overview: bool = False) -> None:
+        super().__init__(id="title")
+        self._title = title
+        self._overview = overview
+        self._model: ConsoleModel | None = None
+        self._now_ms = 0
+
+    def show(self, model: ConsoleModel, now_ms: int) -> None:
+        """Draw again for this moment."""
+        self._model, self._now_ms = model, now_ms
+        self.changed()
+
+    def retitle(self, title: str) -> None:
+        """Another title."""
+        self._title = title
+        self.changed()
+
+    def build(self, width: int) -> list[Line]:
+        """See `LineView.build`."""
+        left: Line = [(" maos-ckpt ", "badge"), (f" {self._title}", "strong")]
+        if self._model is None:
+            return [fit(left, width)]
+        return [spread(left, self._schedule(width) if self._overview else self._health(width), width)]
+
+    def _health(self, width: int) -> Line:
+        assert self._model is not None
+        now = health(self._model, self._now_ms)
+        line: Line = [(f"{now.sign} {now.word}", now.tone), (f" {now.sentence} " if width >= 100 else " ", "dim")]
+        return line
+
+    def _schedule(self, width: int) -> Line:
+        assert self._model is not None
+        status = self._model.status
+        if status is None:
+            return [("… ", "dim")]
+        words = [f"every {fmt.duration(status.interval_s)}"] if status.interval_s > 0 else ["no schedule"]
+        words += [fmt.plural(status.checkpoints, "checkpoint")]
+        words += [fmt.size(status.repository_bytes) + " kept"] if width >= 100 else []
+        words += ["observing"] if status.role != "engine" else []
+        line: Line = [(" · ".join(words) + " ", "dim")]
+        if status.read_only:
+            line = [("READ ONLY ", "warn"), *line]
+        return line if line_width(line) < width else []
+
+
+class StatusLine(LineView):
+    """Health in a sentence and the countdown to the next save; the one line that changes every second."""
+
+    def __init__(self) -> None:
+        super().__init__(id="status")
+        self._model = ConsoleModel()
+        self._now_ms = 0
+
+    def show(self, model: ConsoleModel, now_ms: int) -> None:
+        """Draw again for this moment."""
+        self._model, self._now_ms = model, now_ms
+        self.changed()
+
+    def build(self, width: int) -> list[Line]:
+        """See `LineView.build`."""
+        now = health(self._model, self._now_ms)
+        status = self._model.status
+        line: Line = [(f" {now.sign} {now.word} ", now.tone), (f" {now.sentence}", "plain")]
+        upcoming = next_run(status, self._now_ms) if self._model.problem is None else ""
+        right: Line = [(upcoming + " ", "accent")] if upcoming else []
+        for extra in self._extras():
+            if line_width(line) + line_width([extra]) + line_width(right) + 2 <= width:
+                line.append(extra)
+        trouble = paragraph(now.trouble, width, now.tone, " ")[:_TROUBLE_LINES_MAX] if now.trouble else []
+        return [spread(line, right, width), *trouble]
+
+    def _extras(self) -> list[Span]:
+        status = self._model.status
+        if status is None:
+            return []
+        extras: list[Span] = []
+        if status.last_success is not None:
+            extras.append((f"  {fmt.utc(status.last_success.created_at_ms)}", "dim"))
+        if status.missed_ticks:
+            extras.append((f"  {fmt.plural(status.missed_ticks, 'save')} missed", "warn"))
+        return extras

@@ -1,0 +1,267 @@
+"""What an operator does, from key to database: a real console over a real engine on a real MAOS state."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from maos_ckpt.local import LocalClient
+from tests.console.real import Lab, build_lab, console
+from tests.lab.build import BuiltState
+from tests.lab.mutate import mutate
+from tests.lab.writers import LiveMaos
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return build_lab(tmp_path)
+
+
+async def test_checkpoints_appear_by_themselves(lab: Lab) -> None:
+    """The list, the timeline, the health line and the journal follow the schedule without a key."""
+    async with console(lab.client(interval_s=0.4)) as operator:
+        await operator.until(lambda: len(operator.app.model.checkpoints) >= 3, "three scheduled checkpoints")
+        screen = await operator.sees("OK SAFE", "schedule", "first", "next in")
+        newest = operator.app.model.checkpoints[0].id[-6:]
+        assert newest in screen
+        assert "Checkpoint" in screen
+
+
+async def test_a_checkpoint_by_key_with_its_description(lab: Lab) -> None:
+    async with console(lab.client()) as operator:
+        short = await operator.save("before the test")
+        screen = await operator.sees(short, "manual", "before the test")
+        assert "OK SAFE" in screen
+
+
+async def test_the_detail_shows_what_the_database_holds(lab: Lab) -> None:
+    async with console(lab.client(), size=(100, 40)) as operator:
+        short = await operator.save("one")
+        await operator.press("enter")
+        screen = await operator.sees(f"Checkpoint {short}", "Components", "sha-512")
+        for component, query in (("agents", "SELECT count(*) FROM agents"), ("tasks", "SELECT count(*) FROM tasks")):
+            line = next(one for one in screen.splitlines() if one.strip("▌ ").startswith(component))
+            assert lab.one(query) in line
+        await operator.press("escape")
+        await operator.sees("Timeline")
+
+
+async def test_the_diff_shows_the_very_field_that_changed(lab: Lab) -> None:
+    async with console(lab.client()) as operator:
+        await operator.save("before")
+        task = lab.one("SELECT id FROM tasks LIMIT 1")
+        lab.execute("UPDATE tasks SET description = 'rewritten by the test' WHERE id = ?", task)
+        await operator.press("d")
+        screen = await operator.sees("1 change ", "tasks ~1", task[:20], "description", "rewritten by the test")
+        assert "live state" in screen
+        await operator.press("end", "enter")
+        await operator.sees("Before", "After", "rewritten by the test")
+        await operator.press("escape", "slash")
+        await operator.type("nothing like it")
+        await operator.until(lambda: "description" not in operator.screen, "an empty filter result")
+
+
+async def test_a_whole_recovery_and_its_undo_restore_every_byte(lab: Lab) -> None:
+    first = lab.dump()
+    async with console(lab.client()) as operator:
+        short = await operator.save("good")
+        changed = mutate(lab.state.directory, 0.2, seed=3)
+        second = lab.dump()
+        assert first != second
+        await operator.press("r")
+        await operator.sees("Everything is marked")
+        await operator.press("enter")
+        await operator.sees("What is written", "a apply")
+        await operator.press("a")
+        await operator.confirm(short, reason="tasks were overwritten")
+        await operator.sees("Recovered and verified", "u takes this back")
+        assert lab.dump() == first
+        await operator.press("u")
+        await operator.sees("Plan to undo", "a apply")
+        word = operator.app.screen.plan.checkpoint[-6:]  # type: ignore[attr-defined]
+        await operator.press("a")
+        await operator.confirm(word)
+        await operator.sees("Taken back and verified")
+        assert lab.dump() == second
+        await operator.press("escape")
+        await operator.sees("Timeline", "safety *")
+    assert any(changed.values())
+
+
+async def test_a_partial_recovery_leaves_the_rest_alone(lab: Lab) -> None:
+    async with console(lab.client()) as operator:
+        short = await operator.save("good")
+        first = lab.dump()
+        mutate(lab.state.directory, 0.3, seed=4)
+        second = lab.dump()
+        await operator.press("r")
+        await operator.sees("What to recover")
+        await operator.press("a", "a", "a")  # all, none: nothing is marked
+        await operator.sees("Nothing is marked")
+        components = operator.app.model.checkpoints[0].components
+        await operator.press(*["down"] * components.index("tasks"), "space")
+        await operator.sees("no live record is removed")
+        await operator.press("enter")
+        await operator.sees("tasks (adds and changes, removes nothing)", "a apply")
+        await operator.press("a")
+        await operator.confirm(short)
+        await operator.sees("Recovered and verified")
+    now = lab.dump()
+    assert now["tasks"] == first["tasks"] != second["tasks"]
+    assert now["messages"] == second["messages"]
+
+
+async def test_a_plan_that_moved_is_shown_and_can_be_looked_at_or_applied(lab: Lab) -> None:
+    async with console(lab.client()) as operator:
+        short = await operator.save("good")
+        first = lab.dump()
+        task = lab.one("SELECT id FROM tasks LIMIT 1")
+        lab.execute("UPDATE tasks SET description = 'one' WHERE id = ?", task)
+        await operator.press("r", "enter")
+        await operator.sees("a apply")
+        lab.execute("UPDATE tasks SET description = 'two' WHERE id = ?", task)
+        await operator.press("a")
+        await operator.confirm(short)
+        await operator.sees("The live state has moved", "Look at the fresh plan")
+        await operator.press("enter")
+        await operator.sees("step 2 of 4", "two", "a apply")
+        lab.execute("UPDATE tasks SET description = 'three' WHERE id = ?", task)
+        await operator.press("a")
+        await operator.confirm(short)
+        await operator.sees("The live state has moved")
+        await operator.press("down", "enter")
+        await operator.sees("Recovered and verified")
+    assert lab.dump() == first
+
+
+async def test_recovering_beside_a_running_maos(tmp_path: Path) -> None:
+    """MAOS writes on while an operator recovers; it gets no error, and the console says that it was held still."""
+    directory, home = tmp_path / "maos", tmp_path / "claude"
+    with LiveMaos(directory, home, rate_per_s=20, agents=4) as maos:
+        lab = Lab(BuiltState(directory, maos.database, home, "0.9", 1, 0, 0, (), {}, 0.0), tmp_path / "repository")
+        async with console(lab.client()) as operator:
+            short = await operator.save("good")
+            await operator.press("r", "enter")
+            screen = await operator.sees("a apply", "running")
+            assert str(maos.pid) in screen
+            await operator.press("a")
+            await operator.confirm(short)
+            await operator.until(lambda: "has moved" in operator.screen or "Recovered" in operator.screen, "an outcome")
+            if "has moved" in operator.screen:
+                await operator.press("down", "enter")
+            await operator.sees("Recovered", "held still for", "safety")
+        report = maos.stop()
+    assert report["errors"] == {} or report["errors"] == 0 or report["errors"] == []
+
+
+async def test_pin_verify_and_the_refused_deletion_of_a_pinned_one(lab: Lab) -> None:
+    async with console(lab.client()) as operator:
+        short = await operator.save("keep me")
+        await operator.press("p")
+        await operator.sees("manual *")
+        await operator.press("v", "down", "down", "enter")
+        await operator.sees("OK Verified", "every chunk decoded", "object")
+        await operator.press("enter", "x")
+        await operator.sees(f"Delete checkpoint {short}?")
+        await operator.type(short)
+        await operator.press("enter", "right", "enter")
+        await operator.sees("pinned", "close")
+        await operator.press("enter", "p")
+        await operator.until(lambda: not operator.app.model.checkpoints[0].pinned, "the unpinned checkpoint")
+        await operator.press("x")
+        await operator.sees(f"Delete checkpoint {short}?")
+        await operator.type(short)
+        await operator.press("enter", "right", "enter")
+        await operator.until(lambda: len(operator.app.model.checkpoints) == 1, "the shorter list")
+
+
+async def test_cancel_is_the_default_of_a_confirmation(lab: Lab) -> None:
+    async with console(lab.client()) as operator:
+        short = await operator.save("one")
+        await operator.press("x")
+        await operator.sees("Type")
+        await operator.press("enter", "enter")
+        await operator.type("wrong1")
+        await operator.sees("That is another id")
+        await operator.press("tab", "enter")
+        await operator.sees("Timeline", short)
+        await operator.press("x")
+        await operator.type(short)
+        await operator.press("enter", "enter")
+        await operator.until(lambda: "Delete checkpoint" not in operator.screen, "the closed dialog")
+        assert len(operator.app.model.checkpoints) == 2
+
+
+async def test_a_source_that_cannot_be_read_is_an_error_and_no_crash(lab: Lab) -> None:
+    async with console(lab.client()) as operator:
+        await operator.save("one")
+        aside = shutil.copy(lab.state.database, lab.state.directory / "aside")
+        lab.state.database.write_bytes(b"this is no database" * 500)
+        await operator.press("d")
+        await operator.sees("XX", "close")
+        await operator.press("enter", "escape")
+        await operator.sees("Timeline")
+        shutil.copy(aside, lab.state.database)
+        await operator.press("d")
+        await operator.sees("OK the two are equal")
+
+
+async def test_undo_without_a_recovery_is_an_error_in_words(lab: Lab) -> None:
+    async with console(lab.client()) as operator:
+        await operator.save("one")
+        await operator.press("u")
+        await operator.sees("XX", "close")
+
+
+async def test_a_read_only_console_offers_and_does_nothing_that_changes(lab: Lab) -> None:
+    client = lab.client()
+    async with console(client, read_only=True) as operator:
+        await operator.sees("schedule")
+        assert "recover" not in operator.screen.splitlines()[-1]
+        for key in ("c", "r", "u", "x", "p"):
+            await operator.press(key)
+            assert "Timeline" in operator.screen
+        await operator.press("question_mark")
+        screen = await operator.sees("Help: Overview")
+        assert "diff" in screen
+        assert "Recover the selected" not in screen
+        await operator.press("escape", "colon")
+        await operator.sees("What do you want to do?")
+        assert "Take a checkpoint" not in operator.screen
+    assert len(client.checkpoints()) == 1
+
+
+async def test_the_palette_finds_actions_and_checkpoints(lab: Lab) -> None:
+    async with console(lab.client()) as operator:
+        short = await operator.save("find me by this")
+        await operator.press("ctrl+p")
+        await operator.type("verify")
+        await operator.press("enter")
+        await operator.sees("how deep?")
+        await operator.press("escape", "colon")
+        await operator.type("find me by")
+        await operator.press("enter")
+        await operator.sees(f"Checkpoint {short}", "Components")
+
+
+async def test_keys_can_be_changed_by_their_id(lab: Lab) -> None:
+    async with console(lab.client()) as operator:
+        await operator.save("one")
+        operator.app.set_keymap({"overview.recover": "f5"})
+        await operator.sees("f5 recover")
+        await operator.press("r")
+        assert "Timeline" in operator.screen
+        await operator.press("f5")
+        await operator.sees("What to recover")
+
+
+async def test_quitting_closes_the_engine(lab: Lab) -> None:
+    client: LocalClient = lab.client(interval_s=0.5)
+    async with console(client) as operator:
+        await operator.sees("OK SAFE")
+        await operator.press("q")
+        await operator.until(lambda: operator.app.closed, "the closed engine")
+    number = len(client.checkpoints())
+    assert number == len(client.checkpoints())
