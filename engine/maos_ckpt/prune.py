@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from maos_ckpt.codec.compression import Codec
 from maos_ckpt.errors import IntegrityError
-from maos_ckpt.model import Checkpoint, Progress, PruneResult
+from maos_ckpt.model import Checkpoint, Progress, PruneResult, Trigger
 from maos_ckpt.repository.manifests import manifest_name
 from maos_ckpt.repository.packs import PackWriter, Stored
 from maos_ckpt.repository.repository import Repository
@@ -27,16 +27,29 @@ _DEAD_BYTES_MAX = 64 << 20
 
 
 def retained(checkpoints: list[Checkpoint], keep_last: int) -> dict[str, str]:
-    """Which of these (newest first) stay, and why: id → reason. `keep_last` 0 keeps all."""
+    """Which of these (newest first) stay, and why: id → reason. `keep_last` 0 keeps all.
+
+    Scheduled checkpoints that found nothing changed repeat an older one; they are not counted, and only the newest
+    checkpoint of all stays although it is one. Else an idle night would push out every state of the day before.
+    """
     kept: dict[str, str] = {}
+    counted = 0
     for number, one in enumerate(checkpoints):
         if one.pinned:
-            kept[one.id] = "safety checkpoint, pinned" if one.trigger == "safety" else "pinned"
+            kept[one.id] = "safety checkpoint, pinned" if one.trigger is Trigger.SAFETY else "pinned"
         elif keep_last == 0:
             kept[one.id] = "no limit is set"
-        elif number < keep_last:
+        elif _repeats(one):
+            if number == 0:
+                kept[one.id] = "the newest"
+        elif counted < keep_last:
+            counted += 1
             kept[one.id] = f"one of the last {keep_last}"
     return kept
+
+
+def _repeats(checkpoint: Checkpoint) -> bool:
+    return checkpoint.trigger is Trigger.SCHEDULE and checkpoint.capture.unchanged and not checkpoint.tags
 
 
 def prune(

@@ -104,8 +104,7 @@ def uses(root: Path, names: set[str], allowed: set[str]) -> list[str]:
 
 
 def test_the_process_environment_is_read_in_one_place() -> None:
-    # The compressing process beside a save is started from below the configuration and passes its environment on.
-    allowed = {"environment.py", "beside.py"}
+    allowed = {"environment.py"}
     assert uses(ENGINE, {"os.environ", "os.getenv", "os.environb"}, allowed) == []
 
 

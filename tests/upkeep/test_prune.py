@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from maos_ckpt.capture.save import SaveRequest, save_checkpoint
 from maos_ckpt.diff import diff_states
-from maos_ckpt.model import VerifyLevel
+from maos_ckpt.model import Trigger, VerifyLevel
 from maos_ckpt.prune import prune
+from maos_ckpt.seams import SYSTEM
 from maos_ckpt.verify import verify
 
 from .conftest import Shelf
@@ -58,6 +60,19 @@ def test_bytes_that_nobody_needs_are_given_back(shelf: Shelf) -> None:
     assert left < full
     assert full - left == result.bytes_freed
     assert verify(shelf.repository, [], VerifyLevel.FULL).ok
+
+
+def test_repeats_of_an_idle_system_push_nothing_out(shelf: Shelf) -> None:
+    ids = series(shelf, 3)
+    repeats = []
+    for _ in range(4):
+        with shelf.repository.lease("save"):
+            request = SaveRequest(Trigger.SCHEDULE)
+            repeats.append(save_checkpoint(shelf.repository, shelf.source, request, lambda _: None, SYSTEM))
+    assert all(one.capture.unchanged for one in repeats)
+    with shelf.repository.lease("prune"):
+        result = prune(shelf.repository, 3)
+    assert set(result.kept) == {*ids, repeats[-1].id}
 
 
 def test_no_limit_keeps_everything(shelf: Shelf) -> None:

@@ -23,7 +23,7 @@ from maos_ckpt.engine.lock import TRIES, EngineLock, Owner, engine_owner
 from maos_ckpt.engine.watch import Watch
 from maos_ckpt.errors import CkptError, LeaseHeldError
 from maos_ckpt.events import EngineStarted, EngineStopped, Event, OperationFailed, OperationProgressed, TicksMissed
-from maos_ckpt.model import Checkpoint, EngineStatus, Progress, Trigger
+from maos_ckpt.model import Checkpoint, EngineStatus, Progress, RecoveryResult, Trigger
 from maos_ckpt.operations import state
 from maos_ckpt.operations.registry import OPERATIONS, SaveArguments
 from maos_ckpt.operations.workspace import Workspace, is_failure
@@ -197,8 +197,20 @@ class Engine:
             raise
         finally:
             del self._children[lane.name]
+        self._report_slow(name, result)
         self.poll()
         return result
+
+    def _report_slow(self, name: str, result: object) -> None:
+        performance = self._workspace.config.performance
+        if isinstance(result, Checkpoint):
+            budget_ms = performance.max_save_time_ms
+        elif isinstance(result, RecoveryResult):
+            budget_ms = performance.max_recovery_time_ms
+        else:
+            return
+        if result.duration_s * 1000 > budget_ms:
+            _LOG.warning("the %s took %.1f s, longer than %.1f s", name, result.duration_s, budget_ms / 1000)
 
     def _after_failure(self, name: str, error: CkptError) -> None:
         # The worker has written its failures to the journal, except where it died or could not open the repository.

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from maos_ckpt.codec.compression import Codec
+from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.repository.packs import BASE_BYTES, Stored
 
 _VERSION = 1
@@ -65,8 +66,11 @@ class ChunkIndex:
 
     def _discard(self) -> None:
         if self._path is not None:
-            for suffix in ("", "-wal", "-shm"):
-                Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+            try:
+                for suffix in ("", "-wal", "-shm"):
+                    Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+            except OSError as error:
+                raise_storage_error(error, self._path)
 
     def rebuild(self) -> None:
         """Start again from nothing; the next synchronisation fills it."""

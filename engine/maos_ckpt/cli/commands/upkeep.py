@@ -8,7 +8,7 @@ import re
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import clip, count, duration, size
-from maos_ckpt.errors import ExitCode, UsageError
+from maos_ckpt.errors import ExitCode, NotFoundError, UsageError
 from maos_ckpt.model import VerifyLevel
 from maos_ckpt.operations import checkpoints
 from maos_ckpt.safe_text import safe_text
@@ -75,6 +75,12 @@ def events(context: Context) -> int:
     """`maos-ckpt events`."""
     arguments = context.arguments
     journal = context.workspace.journal
+    if not journal.directory.is_dir():
+        raise NotFoundError(
+            f"There is no repository at {context.workspace.repository}.",
+            hint="Run `maos-ckpt save` to make one, or name another with --repo.",
+            repository=str(context.workspace.repository),
+        )
     now_ms = context.seams.clock.now_ms()
     position = journal.end()
     for name, fields in journal.since(_since(arguments.since, now_ms)):
