@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from maos_ckpt.client import EngineClient, EventSink
 from maos_ckpt.engine.service import Engine
+from maos_ckpt.ids import resolve
 from maos_ckpt.model import (
     Checkpoint,
     DiffResult,
@@ -59,7 +60,9 @@ class LocalClient(EngineClient):
 
     def checkpoint(self, name: str) -> Checkpoint:
         """See `EngineClient.checkpoint`."""
-        return checkpoints.show(self._workspace, name)
+        found = self._engine.checkpoints()
+        wanted = resolve(name, [one.id for one in found])
+        return next(one for one in found if one.id == wanted)
 
     def save(self, description: str = "", tags: Sequence[str] = ()) -> Checkpoint:
         """See `EngineClient.save`."""

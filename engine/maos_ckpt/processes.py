@@ -152,13 +152,19 @@ class SystemProcesses:
         stat = self._stat(process.pid)
         if stat is None or int(stat[_TERMINAL]) == 0:
             return found
+        ours = self._ancestors()
         session = leader = int(stat[_SESSION])
         pid = process.pid
         while stat is not None and len(found) < CHAIN_LENGTH_MAX:
             at_top, pid = pid == leader, int(stat[_PARENT])
-            if int(stat[_SESSION]) != session or pid <= 1 or pid == os.getpid():
+            stat = self._stat(pid)
+            if pid <= 1 or stat is None or pid in ours[:2]:
                 break
-            info, stat = self.describe(pid), self._stat(pid)
+            # Above the leader only the terminal itself counts. Below it, one that this process descends from is not
+            # stopped: it is our own engine, or a shell whose foreground we are and `process` is not.
+            if not at_top and (int(stat[_SESSION]) != session or pid in ours):
+                break
+            info = self.describe(pid)
             if info is not None:
                 found.insert(0, info)
             if at_top:
@@ -202,6 +208,13 @@ class SystemProcesses:
             return [int(name) for name in os.listdir("/proc") if name.isdigit()]
         except OSError:
             return []
+
+    def _ancestors(self) -> list[int]:
+        """This process, its parent, and so on upwards."""
+        found = [os.getpid()]
+        while len(found) < CHAIN_LENGTH_MAX and (stat := self._stat(found[-1])) is not None:
+            found.append(int(stat[_PARENT]))
+        return found
 
     @staticmethod
     def _stat(pid: int, name: str = "stat") -> list[bytes] | None:

@@ -227,7 +227,15 @@ def test_a_folder_that_is_no_repository_is_left_alone(cli: Cli, tmp_path: Path) 
 
 
 def test_nothing_saved_yet(cli: Cli) -> None:
-    for command in (["list"], ["show", "latest"], ["diff", "latest"], ["verify"], ["prune"], ["pin", "latest"]):
+    for command in (
+        ["list"],
+        ["show", "latest"],
+        ["diff", "latest"],
+        ["verify"],
+        ["prune"],
+        ["pin", "latest"],
+        ["events"],
+    ):
         assert cli.fails(3, *command)["kind"] == "not_found"
     assert not cli.repository.exists()
 

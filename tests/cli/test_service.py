@@ -151,6 +151,7 @@ def test_an_engine_without_source_or_repository_ends_at_once(empty: Cli) -> None
 def test_the_console_may_not_be_started_by_a_bad_interval(cli: Cli) -> None:
     error = cli.fails(2, "--headless", "--interval", "soon")
     assert "--interval" in error["message"]
+    assert cli.fails(7, "--headless", "--read-only")["kind"] == "permission"
 
 
 def test_the_demo_shows_a_living_maos_and_leaves_nothing_behind(empty: Cli) -> None:

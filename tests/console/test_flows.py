@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
-from maos_ckpt.local import LocalClient
+from maos_ckpt_tui.widgets.checkpoint_list import CheckpointList
 from tests.console.real import Lab, build_lab, console
 from tests.lab.build import BuiltState
 from tests.lab.mutate import mutate
@@ -26,7 +27,22 @@ async def test_checkpoints_appear_by_themselves(lab: Lab) -> None:
         screen = await operator.sees("OK SAFE", "schedule", "first", "next in")
         newest = operator.app.model.checkpoints[0].id[-6:]
         assert newest in screen
-        assert "Checkpoint" in screen
+        assert "Saved" in screen
+
+
+async def test_the_selection_keeps_to_its_checkpoint_while_newer_ones_arrive(lab: Lab) -> None:
+    async with console(lab.client(interval_s=0.4)) as operator:
+        await operator.until(lambda: len(operator.app.model.checkpoints) >= 2, "two checkpoints")
+        await operator.press("down")
+        listed = operator.app.screen.query_one(CheckpointList)
+        chosen, number = listed.selected, len(operator.app.model.checkpoints)
+        await operator.until(lambda: len(operator.app.model.checkpoints) >= number + 2, "two more")
+        assert chosen is not None
+        assert listed.selected == operator.app.model.find(chosen.id)
+        await operator.press("g")
+        number = len(operator.app.model.checkpoints)
+        await operator.until(lambda: len(operator.app.model.checkpoints) > number, "one more")
+        assert listed.cursor == 0
 
 
 async def test_a_checkpoint_by_key_with_its_description(lab: Lab) -> None:
@@ -257,11 +273,26 @@ async def test_keys_can_be_changed_by_their_id(lab: Lab) -> None:
         await operator.sees("What to recover")
 
 
-async def test_quitting_closes_the_engine(lab: Lab) -> None:
-    client: LocalClient = lab.client(interval_s=0.5)
+@pytest.mark.parametrize("keys", [("q",), ("c", "ctrl+q"), ("d", "q"), ("question_mark", "ctrl+q")])
+async def test_quitting_closes_the_engine_from_everywhere(lab: Lab, keys: tuple[str, ...]) -> None:
+    client = lab.client(interval_s=0.5)
     async with console(client) as operator:
         await operator.sees("OK SAFE")
-        await operator.press("q")
+        for key in keys:
+            await operator.press(key)
         await operator.until(lambda: operator.app.closed, "the closed engine")
     number = len(client.checkpoints())
-    assert number == len(client.checkpoints())
+    time.sleep(0.8)
+    assert len(client.checkpoints()) == number
+
+
+@pytest.mark.parametrize("size", [(36, 20), (60, 10), (12, 4), (3, 2)])
+async def test_a_terminal_that_is_too_small_says_so_and_breaks_nothing(lab: Lab, size: tuple[int, int]) -> None:
+    async with console(lab.client(), size=size) as operator:
+        if size[0] > 10:
+            assert "Enlarge" in operator.screen
+        await operator.press("d", "escape", "r", "enter", "escape", "escape", "question_mark")
+        await operator.pilot.resize_terminal(100, 30)
+        await operator.sees("Help")
+        await operator.press("escape")
+        await operator.sees("Timeline", "OK SAFE")

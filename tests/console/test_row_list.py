@@ -107,12 +107,20 @@ async def test_rows_that_vanish_take_the_cursor_along() -> None:
 
 def test_columns_of_low_rank_stay_and_the_growing_one_takes_the_rest() -> None:
     columns = (Column("A", 4, 2), Column("B", 6, 1, grow=True), Column("C", 10, 3))
-    assert choose_columns(columns, 24) == [(0, 4), (1, 6), (2, 10)]
-    assert choose_columns(columns, 30) == [(0, 4), (1, 12), (2, 10)]
-    assert choose_columns(columns, 14) == [(0, 4), (1, 8)]
-    assert choose_columns(columns, 8) == [(1, 8)]
-    wishing = (Column("A", 4, 1, grow=True, wish=20), Column("B", 6, 2))
-    assert choose_columns(wishing, 27) == [(0, 27)]
-    assert choose_columns(wishing, 28) == [(0, 20), (1, 6)]
+    assert choose_columns(columns, 24) == ((0, 4), (1, 6), (2, 10))
+    assert choose_columns(columns, 30) == ((0, 4), (1, 12), (2, 10))
+    assert choose_columns(columns, 14) == ((0, 4), (1, 8))
+    assert choose_columns(columns, 8) == ((1, 8),)
+
+
+def test_a_column_gets_its_wish_before_less_important_ones_come_in() -> None:
+    wishing = (Column("A", 4, 1, grow=True, wish=20), Column("B", 6, 2), Column("C", 3, 3, grow=True))
+    assert choose_columns(wishing, 27) == ((0, 27),)
+    assert choose_columns(wishing, 28) == ((0, 20), (1, 6))
+    assert choose_columns(wishing, 40) == ((0, 20), (1, 6), (2, 10))
+
+
+def test_cells_are_safe_and_exactly_as_wide_as_their_columns() -> None:
+    columns = (Column("A", 4, 2), Column("B", 6, 1, grow=True), Column("C", 10, 3))
     line = table_line(columns, [("\x1b[31m", "plain"), ("bb", "plain"), ("c", "plain")], 24)
     assert "".join(text for text, _ in line) == "\\x1…  bb      c         "

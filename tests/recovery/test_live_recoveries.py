@@ -29,7 +29,7 @@ from tests.sources.changes import changes_between
 ROOT: Final = Path(__file__).resolve().parents[2]
 ENVIRONMENT: Final = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT / "engine"), str(ROOT)))}
 RECOVERIES: Final = 50
-KILLS: Final = 25
+KILLS: Final = 15
 
 
 def copy_of(path: Path, target: Path) -> Path:
@@ -49,7 +49,7 @@ def test_fifty_recoveries_at_fifty_writes_a_second_give_maos_no_error(tmp_path: 
         time.sleep(0.5)
         wanted = copy_of(maos.database, tmp_path / "wanted.db")
         for number in range(RECOVERIES):
-            time.sleep(0.1)
+            time.sleep(0.05)
             with hold(maos.database, SYSTEM) as held:
                 image = capture_held(held, tmp_path, SYSTEM, lambda: None)
                 changes = changes_between(image.path, wanted)
@@ -86,7 +86,7 @@ def test_fifty_recoveries_at_fifty_writes_a_second_give_maos_no_error(tmp_path: 
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "WAL"])
 def test_killed_at_random_moments_the_database_is_as_before_or_as_after(tmp_path: Path, wal: bool) -> None:
     rng = random.Random(11)
-    state = build_state(tmp_path / "work", tmp_path / "claude", 6 << 20, seed=5)
+    state = build_state(tmp_path / "work", tmp_path / "claude", 3 << 20, seed=5)
     with closing(sqlite3.connect(state.database)) as connection:
         connection.execute(f"PRAGMA journal_mode = {'wal' if wal else 'delete'}")
     wanted = copy_of(state.database, tmp_path / "wanted.db")

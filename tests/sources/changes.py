@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from maos_ckpt.capture.records import record_key
 from maos_ckpt.codec.values import encode_key
 from maos_ckpt.model import Descriptor, Row
+from maos_ckpt.sources.base import record_key
 from maos_ckpt.sources.change import Change, align
 from maos_ckpt.sources.sqlite.cut import schema_descriptor, sequence_descriptor
 from maos_ckpt.sources.sqlite.rows import TableQuery, read_rows

@@ -11,11 +11,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maos_ckpt.capture.records import record_key
 from maos_ckpt.codec.values import encode_row
 from maos_ckpt.model import Descriptor, Row
 from maos_ckpt.seams import SYSTEM, Seams
-from maos_ckpt.sources.base import Cut, Source
+from maos_ckpt.sources.base import Cut, Source, record_key
 from maos_ckpt.sources.sqlite.source import SqliteSource
 
 WAIT_S = 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,39 +15,11 @@ from maos_ckpt.model import ChangeKind
 from maos_ckpt.seams import SYSTEM
 from maos_ckpt.sources.change import Change
 from maos_ckpt.sources.sqlite.live import hold
-from maos_ckpt.sources.sqlite.reread import differing
 from maos_ckpt.sources.sqlite.schema import read_schema
-from maos_ckpt.sources.sqlite.sequences import SequenceMode
-from maos_ckpt.sources.sqlite.write import WriteResult, apply_changes, in_write_order, shadow_tables
+from maos_ckpt.sources.sqlite.write import apply_changes, in_write_order, shadow_tables
 from tests.lab.values import dump_exact, make_hard_database
+from tests.sources.applying import apply, logical, make, rows
 from tests.sources.changes import changes_between, schema_of
-
-
-def make(path: Path, *statements: str) -> Path:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-    return path
-
-
-def apply(path: Path, changes: Sequence[Change], sequences: SequenceMode = "set", **options: object) -> WriteResult:
-    with hold(path, SYSTEM) as held:
-        result = apply_changes(held.connection, changes, sequences=sequences, **options)  # type: ignore[arg-type]
-        assert differing(held.connection, changes) == []
-    return result
-
-
-def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(sql).fetchall()
-
-
-def logical(path: Path) -> dict[str, object]:
-    """An exact dump; hidden rowids that may differ are left out, as two states that differ in them are the same."""
-    return {
-        name: sorted([values for _, values in found]) if name != "sqlite_master" else sorted(found)
-        for name, found in dump_exact(path, shadow_tables=True).items()
-    }
 
 
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "WAL"])
@@ -337,44 +309,6 @@ def test_references_are_looked_up_when_everything_is_in_place(tmp_path: Path) ->
     wanted = make(tmp_path / "wanted.db", ddl, "INSERT INTO tasks VALUES ('a-child', 'z-root'), ('z-root', NULL)")
     live = make(tmp_path / "live.db", ddl)
     assert apply(live, changes_between(live, wanted)).violation_count == 0
-
-
-def test_missing_tables_indices_views_and_triggers_are_created_from_the_schema(tmp_path: Path) -> None:
-    wanted, live = tmp_path / "wanted.db", tmp_path / "live.db"
-    make_hard_database(wanted)
-    make(live, "CREATE TABLE untyped (id INTEGER PRIMARY KEY, v)", "INSERT INTO untyped VALUES (1, 'other')")
-    changes = changes_between(live, wanted)
-    apply(live, sorted(changes, key=lambda one: one.descriptor.kind != "schema"))
-    was, now = logical(wanted), logical(live)
-    assert now.pop("pragma") != was.pop("pragma")
-    assert now == was
-    assert rows(live, "PRAGMA integrity_check") == [("ok",)]
-    assert rows(live, "SELECT count(*) FROM documents_index WHERE documents_index MATCH 'broker'") == [(1,)]
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "DROP TABLE t",
-        "ATTACH DATABASE '/etc/passwd' AS x",
-        "CREATE TABLE other (a)",
-        "CREATE TABLE bad AS SELECT * FROM t",
-        "PRAGMA writable_schema = ON",
-        "INSERT INTO t VALUES (99)",
-        "CREATE TABLE bad (a) ; DROP TABLE t",
-        "CREATE VIRTUAL TABLE bad USING fts5(",
-        "nonsense",
-        "",
-    ],
-)
-def test_sql_of_a_checkpoint_that_does_not_create_what_it_says_is_refused(tmp_path: Path, sql: str) -> None:
-    live = make(tmp_path / "live.db", "CREATE TABLE t (a)", "INSERT INTO t VALUES (1)")
-    wanted = make(tmp_path / "wanted.db", "CREATE TABLE t (a)", "INSERT INTO t VALUES (1)", "CREATE TABLE bad (a)")
-    (change,) = changes_between(live, wanted)
-    before = live.read_bytes()
-    with pytest.raises(SourceError, match="table bad does not create it"):
-        apply(live, [replace(change, after=("bad", sql))])
-    assert live.read_bytes() == before
 
 
 def test_a_column_that_only_the_live_table_has_keeps_its_value(tmp_path: Path) -> None:

@@ -305,7 +305,8 @@ def test_killed_while_it_holds_maos_it_leaves_maos_running_and_nothing_written_t
 
 
 def _guardians() -> list[int]:
-    return [one.pid for one in SystemProcesses().matching("sqlite/guardian.py")]
+    found = SystemProcesses().matching("sqlite/guardian.py")
+    return [one.pid for one in found if str(os.getpid()) in one.command]
 
 
 def test_a_guardian_starts_fast_and_ends_with_its_owner_s_end_of_the_pipe(tmp_path: Path) -> None:
@@ -346,13 +347,16 @@ time.sleep(60)
             os.kill(child.pid, signal.SIGKILL)
 
 
-def _read(fd: int, wanted: bytes, patience_s: float = PATIENCE_S) -> bytes:
+def _read(fd: int, wanted: bytes, patience_s: float = PATIENCE_S) -> re.Match[bytes]:
+    """Read from a terminal until a pattern has appeared."""
     data = b""
     end = time.monotonic() + patience_s
-    while wanted not in data and time.monotonic() < end:
+    while time.monotonic() < end:
         if select.select([fd], [], [], 0.05)[0]:
             data += os.read(fd, 1 << 16)
-    return data
+        if (found := re.search(wanted, data)) is not None:
+            return found
+    raise AssertionError(data)
 
 
 JOB: Final = (
@@ -361,35 +365,54 @@ JOB: Final = (
 )
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-def test_a_maos_in_the_foreground_of_a_shell_keeps_its_terminal(tmp_path: Path) -> None:
-    path = make(tmp_path / "x.db")
-    (tmp_path / "job.py").write_text(JOB)
+@contextlib.contextmanager
+def terminal(command: list[str], directory: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A program on a terminal of its own, and our end of that terminal."""
     master, slave = os.openpty()
-    shell = subprocess.Popen(
-        ["bash", "--norc", "-i"],
-        cwd=tmp_path,
+    with subprocess.Popen(
+        command,
+        cwd=directory,
+        env=ENVIRONMENT,
         stdin=slave,
         stdout=slave,
         stderr=slave,
         start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )
-    try:
+    ) as process:
+        try:
+            yield process, master
+        finally:
+            process.kill()
+            os.close(master)
+            os.close(slave)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_a_maos_in_the_foreground_of_a_shell_keeps_its_terminal(tmp_path: Path) -> None:
+    path = make(tmp_path / "x.db")
+    (tmp_path / "job.py").write_text(JOB)
+    with terminal(["bash", "--norc", "-i"], tmp_path) as (shell, master):
         os.write(master, f"{sys.executable} job.py\n".encode())
-        found = re.search(rb"PID (\d+)", _read(master, b"PID "))
-        assert found is not None
+        found = _read(master, rb"PID (\d+)\r")
         for _ in range(3):
             with hold(path, SYSTEM) as held:
                 assert [one.pid for one in held.stopped] == [int(found[1])]
                 assert state(shell.pid) == "T"
         os.write(master, b"hello\n")
-        assert b"got hello" in _read(master, b"got hello", 5.0)
-    finally:
-        shell.kill()
-        shell.wait()
-        os.close(master)
-        os.close(slave)
+        _read(master, rb"got hello", 5.0)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_the_shell_that_runs_the_recovery_itself_is_not_stopped(tmp_path: Path) -> None:
+    (tmp_path / "chain.py").write_text(
+        "import sys\nfrom maos_ckpt.processes import SystemProcesses\nprocesses = SystemProcesses()\n"
+        "print('CHAIN', processes.terminal_chain(processes.describe(int(sys.argv[1]))), flush=True)\n"
+    )
+    with terminal(["bash", "--norc", "-i"], tmp_path) as (shell, master):
+        os.write(master, f"sleep 60 & {sys.executable} chain.py $!\n".encode())
+        _read(master, rb"CHAIN \[\]\r")
+        os.write(master, b"kill %1\n")
+        assert state(shell.pid) != "T"
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from maos_ckpt.capture.records import record_key
 from maos_ckpt.codec.values import RawText
 from maos_ckpt.model import CollectionKind, Row, Value
+from maos_ckpt.sources.base import record_key
 from maos_ckpt.sources.sqlite import rows as rows_module
 from maos_ckpt.sources.sqlite.rows import BATCH_BYTES_MAX, BATCH_ROWS_MAX
 from tests.lab.values import RAW_TEXTS, dump_exact, make_hard_database

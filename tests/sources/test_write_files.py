@@ -15,11 +15,10 @@ from typing import Final
 
 import pytest
 
-from maos_ckpt.capture.records import record_key
 from maos_ckpt.codec.values import RAW_TEXT, RawText, encode_key
 from maos_ckpt.model import CollectionKind, Descriptor, Row
 from maos_ckpt.seams import SYSTEM
-from maos_ckpt.sources.base import FilesWritten
+from maos_ckpt.sources.base import FilesWritten, record_key
 from maos_ckpt.sources.change import Change, align
 from maos_ckpt.sources.maos.layout import Layout
 from maos_ckpt.sources.maos.source import MaosSource

@@ -27,8 +27,13 @@ class Memo(msgspec.Struct, frozen=True):
     measures: StoredMeasures = {}
 
 
+def kept_directory(repository: Repository) -> Path:
+    """Where sources leave what their memo names; expendable as well."""
+    return repository.path / "cache"
+
+
 def _path(repository: Repository) -> Path:
-    return repository.path / "cache" / "memo.msgpack"
+    return kept_directory(repository) / "memo.msgpack"
 
 
 def load_memo(repository: Repository) -> Memo | None:

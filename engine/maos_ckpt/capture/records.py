@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from maos_ckpt.codec.values import encode_key, encode_keys, encode_row
+from maos_ckpt.codec.values import encode_keys, encode_row
 from maos_ckpt.errors import SourceError
 from maos_ckpt.model import Descriptor, Row
-from maos_ckpt.sources.base import Cut
+from maos_ckpt.sources.base import Cut, record_key
 from maos_ckpt.tree.cutter import LARGE_VALUE_BYTES
 from maos_ckpt.tree.large import encode_large_row
 from maos_ckpt.tree.sink import Pending
@@ -20,17 +20,6 @@ Batch = tuple[list[bytes], list[bytes]]
 
 class OutOfOrderError(Exception):
     """A source delivered rows in another order than their keys'; the collection must be read again, sorted."""
-
-
-def record_key(descriptor: Descriptor, row: Row) -> bytes:
-    """The encoded key of a whole row (`keys + columns`).
-
-    SQLite lets a primary key hold NULL more than once; such a row's key also carries its hidden rowid.
-    """
-    parts = row[: len(descriptor.keys)]
-    if descriptor.rowid and None in parts:
-        parts = (*parts, row[len(descriptor.keys)])
-    return encode_key(parts)
 
 
 def encode_records(descriptor: Descriptor, rows: list[Row], put: Put) -> Batch:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from maos_ckpt.capture.memo import Memo, load_memo, store_memo
+from maos_ckpt.capture.memo import Memo, kept_directory, load_memo, store_memo
 from maos_ckpt.capture.records import OutOfOrderError, encode_records, read_records
 from maos_ckpt.codec.measures import StoredMeasures, pack_measures
 from maos_ckpt.codec.policy import CodecSettings
@@ -78,7 +78,8 @@ def save_checkpoint(
         with contextlib.closing(source.open_cut(directory, held)) as cut:
             checkpoint = save.store(cut, writer, started_s)
             # The token is older than the cut: a change in between makes the next save look again.
-            store_memo(repository, Memo(checkpoint.id, token, cut.memo, save.measures))
+            memo_of_cut = cut.keep(kept_directory(repository))
+            store_memo(repository, Memo(checkpoint.id, token, memo_of_cut, save.measures))
     finally:
         writer.close()
         shutil.rmtree(directory, ignore_errors=True)
@@ -144,11 +145,13 @@ class _Save:
         label = descriptor.path
         root = self._previous_root(descriptor)
         if reuse and self.memo is not None:
-            ranges = cut.changed_ranges(descriptor, self.memo.source)
+            ranges = cut.changed_ranges(descriptor, self.memo.source, kept_directory(self.repository))
             if ranges is not None:
                 # A damaged old tree cannot be edited; then the collection is read and stored in full.
                 with contextlib.suppress(IntegrityError):
-                    return self._edit(root, ranges, descriptor, writer)
+                    edited = self._edit(root, ranges, descriptor, writer)
+                    if not ranges or cut.count(descriptor) in (None, edited.count):
+                        return edited
         previous = None
         if root is not None:
             with contextlib.suppress(IntegrityError):

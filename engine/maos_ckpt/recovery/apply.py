@@ -14,7 +14,7 @@ from maos_ckpt.codec.values import decode_key
 from maos_ckpt.errors import CkptError, IntegrityError, PartialError, PlanMovedError
 from maos_ckpt.model import Checkpoint, CollectionKind, Plan, Progress, RecoveryResult, Row, Selection, Trigger
 from maos_ckpt.recovery import journal
-from maos_ckpt.recovery.plan import Planner, plan_changes
+from maos_ckpt.recovery.plan import Planner, plan_quickly, with_findings
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
@@ -105,6 +105,8 @@ class _Recovery:
             return self._result(written.plan, applied=False, verified=True)
         journal.finish(self._repository, written.intent)
         self._clear_fence()
+        assert written.planner is not None
+        written.plan = with_findings(written.planner, written.plan)
         return self._result(written.plan, applied=True, verified=self._verified)
 
     def _half_done(self, error: CkptError) -> PartialError:
@@ -163,7 +165,7 @@ class _Recovery:
                 request.extra,
             )
             stopped = () if held is None else held.stopped
-            plan = plan_changes(planner, self._source, stopped, request.limit, self._beating(held), "recovery")
+            plan = plan_quickly(planner, self._source, stopped, request.limit, self._beating(held), "recovery")
             if request.digest is not None and request.digest != plan.digest:
                 raise _moved(plan)
         except BaseException:
@@ -288,9 +290,10 @@ class _Recovery:
 
     def _write_files(self) -> None:
         assert self._written.planner is not None
+        progress = self._beating(self._written.held)
         written = self._source.write_files(
             self._written.planner.changes(files=True),
-            lambda done: self._progress(Progress("recovery", "files", done)),
+            lambda done: progress(Progress("recovery", "files", done)),
         )
         self._notes += written.skipped
         self._skipped = written.skipped
@@ -303,9 +306,10 @@ class _Recovery:
         only make it stand longer.
         """
         assert self._written.planner is not None
-        self._progress(Progress("recovery", "verify"))
+        progress = self._beating(self._written.held)
+        progress(Progress("recovery", "verify"))
         request = self._request
-        with live_state(self._repository, self._source, self._progress, "recovery") as live:
+        with live_state(self._repository, self._source, progress, "recovery") as live:
             again = Planner(
                 live,
                 StoredState(self._repository, request.checkpoint),

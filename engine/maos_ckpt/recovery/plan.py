@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from maos_ckpt.codec.values import decode_key, display_key, encode_key, encode_row
 from maos_ckpt.fields import changed_fields, named
@@ -249,19 +249,49 @@ def plan_changes(
     operation: str,
 ) -> Plan:
     """The plan as consoles and machines see it, with its findings, in one reading of all changes."""
+    _complete(planner)
+    found = Summary()
+    dangling = reference_findings(
+        planner.live,
+        lambda: summarise(planner, found, limit, progress, operation),
+        running=bool(stopped),
+        whole=planner.selection.whole,
+    )
+    return replace(_to_plan(planner, found, source, stopped), findings=(*planner.findings.values(), *dangling))
+
+
+def plan_quickly(
+    planner: Planner,
+    source: Source,
+    stopped: Sequence[ProcessInfo],
+    limit: int,
+    progress: ProgressSink,
+    operation: str,
+) -> Plan:
+    """The plan without findings on references: for the moment of applying, when MAOS stands still."""
+    _complete(planner)
+    found = Summary()
+    for _ in summarise(planner, found, limit, progress, operation):
+        pass
+    return replace(_to_plan(planner, found, source, stopped), findings=tuple(planner.findings.values()))
+
+
+def with_findings(planner: Planner, plan: Plan) -> Plan:
+    """A quick plan with its findings; both states must be stored ones, for the live state has changed since."""
+    running = bool(plan.running)
+    dangling = reference_findings(planner.live, planner.changes, running=running, whole=planner.selection.whole)
+    return replace(plan, findings=(*plan.findings, *dangling))
+
+
+def _complete(planner: Planner) -> None:
+    """Add what a partial selection needs, and spare what others need."""
     if planner.selection.with_dependencies:
         planner.extra |= missing_dependencies(planner.live, planner.target, planner.changes)
     if planner.selection.exact and not planner.selection.whole:
         planner.spared = still_referenced(planner.live, planner.changes)
-    found = Summary()
-    running = tuple(describe_process(one) for one in stopped)
-    dangling = reference_findings(
-        planner.live,
-        lambda: summarise(planner, found, limit, progress, operation),
-        running=bool(running),
-        whole=planner.selection.whole,
-    )
-    findings = (*planner.findings.values(), *dangling)
+
+
+def _to_plan(planner: Planner, found: Summary, source: Source, stopped: Sequence[ProcessInfo]) -> Plan:
     estimated_s = found.counts.total / _RECORDS_PER_S + (found.write_bytes + source.bytes_hint()) / _BYTES_PER_S
     return Plan(
         checkpoint=planner.target.checkpoint.id,
@@ -271,10 +301,10 @@ def plan_changes(
         by_component=found.by_component,
         changes=tuple(found.listed),
         truncated=found.counts.total > len(found.listed),
-        findings=findings,
+        findings=(),
         write_bytes=found.write_bytes,
         estimated_s=round(estimated_s, 2),
-        running=running,
+        running=tuple(describe_process(one) for one in stopped),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from maos_ckpt.codec.values import encode_key
 from maos_ckpt.model import Descriptor, Row
 
 if TYPE_CHECKING:
@@ -34,6 +35,17 @@ class KeyRange:
     low: bytes
     high: bytes
     rows: tuple[Row, ...]
+
+
+def record_key(descriptor: Descriptor, row: Row) -> bytes:
+    """The encoded key of a whole row (`keys + columns`).
+
+    SQLite lets a primary key hold NULL more than once; such a row's key also carries its hidden rowid.
+    """
+    parts = row[: len(descriptor.keys)]
+    if descriptor.rowid and None in parts:
+        parts = (*parts, row[len(descriptor.keys)])
+    return encode_key(parts)
 
 
 class Cut(Protocol):
@@ -75,8 +87,24 @@ class Cut(Protocol):
         """Whether `rows` without `sort` surely delivers in key order (integer or BINARY text keys of one type)."""
         ...
 
-    def changed_ranges(self, descriptor: Descriptor, memo: bytes) -> list[KeyRange] | None:
-        """What to replace in the collection as it was when `memo` was made; None asks for a full read."""
+    def changed_ranges(self, descriptor: Descriptor, memo: bytes, kept: Path | None = None) -> list[KeyRange] | None:
+        """What to replace in the collection as it was when `memo` was made; None asks for a full read.
+
+        Args:
+            kept: the directory that `keep` had when it made the memo; None where only the memo may be used.
+        """
+        ...
+
+    def count(self, descriptor: Descriptor) -> int | None:
+        """How many records the collection has, to check what `changed_ranges` led to; None where it cannot be told."""
+        ...
+
+    def keep(self, directory: Path) -> bytes:
+        """Leave in `directory` what the next cut can compare itself with, and return the memo that names it.
+
+        The last act on a cut whose state has been committed, by the one process that may write there. It replaces what
+        an earlier cut left, and a failure only means that less is kept.
+        """
         ...
 
     def close(self) -> None:

@@ -36,14 +36,32 @@ class FileMark(msgspec.Struct, frozen=True, array_like=True):
     digest: Annotated[bytes, msgspec.Meta(min_length=_DIGEST_BYTES, max_length=_DIGEST_BYTES)]
 
 
+class ImageMark(msgspec.Struct, frozen=True, array_like=True):
+    """What a kept image must still be to count: see `sources.sqlite.kept_image`.
+
+    `sample` is a CRC-32 over some of its pages.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^image-[0-9a-f]{32}\.db$")]
+    boot: Annotated[bytes, msgspec.Meta(min_length=1, max_length=100)]
+    device: _Natural
+    inode: _Natural
+    size: _Natural
+    mtime_ns: int
+    ctime_ns: int
+    sample: _Natural
+
+
 class Memo(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """`database`: the fingerprint of the captured file, b"" where unknown. `transcripts`: marks of *all* transcripts of
-    the cut in path order, or None where they were not all read. `files`: SHA-256 over each collection of files."""
+    the cut in path order, or None where they were not all read. `files`: SHA-256 over each collection of files.
+    `image`: the kept image of the database, None where none was kept."""
 
     version: int = VERSION
     database: Annotated[bytes, msgspec.Meta(max_length=4096)] = b""
     transcripts: list[FileMark] | None = None
     files: dict[str, bytes] = {}
+    image: ImageMark | None = None
 
     def encode(self) -> bytes:
         """At most `MEMO_BYTES_MAX`: what does not fit is left out, transcripts first."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from maos_ckpt.errors import IntegrityError
-from maos_ckpt.tree.cursor import ChunkSource, Predecessors, decode_node, leaf_entries
+from maos_ckpt.tree.cursor import ChunkSource, Predecessors, decode_node, leaf_entries, root_entry
 from maos_ckpt.tree.cutter import OpenLeaf, cut_leaves
 from maos_ckpt.tree.large import refer
 from maos_ckpt.tree.nodes import (
@@ -190,10 +190,13 @@ def edit(
 
     Leaves outside all ranges are taken over unread, as soon as boundaries meet again.
     """
+    changes = list(replacements)
+    if not changes:
+        return Root(None if root is None else root_entry(source, root))
     entries = [] if root is None else list(leaf_entries(source, root))
     previous = Predecessors(source, root)
     builder = TreeBuilder(sink, label, previous)
-    for item in _recut(entries, list(replacements), source):
+    for item in _recut(entries, changes, source):
         if isinstance(item, OpenLeaf):
             builder.add(item)
         else:
@@ -273,31 +276,38 @@ class _Merged:
                 limit = self._entries[self.position].key
         keys = list(old.keys) if old else []
         values = list(refer(old)) if old else []
+        return _replace(keys, values, self._changes_below(limit))
+
+    def _changes_below(self, limit: bytes | None) -> list[Replacement]:
+        """The replacements before `limit`; what reaches beyond it is left for the next leaf."""
+        begin = self.at
         while self.at < len(self._replacements):
             change = self._replacements[self.at]
             if limit is not None and change.low >= limit:
                 break
-            keys, values, rest = _replace(keys, values, change, limit)
-            if rest is not None:
-                self._replacements[self.at] = rest
-                break
+            if limit is not None and change.high > limit:
+                split = bisect_left(change.keys, limit)
+                self._replacements[self.at] = Replacement(
+                    limit, change.high, change.keys[split:], change.values[split:]
+                )
+                part = Replacement(change.low, limit, change.keys[:split], change.values[:split])
+                return [*self._replacements[begin : self.at], part]
             self.at += 1
-        return keys, values
+        return self._replacements[begin : self.at]
 
 
-def _replace(
-    keys: list[bytes], values: list[bytes], change: Replacement, limit: bytes | None
-) -> tuple[list[bytes], list[bytes], Replacement | None]:
-    """Apply a replacement to one leaf's records; what reaches beyond `limit` is given back for the next leaf."""
-    rest = None
-    new_keys, new_values = change.keys, change.values
-    if limit is not None and change.high > limit:
-        split = bisect_left(new_keys, limit)
-        rest = Replacement(limit, change.high, new_keys[split:], new_values[split:])
-        new_keys, new_values = new_keys[:split], new_values[:split]
-    first, last = bisect_left(keys, change.low), bisect_left(keys, change.high)
-    return (
-        keys[:first] + new_keys + keys[last:],
-        values[:first] + new_values + values[last:],
-        rest,
-    )
+def _replace(keys: list[bytes], values: list[bytes], changes: list[Replacement]) -> tuple[list[bytes], list[bytes]]:
+    """One leaf's records with the changes applied, in one pass however many they are."""
+    new_keys: list[bytes] = []
+    new_values: list[bytes] = []
+    position = 0
+    for change in changes:
+        first = bisect_left(keys, change.low, position)
+        new_keys += keys[position:first]
+        new_keys += change.keys
+        new_values += values[position:first]
+        new_values += change.values
+        position = bisect_left(keys, change.high, first)
+    new_keys += keys[position:]
+    new_values += values[position:]
+    return new_keys, new_values

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from maos_ckpt.cli import shapes
-from maos_ckpt.cli.commands.contents import change_limit, change_lines, count_lines
+from maos_ckpt.cli.commands.contents import CHANGES_LISTED, change_limit, change_lines, count_lines
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import clip, count, duration, size
 from maos_ckpt.client import ProgressSink
@@ -25,7 +25,7 @@ def restore(context: Context) -> int:
     """`maos-ckpt restore`."""
     a = context.arguments
     selection = Selection(tuple(a.component), tuple(a.record), a.exact, a.with_dependencies)
-    workspace, limit = context.workspace, change_limit(context)
+    workspace, limit = context.workspace, _limit(context)
     return _recover(
         context,
         lambda progress: recoveries.plan(workspace, a.id, selection, limit, progress),
@@ -35,13 +35,21 @@ def restore(context: Context) -> int:
 
 def undo(context: Context) -> int:
     """`maos-ckpt undo`."""
-    workspace, limit = context.workspace, change_limit(context)
+    workspace, limit = context.workspace, _limit(context)
     reason = context.arguments.reason
     return _recover(
         context,
         lambda progress: recoveries.undo_plan(workspace, limit, progress),
         lambda digest, progress: recoveries.undo(workspace, digest, reason, limit, progress),
     )
+
+
+def _limit(context: Context) -> int:
+    """Changes listed: of a recovery that is carried out only the first, for its plan can be asked for alone."""
+    limit = change_limit(context)
+    if context.arguments.limit is None and not context.arguments.dry_run:
+        return min(limit, CHANGES_LISTED)
+    return limit
 
 
 def _recover(context: Context, plan: Planner, apply: Applier) -> int:

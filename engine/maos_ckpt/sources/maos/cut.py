@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Final
 
 from maos_ckpt.codec.values import encode_row
@@ -13,7 +14,7 @@ from maos_ckpt.sources.base import KeyRange
 from maos_ckpt.sources.maos.files import FileContent, digest
 from maos_ckpt.sources.maos.layout import MEMORY_KEY_PREFIXES, ROOT_CLAUDE, ROOT_WORK, TABLE_COMPONENTS
 from maos_ckpt.sources.maos.transcripts import Transcripts
-from maos_ckpt.sources.memo import Memo
+from maos_ckpt.sources.memo import ImageMark, Memo
 from maos_ckpt.sources.sqlite.cut import (
     DatabaseImage,
     batches,
@@ -87,11 +88,15 @@ class MaosCut:
     @property
     def memo(self) -> bytes:
         """See `Cut.memo`; knows the transcripts only when every one of them has been read."""
+        return self._memo(None).encode()
+
+    def _memo(self, image: ImageMark | None) -> Memo:
         return Memo(
             database=b"" if self._database is None else self._database.image.fingerprint,
             transcripts=self._transcripts.marks,
             files={one.path: self._digest(one) for one in self._readers if one.kind is CollectionKind.FILES},
-        ).encode()
+            image=image,
+        )
 
     def descriptors(self) -> list[Descriptor]:
         """See `Cut.descriptors`; by component in the order of a recovery, then by name."""
@@ -109,8 +114,8 @@ class MaosCut:
         query = self._queries.get(descriptor)
         return query is None or query.ordered
 
-    def changed_ranges(self, descriptor: Descriptor, memo: bytes) -> list[KeyRange] | None:
-        """See `Cut.changed_ranges`: the new lines of transcripts; elsewhere all or nothing."""
+    def changed_ranges(self, descriptor: Descriptor, memo: bytes, kept: Path | None = None) -> list[KeyRange] | None:
+        """See `Cut.changed_ranges`: new lines of transcripts, single rows of tables; elsewhere all or nothing."""
         found = Memo.decode(memo)
         if found is None or descriptor not in self._readers:
             return None
@@ -118,8 +123,21 @@ class MaosCut:
             return self._transcripts.changed_ranges(found.transcripts)
         if descriptor.kind is CollectionKind.FILES:
             return [] if found.files.get(descriptor.path) == self._digest(descriptor) else None
-        fingerprint = b"" if self._database is None else self._database.image.fingerprint
-        return [] if fingerprint and found.database == fingerprint else None
+        if self._database is None:
+            return None
+        query = self._queries.get(descriptor)
+        if query is not None:
+            return self._database.changed_ranges(descriptor, query, found, kept)
+        return [] if self._database.is_unchanged(descriptor.origin, found, kept) else None
+
+    def count(self, descriptor: Descriptor) -> int | None:
+        """See `Cut.count`."""
+        query = self._queries.get(descriptor)
+        return None if query is None or self._database is None else self._database.count(query)
+
+    def keep(self, directory: Path) -> bytes:
+        """See `Cut.keep`."""
+        return self._memo(None if self._database is None else self._database.keep(directory)).encode()
 
     def close(self) -> None:
         """See `Cut.close`."""

@@ -13,12 +13,13 @@ from maos_ckpt.errors import NotFoundError
 from maos_ckpt.model import COMPONENT_DATABASE, CollectionKind, Descriptor, Row
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import KeyRange
-from maos_ckpt.sources.memo import Memo
-from maos_ckpt.sources.sqlite import faults
+from maos_ckpt.sources.memo import ImageMark, Memo
+from maos_ckpt.sources.sqlite import faults, kept_image
+from maos_ckpt.sources.sqlite.comparison import Comparison
 from maos_ckpt.sources.sqlite.held_image import capture_held
 from maos_ckpt.sources.sqlite.image import Image, capture_image
 from maos_ckpt.sources.sqlite.live import Held
-from maos_ckpt.sources.sqlite.rows import BATCH_ROWS_MAX, TableQuery, read_rows
+from maos_ckpt.sources.sqlite.rows import BATCH_ROWS_MAX, TableQuery, count_rows, read_rows
 from maos_ckpt.sources.sqlite.schema import SEQUENCE_TABLE, Schema, TableKind, read_schema
 
 SCHEMA_COLLECTION: Final = "schema"
@@ -35,9 +36,13 @@ Collection = tuple[str, str]
 class DatabaseImage:
     """A captured SQLite file with its schema, ready to be read; what `sqlite:` and `maos:` cuts have in common."""
 
-    def __init__(self, path: Path, image: Image) -> None:
+    def __init__(self, path: Path, image: Image, seams: Seams) -> None:
         self.path = path
         self.image = image
+        self._seams = seams
+        #: The comparison with the kept image, and the mark and directory it was made for.
+        self._comparison: Comparison | None = None
+        self._compared: tuple[ImageMark, Path] | None = None
         try:
             with closing(image.open()) as connection:
                 self.schema: Schema = read_schema(connection, journal_mode=image.journal_mode)
@@ -59,7 +64,7 @@ class DatabaseImage:
         else:
             image = capture_held(held, directory, seams, while_frozen)
         try:
-            return cls(path, image)
+            return cls(path, image, seams)
         except BaseException:
             image.close()
             raise
@@ -98,8 +103,53 @@ class DatabaseImage:
             raise faults.source_fault(error, self.path, f" at table {SEQUENCE_TABLE}") from error
         return sorted(found.items(), key=lambda item: item[0].encode())
 
+    def changed_ranges(
+        self, descriptor: Descriptor, query: TableQuery, memo: Memo, kept: Path | None
+    ) -> list[KeyRange] | None:
+        """See `Cut.changed_ranges`, for the collection that `query` reads."""
+        if self._is_same(memo):
+            return []
+        comparison = self._compare(memo, kept)
+        return None if comparison is None else comparison.changed_ranges(descriptor, query)
+
+    def is_unchanged(self, table: str, memo: Memo, kept: Path | None) -> bool:
+        """Whether all rows of a table, which need not be a collection, are surely what they were."""
+        if self._is_same(memo):
+            return True
+        comparison = self._compare(memo, kept)
+        return comparison is not None and comparison.is_unchanged(table)
+
+    def _is_same(self, memo: Memo) -> bool:
+        return bool(memo.database) and memo.database == self.image.fingerprint
+
+    def _compare(self, memo: Memo, kept: Path | None) -> Comparison | None:
+        if memo.image is None or kept is None:
+            return None
+        if self._compared != (memo.image, kept):
+            self._end_comparison()
+            self._compared = memo.image, kept
+            self._comparison = Comparison.with_kept(kept, memo.image, self.image, self.schema.encoding, self.path)
+        return self._comparison
+
+    def _end_comparison(self) -> None:
+        if self._comparison is not None:
+            self._comparison.close()
+            self._comparison = None
+
+    def count(self, query: TableQuery) -> int:
+        """How many records a query has."""
+        return count_rows(self.image.open, query, self.path)
+
+    def keep(self, directory: Path) -> ImageMark | None:
+        """See `Cut.keep`: the image stays, to be compared with the next one."""
+        mark = None
+        if self._comparison is not None and self._compared is not None and self._compared[1] == directory:
+            mark = self._comparison.keep(self._seams)
+        return mark or kept_image.take_over(self.image.path, directory, self._seams)
+
     def close(self) -> None:
         """Remove the private image; safe to call twice."""
+        self._end_comparison()
         self.image.close()
 
 
@@ -137,7 +187,10 @@ class SqliteCut:
     @property
     def memo(self) -> bytes:
         """See `Cut.memo`."""
-        return Memo(database=self._database.image.fingerprint).encode()
+        return self._memo().encode()
+
+    def _memo(self, image: ImageMark | None = None) -> Memo:
+        return Memo(database=self._database.image.fingerprint, image=image)
 
     def descriptors(self) -> list[Descriptor]:
         """See `Cut.descriptors`."""
@@ -159,11 +212,24 @@ class SqliteCut:
         query = self._queries.get((descriptor.component, descriptor.name))
         return query is None or query.ordered
 
-    def changed_ranges(self, descriptor: Descriptor, memo: bytes) -> list[KeyRange] | None:
-        """See `Cut.changed_ranges`: nothing where the whole file is as it was, else a full reading."""
+    def changed_ranges(self, descriptor: Descriptor, memo: bytes, kept: Path | None = None) -> list[KeyRange] | None:
+        """See `Cut.changed_ranges`: single rows of tables, by their pages; elsewhere all or nothing."""
         found = Memo.decode(memo)
-        fingerprint = self._database.image.fingerprint
-        return [] if found is not None and fingerprint and found.database == fingerprint else None
+        if found is None:
+            return None
+        query = self._queries.get((descriptor.component, descriptor.name))
+        if query is not None:
+            return self._database.changed_ranges(descriptor, query, found, kept)
+        return [] if self._database.is_unchanged(descriptor.origin, found, kept) else None
+
+    def count(self, descriptor: Descriptor) -> int | None:
+        """See `Cut.count`."""
+        query = self._queries.get((descriptor.component, descriptor.name))
+        return None if query is None else self._database.count(query)
+
+    def keep(self, directory: Path) -> bytes:
+        """See `Cut.keep`."""
+        return self._memo(self._database.keep(directory)).encode()
 
     def close(self) -> None:
         """See `Cut.close`."""
@@ -190,9 +256,17 @@ class EmptyCut:
         """See `Cut.ordered`."""
         return True
 
-    def changed_ranges(self, descriptor: Descriptor, memo: bytes) -> list[KeyRange] | None:
+    def changed_ranges(self, descriptor: Descriptor, memo: bytes, kept: Path | None = None) -> list[KeyRange] | None:
         """See `Cut.changed_ranges`."""
         return None
+
+    def count(self, descriptor: Descriptor) -> int | None:
+        """See `Cut.count`."""
+        return None
+
+    def keep(self, directory: Path) -> bytes:
+        """See `Cut.keep`: there is nothing to keep."""
+        return b""
 
     def close(self) -> None:
         """See `Cut.close`."""

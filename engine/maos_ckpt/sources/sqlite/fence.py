@@ -18,6 +18,8 @@ from maos_ckpt.sources.sqlite.schema import FENCE_PREFIX, quote
 
 #: How long a fence holds. A turn in MAOS takes its read-modify-write within milliseconds; a stalled one some seconds.
 FENCE_S: Final = 10.0
+#: How long the owner may stand still behind the commit, while files are put back, before the fence begins to count.
+FENCE_SLACK_S: Final = 60.0
 
 _RECOVERY = re.compile(r"[0-9A-Za-z_.:-]{1,128}")
 _MARK = re.compile(r"/\* maos-ckpt recovery ([0-9A-Za-z_.:-]{1,128}) \*/")

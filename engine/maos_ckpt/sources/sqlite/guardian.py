@@ -5,8 +5,8 @@ could continue MAOS. The guardian is told, before the first SIGSTOP, whom to con
 pipe closes, when our process is gone although somebody else still holds the pipe, and when it hears nothing for
 `BEAT_S_MAX`. Afterwards it may be given one last job: to drop the fence trigger when its time has come.
 
-It runs as `python -I -S` on this very file, imports the standard library and `maos_ckpt.processes` only, is nobody's
-child and in a session of its own: neither Ctrl-C nor a closed terminal reaches it.
+It runs as `python -I -S` on this very file and imports the standard library and `maos_ckpt.processes` only, until there
+is a fence to drop. It is nobody's child and in a session of its own: neither Ctrl-C nor a closed terminal reaches it.
 
 Its pipe carries lines: `watch PID:START …` (replaces the former list), `beat`, `fence AFTER_MS PATH RECOVERY` (the
 last two as hex of UTF-8 with surrogates).
@@ -57,7 +57,9 @@ class Guardian:
         """
         import subprocess  # the guardian process itself loads this file and must start fast
 
-        command = [sys.executable, "-I", "-S", os.path.abspath(__file__), str(os.getpid())]
+        # What this process can import, for the guardian's last job; a relative entry would mean something else there.
+        paths = [one for one in sys.path if os.path.isabs(one)]
+        command = [sys.executable, "-I", "-S", os.path.abspath(__file__), str(os.getpid()), *paths]
         try:
             with subprocess.Popen(
                 command,
@@ -173,8 +175,9 @@ class _Watch:
                 self.fence = (time.monotonic() + int(arguments[0]) / 1000, path, recovery)
 
 
-def _drop_fence(at: float, path: Path, recovery: str) -> None:
+def _drop_fence(at: float, path: Path, recovery: str, paths: Sequence[str]) -> None:
     time.sleep(max(0.0, at - time.monotonic()))
+    sys.path += paths
     from maos_ckpt.errors import CkptError
     from maos_ckpt.seams import SYSTEM
     from maos_ckpt.sources.sqlite.live import remove_fence
@@ -189,7 +192,7 @@ def _drop_fence(at: float, path: Path, recovery: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The guardian process. `arguments`: the owner's pid."""
+    """The guardian process. `arguments`: the owner's pid, then what it can import from."""
     owner = SystemProcesses().describe(int(arguments[0]))
     if os.fork():
         # The owner collects this first process at once, so the guardian is nobody's child.
@@ -203,7 +206,7 @@ def main(arguments: Sequence[str]) -> int:
     watch.run()
     os.dup2(quiet, 0)
     if watch.fence is not None:
-        _drop_fence(*watch.fence)
+        _drop_fence(*watch.fence, arguments[1:])
     return 0
 
 

@@ -28,8 +28,6 @@ from maos_ckpt.sources.sqlite.copying import PIECE_BYTES, copy_range, preload
 WAL_READ_STOP_S: Final = 30.0
 #: Pauses between attempts at a lock: short at first, because writers hold it for milliseconds.
 _PAUSES_S: Final = (0.002, 0.005, 0.01, 0.02, 0.05)
-#: How much of a private copy may be mapped; address space, not memory.
-MAPPED_BYTES_MAX: Final = 1 << 40
 #: How often the journal mode may change, or the file be replaced, during one capture.
 _RESTARTS_MAX: Final = 3
 _HOT = (sqlite3.SQLITE_READONLY_ROLLBACK, sqlite3.SQLITE_READONLY_RECOVERY)
@@ -67,18 +65,24 @@ class Image:
 
     def open(self) -> sqlite3.Connection:
         """A new connection on the copy, for reading only."""
-        uri = _uri(self.path, "mode=ro&immutable=1")
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-        # The schema is hostile: no function or virtual table may run because a view or an index mentions it.
-        connection.execute("PRAGMA trusted_schema=OFF")
-        connection.execute("PRAGMA cell_size_check=ON")
-        # The copy is private and never shrinks, so it may be read through a mapping.
-        connection.execute(f"PRAGMA mmap_size={MAPPED_BYTES_MAX}")
-        return connection
+        return open_image(self.path)
 
     def close(self) -> None:
         """Remove the copy; safe to call twice."""
         cold.discard(self.path)
+
+
+def open_image(path: Path) -> sqlite3.Connection:
+    """A connection that reads a copy which nobody writes to."""
+    connection = sqlite3.connect(
+        _uri(path, "mode=ro&immutable=1"), uri=True, isolation_level=None, check_same_thread=False
+    )
+    # The schema is hostile: no function or virtual table may run because a view or an index mentions it.
+    connection.execute("PRAGMA trusted_schema=OFF")
+    connection.execute("PRAGMA cell_size_check=ON")
+    # Pages read through a mapping would count as this process's memory, up to the whole file.
+    connection.execute("PRAGMA mmap_size=0")
+    return connection
 
 
 def capture_image(path: Path, directory: Path, seams: Seams, while_frozen: Callable[[], None]) -> Image:

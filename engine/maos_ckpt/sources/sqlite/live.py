@@ -30,7 +30,7 @@ from maos_ckpt.processes import ProcessInfo
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import LOCK_WAIT_S
 from maos_ckpt.sources.sqlite.faults import HOLDERS_NAMED_MAX, describe_process
-from maos_ckpt.sources.sqlite.fence import FENCE_S, committed_recovery, create_fence, drop_fence
+from maos_ckpt.sources.sqlite.fence import FENCE_S, FENCE_SLACK_S, committed_recovery, create_fence, drop_fence
 from maos_ckpt.sources.sqlite.guardian import Guardian
 from maos_ckpt.sources.sqlite.pause import Pause
 
@@ -91,7 +91,9 @@ class Held:
         Returns:
             False where no table could carry it.
         """
-        expires_at_s = self.seams.clock.now_ms() // 1000 + int(FENCE_S) + 1 if self.stopped else 0
+        # It is dropped `FENCE_S` after the writers run on; it expires by itself where nobody is left to do so.
+        lasts_s = int(FENCE_S + FENCE_SLACK_S)
+        expires_at_s = self.seams.clock.now_ms() // 1000 + lasts_s if self.stopped else 0
         return create_fence(self.connection, recovery, expires_at_s=expires_at_s)
 
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
@@ -34,16 +35,22 @@ _SIGN_FUNCTION = "ckpt_sign"
 _SIGN_OF_ZERO = f"CASE WHEN typeof({{0}}) = 'real' AND {{0}} = 0 THEN {_SIGN_FUNCTION}({{0}}) END"
 
 Connect = Callable[[], sqlite3.Connection]
+#: First and last rowid.
+RowidRange = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class TableQuery:
-    """What to read of a table: `keys`, then `columns`, of the rows for which the SQL expression `where` is true."""
+    """What to read of a table: `keys`, then `columns`, of the rows for which the SQL expression `where` is true.
+
+    With `within`, only rows whose rowid is in one of these ranges, and in the order of ranges and rowids.
+    """
 
     table: Table
     keys: tuple[str, ...]
     columns: tuple[str, ...]
     where: str = ""
+    within: tuple[RowidRange, ...] | None = None
 
     @classmethod
     def whole(cls, table: Table, keys: tuple[str, ...] = (), where: str = "") -> TableQuery:
@@ -94,6 +101,22 @@ def read_rows(connect: Connect, query: TableQuery, encoding: str, path: Path, *,
         yield from _read(connect, query, encoding, path, sort=sort)
 
 
+def count_rows(connect: Connect, query: TableQuery, path: Path) -> int:
+    """How many rows `query` has.
+
+    Raises:
+        SourceError: a page of the table is damaged.
+    """
+    where = f" WHERE {query.where}" if query.where else ""
+    try:
+        with closing(connect()) as connection:
+            _prepare(connection, query, raw=False)
+            found = connection.execute(f"SELECT count(*) FROM main.{quote(query.table.name)}{where}").fetchone()
+    except sqlite3.Error as error:
+        raise faults.source_fault(error, path, f" at table {query.table.name}") from error
+    return int(found[0])
+
+
 def _read(connect: Connect, query: TableQuery, encoding: str, path: Path, *, sort: bool) -> Iterator[list[Row]]:
     utf16 = Utf16Reader(encoding) if encoding != "UTF-8" else None
     raw = wide = utf16 is not None
@@ -105,10 +128,10 @@ def _read(connect: Connect, query: TableQuery, encoding: str, path: Path, *, sor
                 limit = None if wide else _limit(connection, len(query.keys) + len(query.columns))
                 if utf16 is not None:
                     utf16.prepare(connection)
-                sql = _select(query, utf16, sort=sort) + (f" LIMIT -1 OFFSET {done}" if done else "")
-                cursor = connection.execute(sql)
-                rows = cursor if utf16 is None else utf16.rows(cursor)
-                for batch in _measured(rows) if limit is None else _counted(cursor, limit):
+                rows = _found(connection, _select(query, utf16, sort=sort), query, done)
+                if utf16 is not None:
+                    rows = utf16.rows(rows)
+                for batch in _measured(rows) if limit is None else _counted(rows, limit):
                     # Counted before it is handed out: the next way of reading goes on after it.
                     done += len(batch)
                     yield batch
@@ -138,8 +161,15 @@ def _limit(connection: sqlite3.Connection, columns: int) -> int:
     return max(1, min(BATCH_ROWS_MAX, BATCH_BYTES_MAX // (value_bytes * columns)))
 
 
-def _counted(cursor: sqlite3.Cursor, limit: int) -> Iterator[list[Row]]:
-    while batch := cursor.fetchmany(limit):
+def _found(connection: sqlite3.Connection, sql: str, query: TableQuery, done: int) -> Iterator[Row]:
+    """The rows of a statement, without the first `done`."""
+    if query.within is None:
+        return connection.execute(sql + (f" LIMIT -1 OFFSET {done}" if done else ""))
+    return islice(chain.from_iterable(connection.execute(sql, one) for one in query.within), done, None)
+
+
+def _counted(rows: Iterator[Row], limit: int) -> Iterator[list[Row]]:
+    while batch := list(islice(rows, limit)):
         yield batch
 
 
@@ -163,11 +193,21 @@ def _select(query: TableQuery, utf16: Utf16Reader | None, *, sort: bool) -> str:
     expressions = [quote(one) for one in names]
     if utf16 is not None:
         expressions = [utf16.expression(one) for one in expressions]
+    if query.within is not None:
+        # The range decides, and no index may tempt the planner to go another way.
+        return f"SELECT {', '.join(expressions)} FROM main.{quote(table.name)} NOT INDEXED WHERE {_within(query)}"
     # A positional table has no name for its order: without an index SQLite can only walk it by rowid.
     source = quote(table.name) + (" NOT INDEXED" if table.positional else "")
     where = f" WHERE {query.where}" if query.where else ""
     order = "" if table.positional else " ORDER BY " + ", ".join(_order(query, utf16, sort=sort))
     return f"SELECT {', '.join(expressions)} FROM main.{source}{where}{order}"
+
+
+def _within(query: TableQuery) -> str:
+    rowid = query.table.rowid_name
+    assert rowid is not None
+    where = f" AND {query.where}" if query.where else ""
+    return f"{quote(rowid)} BETWEEN ? AND ?{where} ORDER BY {quote(rowid)}"
 
 
 def _order(query: TableQuery, utf16: Utf16Reader | None, *, sort: bool) -> list[str]:

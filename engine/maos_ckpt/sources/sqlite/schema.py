@@ -114,6 +114,11 @@ class Table:
         return self.affinities[self.columns.index(column)]
 
     @property
+    def rowid_name(self) -> str | None:
+        """A name that reads the rowid, whether a column or not; None where there is none."""
+        return self.rowid_column or self.rowid_alias
+
+    @property
     def hidden_rowid(self) -> str | None:
         """The name that reads a rowid which is not among the keys, or None."""
         return None if self.rowid_alias in self.keys else self.rowid_alias
