@@ -49,7 +49,9 @@ class ClaudeProcesses:
                 return one
             if not named and folder in self._slugs(one) and changed_ms + _SLACK_MS >= self._processes.started_ms(one):
                 return one
-        return self._open.get(os.path.join(self._layout.projects, os.fsdecode(path)))
+        writer = self._open.get(os.path.join(self._layout.projects, os.fsdecode(path)))
+        # One that the recovery itself made stand still was caught in the middle of a line of the state that goes.
+        return None if writer is None or self._processes.is_stopped(writer) else writer
 
     def _slugs(self, process: ProcessInfo) -> tuple[str, ...]:
         directory = Path(process.directory)
