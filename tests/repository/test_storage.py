@@ -163,6 +163,23 @@ def test_a_changed_chunk_is_stored_as_a_delta_one_step_deep(tmp_path: Path) -> N
     repository.close()
 
 
+def test_a_leaf_that_grows_gets_a_new_base_in_time(tmp_path: Path) -> None:
+    """Deltas repeat what changed since their base; over many small changes they must not cost many bases."""
+    repository = open_repository(tmp_path)
+    rng = random.Random(11)
+    plain = b"\x92\x02" + rng.randbytes(40_000).hex().encode()
+    [name] = store(repository, [plain])
+    first = repository.stored_bytes()
+    for _ in range(120):
+        plain += rng.randbytes(250).hex().encode()
+        before = name
+        [name] = store(repository, [plain], {plain: before})
+        assert repository.chunks.read(name) == plain
+    # Without new bases the last delta alone would be 30 kB; with one each time it would be 40 kB every time.
+    assert repository.stored_bytes() - first < 120 * 6_000
+    repository.close()
+
+
 def test_the_index_is_rebuilt_from_the_packs(tmp_path: Path) -> None:
     repository = open_repository(tmp_path)
     plain = b"\x92\x02" + text(random.Random(5), 20_000)

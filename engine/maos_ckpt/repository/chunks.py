@@ -21,6 +21,8 @@ from maos_ckpt.tree.sink import ChunkSink, Done, Pending
 CACHE_BYTES_MAX = 24 << 20
 #: A delta below this share of the raw size is kept without a look at the alternative.
 _DELTA_SHARE_SURE = 1 / 8
+#: Smaller deltas are not looked at for whether their base has worn out.
+_WORN_BYTES_MIN = 1024
 #: A larger one is kept below this share of the full form's size; beyond it a full chunk makes a better base.
 _DELTA_SHARE_MAX = 0.7
 
@@ -150,19 +152,35 @@ class LocalChunkWriter:
             self._keep(name, codec, plain, payload, b"")
 
     def _delta(self, plain: bytes, predecessor: bytes) -> tuple[bytes, bytes] | None:
-        """`plain` against its predecessor, or the predecessor's own base: (payload, id of the base)."""
-        found = self._index.find(predecessor)
-        if found is not None and found[1].codec == Codec.ZSTD_DELTA:
+        """`plain` against its predecessor, or the predecessor's own base: (payload, id of the base).
+
+        None where there is none, or where it is time for a new base.
+        """
+        before = base = self._index.find(predecessor)
+        if before is not None and before[1].codec == Codec.ZSTD_DELTA:
             # A base is always stored in full, so that no chain grows longer than one step.
-            found = self._index.find_base(found[1].base)
-        if found is None:
+            base = self._index.find_base(before[1].base)
+        if before is None or base is None:
             return None
         try:
-            base = self._store.get(found[1].id)
+            payload = compress_delta(plain, self._store.get(base[1].id))
+            worn = base[1].id != predecessor and self._worn(plain, predecessor, len(payload), base[1].stored)
         except IntegrityError:
             # A damaged predecessor must not fail a new save: the chunk is stored in full instead.
             return None
-        return compress_delta(plain, base), found[1].id
+        return None if worn else (payload, base[1].id)
+
+    def _worn(self, plain: bytes, predecessor: bytes, delta_bytes: int, base_bytes: int) -> bool:
+        """Whether the deltas on this base have cost as much as a new base does.
+
+        Every delta repeats what changed since the base. Where c bytes change each time, the delta of d bytes is about
+        the (d/c)-th one, and together they took d * d / (2 * c): from the size of a base on, a new one is cheaper.
+        """
+        if delta_bytes < _WORN_BYTES_MIN:
+            return False
+        step_bytes = len(compress_delta(plain, self._store.get(predecessor)))
+        saves = step_bytes < delta_bytes * _DELTA_SHARE_MAX
+        return saves and delta_bytes * delta_bytes >= 2 * step_bytes * base_bytes
 
     def _keep(self, name: bytes, codec: Codec, plain: bytes, payload: bytes, base: bytes) -> None:
         """Add a payload to the pack, after it has shown that it gives back what it was made of."""
