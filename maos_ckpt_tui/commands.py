@@ -110,13 +110,13 @@ COMMANDS: tuple[Command, ...] = (
     *_at(
         DIFF,
         ("unfold", "enter,space", "fold/full", _R, 2, "Fold or unfold; show a field in full", ""),
-        ("fold_all", "f", "fold all", _R, 5, "Fold all records, or unfold them", ""),
-        ("live", "l", "vs live", _R, 3, "Compare with the live state", "what has changed since this checkpoint"),
-        ("before", "b", "vs before", _R, 4, "Compare with the one before", "what this checkpoint changed"),
+        ("fold_all", "f", "fold all", _R, 6, "Fold all records, or unfold them", ""),
+        ("live", "l", "vs live", _R, 4, "Compare with the live state", "what has changed since this checkpoint"),
+        ("before", "b", "vs before", _R, 5, "Compare with the one before", "what this checkpoint changed"),
         ("more", "m", "more", _R, 7, "List more changes", "where the list was cut"),
         ("recover", "r", "recover", _D, 1, "Recover this checkpoint", "shows the plan first; " + _NOTHING_YET),
-        ("filter", "slash", "filter", _R, 6, "Filter the changes", "by component, key, field or value"),
-        ("back", "escape", "back", _R, 8, "Go back", ""),
+        ("filter", "slash", "filter", _R, 8, "Filter the changes", "by component, key, field or value"),
+        ("back", "escape", "back", _R, 3, "Go back", ""),
     ),
     *_at(
         CHOOSE,
@@ -139,11 +139,11 @@ COMMANDS: tuple[Command, ...] = (
         PLAN,
         ("apply", "a", "apply…", _D, 1, "Confirm and apply exactly this plan", "asks for a reason and the short id"),
         ("unfold", "enter,space", "fold/full", _R, 2, "Fold or unfold; show a field in full", ""),
-        ("fold_all", "f", "fold all", _R, 4, "Fold all records, or unfold them", ""),
-        ("replan", "l", "plan again", _R, 3, "Plan again", "against the live state of now"),
+        ("fold_all", "f", "fold all", _R, 5, "Fold all records, or unfold them", ""),
+        ("replan", "l", "plan again", _R, 4, "Plan again", "against the live state of now"),
         ("findings", "n", "findings", _R, 7, "Show all findings in full", "references that would break, and notes"),
         ("filter", "slash", "filter", _R, 6, "Filter the changes", "by component, key, field or value"),
-        ("back", "escape", "back", _R, 5, "Leave the plan", "nothing has been changed"),
+        ("back", "escape", "back", _R, 3, "Leave the plan", "nothing has been changed"),
     ),
     *_at(
         RUN,
@@ -156,7 +156,7 @@ COMMANDS: tuple[Command, ...] = (
         ("help", "question_mark,f1", "help", _R, 20, "Help for this screen", "keys in force, and what the signs mean"),
         ("palette", "colon,ctrl+p", "palette", _R, 21, "Find an action or checkpoint by name", ""),
         ("next_theme", "t", "theme", _R, 0, "Switch the colours", "dark, light, the terminal's own sixteen"),
-        ("leave", "q,ctrl+q", "quit", _R, 22, "Close the console", "a running save finishes first"),
+        ("leave", "q", "quit", _R, 22, "Close the console", "a running save finishes first"),
     ),
 )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, cast
@@ -24,14 +22,12 @@ from maos_ckpt_tui.safe_text import safe_text
 from maos_ckpt_tui.screens.base import ConsoleScreen
 from maos_ckpt_tui.screens.overview import OverviewScreen
 from maos_ckpt_tui.shared_actions import SharedActions
+from maos_ckpt_tui.signals import hardened, leave_on_signals, stop_leaving_on_signals
 from maos_ckpt_tui.viewmodel import ConsoleModel
-from maos_ckpt_tui.widgets.lines import Span
 
 CLOSE_TIMEOUT_S = 120.0
-NOTE_S = 8.0
 #: Most saves are over before one could read of them; only longer operations take the operation line.
 SHOWN_AFTER_S = 0.3
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class ConsoleApp(SharedActions):
@@ -46,8 +42,8 @@ class ConsoleApp(SharedActions):
     TITLE = "maos-ckpt"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(APP)]
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (78, "-normal"), (120, "-wide")]  # noqa: RUF012 — Textual types it so
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (24, "-mid"), (36, "-tall")]  # noqa: RUF012 — as above
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (40, "-narrow"), (78, "-normal"), (120, "-wide")]  # noqa: RUF012 — Textual types it so
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-short"), (24, "-mid"), (36, "-tall")]  # noqa: RUF012 — as above
 
     def __init__(
         self,
@@ -66,7 +62,6 @@ class ConsoleApp(SharedActions):
         self.client = client
         self.model = ConsoleModel(limit=refresher.CHECKPOINTS_FIRST)
         self.meter: ProgressMeter | None = None
-        self.note: Span = ("", "plain")
         self.closed = False
         self.crash: Exception | None = None
         self._asked_read_only = read_only
@@ -74,7 +69,6 @@ class ConsoleApp(SharedActions):
         self.clock = clock or SystemClock()
         self._bridge = Bridge(client, self.post_message, self.clock)
         self._refresher = refresher.Refresher(client, self.model, self)
-        self._note_number = 0
 
     # --- what screens ask -------------------------------------------------------------------------------------
 
@@ -86,18 +80,6 @@ class ConsoleApp(SharedActions):
     @property
     def _overview(self) -> ConsoleScreen:
         return cast(ConsoleScreen, self.screen_stack[0])
-
-    def say(self, text: str, tone: str = "plain") -> None:
-        """A sentence in the operation line, for a while."""
-        self.note = (text, tone)
-        self._note_number += 1
-        self.set_timer(NOTE_S, partial(self._forget_note, self._note_number))
-        self._show_operation()
-
-    def _forget_note(self, number: int) -> None:
-        if number == self._note_number:
-            self.note = ("", "plain")
-            self._show_operation()
 
     def copy(self, text: str) -> None:
         """To the clipboard, and onto the screen: whether the terminal took it cannot be known."""
@@ -121,12 +103,7 @@ class ConsoleApp(SharedActions):
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's, made to survive the loss of the terminal where it is the Linux one."""
-        base = super().get_driver_class()
-        if base.__name__ != "LinuxDriver":
-            return base
-        from maos_ckpt_tui.driver import ConsoleDriver  # Imports termios, which only this case has for sure.
-
-        return ConsoleDriver
+        return hardened(super().get_driver_class())
 
     def get_default_screen(self) -> OverviewScreen:
         """The overview is the bottom of the stack."""
@@ -134,10 +111,7 @@ class ConsoleApp(SharedActions):
 
     def on_mount(self) -> None:
         """Signals first, then a clock, then the engine; the first paint does not wait for it."""
-        if threading.current_thread() is threading.main_thread():
-            assert self._loop is not None
-            for number in _SIGNALS:
-                self._loop.add_signal_handler(number, self.exit)
+        leave_on_signals(self)
         self.set_interval(1.0, self._tick)
         self.set_interval(refresher.POLL_INTERVAL_S, partial(self._refresher.want, everything=False))
         self.call_after_refresh(self._begin)
@@ -145,9 +119,7 @@ class ConsoleApp(SharedActions):
     def on_unmount(self) -> None:
         """Nobody listens any more."""
         self._bridge.close()
-        if threading.current_thread() is threading.main_thread() and self._loop is not None:
-            for number in _SIGNALS:
-                self._loop.remove_signal_handler(number)
+        stop_leaving_on_signals(self)
 
     def _begin(self) -> None:
         self._overview.ask(
@@ -213,34 +185,25 @@ class ConsoleApp(SharedActions):
     def _progressed_to(self, progress: Progress) -> None:
         if self.meter is None:
             self.meter = ProgressMeter()
-            self.set_timer(SHOWN_AFTER_S, self._show_operation)
+            self.set_timer(SHOWN_AFTER_S, self.show_operation)
         self.meter.update(progress, self.clock.monotonic_s())
         if self.meter.age_s >= SHOWN_AFTER_S:
-            self._show_operation()
+            self.show_operation()
 
     def operation_ended(self) -> None:
         """Nothing runs any more, as far as is known."""
         if self.meter is not None:
             self.meter = None
-            self._show_operation()
-
-    def _in_sight(self) -> ConsoleScreen | None:
-        # A dialog shows the screen below it, which keeps living.
-        found = [one for one in self.screen_stack if isinstance(one, ConsoleScreen)]
-        return found[-1] if found and found[-1].is_mounted else None
+            self.show_operation()
 
     def _screens_changed(self) -> None:
-        if (screen := self._in_sight()) is not None:
+        if (screen := self.in_sight) is not None:
             screen.model_changed()
             screen.tick()
 
     def _tick(self) -> None:
-        if (screen := self._in_sight()) is not None:
+        if (screen := self.in_sight) is not None:
             screen.tick()
-
-    def _show_operation(self) -> None:
-        if (screen := self._in_sight()) is not None:
-            screen.show_operation()
 
     # --- leaving ----------------------------------------------------------------------------------------------
 

@@ -64,10 +64,10 @@ def _moment(at_ms: int) -> datetime:
 
 
 def span(seconds: float) -> str:
-    """A length of time in its one or two largest units, short: `12s`, `3m`, `2h05`, `4d`."""
+    """An age in its one or two largest units, short and calm: `<1m`, `3m`, `2h05`, `4d`."""
     whole = max(0, int(seconds))
     if whole < _MINUTE_S:
-        return f"{whole}s"
+        return "<1m"
     if whole < _HOUR_S:
         return f"{whole // _MINUTE_S}m"
     if whole < _DAY_S:
@@ -79,6 +79,12 @@ def ago(at_ms: int, now_ms: int) -> str:
     """An age in words: `12 s ago`, `3 min ago`."""
     seconds = max(0, now_ms - at_ms) / 1000
     return f"{duration(float(int(seconds)))} ago" if seconds >= 1 else "just now"
+
+
+def minutes_ago(at_ms: int, now_ms: int) -> str:
+    """An age in words that does not change every second: `<1 min ago`, `3 min ago`."""
+    whole = max(0, now_ms - at_ms) // 1000 // _MINUTE_S * _MINUTE_S
+    return f"{duration(float(whole))} ago" if whole else "<1 min ago"
 
 
 def duration(seconds: float) -> str:

@@ -11,9 +11,11 @@ from typing import ClassVar
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.driver import Driver
 
 from maos_ckpt_tui import themes
 from maos_ckpt_tui.modals.base import HintLine, ModalTitle
+from maos_ckpt_tui.signals import hardened, leave_on_signals, stop_leaving_on_signals
 from maos_ckpt_tui.widgets.lines import Paragraphs
 
 _REPORT_CHARACTERS_MAX = 100_000
@@ -46,6 +48,18 @@ class PanicApp(App[bool]):
             self.register_theme(one)
         self.theme = theme
         self._report = report
+
+    def get_driver_class(self) -> type[Driver]:
+        """See `ConsoleApp.get_driver_class`."""
+        return hardened(super().get_driver_class())
+
+    def on_mount(self) -> None:
+        """Signals end this screen as well."""
+        leave_on_signals(self)
+
+    def on_unmount(self) -> None:
+        """Give the signals back."""
+        stop_leaving_on_signals(self)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """See `App.get_theme_variable_defaults`."""

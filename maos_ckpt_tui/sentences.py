@@ -52,10 +52,10 @@ def _started(fields: Fields) -> Sentence:
 
 
 def _created(fields: Fields) -> Sentence:
-    facts = f"in {_seconds(fields, 'duration_s')}, {fmt.size(_int(fields, 'stored_bytes'))} stored"
+    facts = f"{fmt.size(_int(fields, 'stored_bytes'))} in {_seconds(fields, 'duration_s')}"
     if fields.get("unchanged"):
-        return "dim", f"Checkpoint {_short(fields)} {facts}: nothing had changed"
-    return "plain", f"Checkpoint {_short(fields)} {facts}, {fmt.plural(_int(fields, 'records'), 'record')}"
+        return "dim", f"Saved {_short(fields)}: {facts}, nothing had changed"
+    return "plain", f"Saved {_short(fields)}: {facts}, {fmt.plural(_int(fields, 'records'), 'record')}"
 
 
 def _missed(fields: Fields) -> Sentence:

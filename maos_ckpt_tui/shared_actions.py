@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual.app import App
@@ -11,6 +12,9 @@ from maos_ckpt_tui import themes
 from maos_ckpt_tui.screens.base import ConsoleScreen
 from maos_ckpt_tui.screens.overview import OverviewScreen
 from maos_ckpt_tui.viewmodel import ConsoleModel
+from maos_ckpt_tui.widgets.lines import Span
+
+NOTE_S = 8.0
 
 if TYPE_CHECKING:
     from maos_ckpt_tui.modals.palette import Entry
@@ -21,10 +25,35 @@ class SharedActions(App[int]):
 
     model: ConsoleModel
     clock: Clock
+    note: Span = ("", "plain")
+    _note_number = 0
 
     def now_ms(self) -> int:
         """Wall clock."""
         return self.clock.now_ms()
+
+    def say(self, text: str, tone: str = "plain") -> None:
+        """A sentence in the operation line, for a while."""
+        self.note = (text, tone)
+        self._note_number += 1
+        self.set_timer(NOTE_S, partial(self._forget_note, self._note_number))
+        self.show_operation()
+
+    def _forget_note(self, number: int) -> None:
+        if number == self._note_number:
+            self.note = ("", "plain")
+            self.show_operation()
+
+    @property
+    def in_sight(self) -> ConsoleScreen | None:
+        """The screen that the operator sees; a dialog shows the one below it, which keeps living."""
+        found = [one for one in self.screen_stack if isinstance(one, ConsoleScreen)]
+        return found[-1] if found and found[-1].is_mounted else None
+
+    def show_operation(self) -> None:
+        """The operation line has something else to say."""
+        if (screen := self.in_sight) is not None:
+            screen.show_operation()
 
     def to_overview(self) -> None:
         """Leave all screens above the overview."""
@@ -60,6 +89,9 @@ class SharedActions(App[int]):
 
     def action_next_theme(self) -> None:
         """dark → light → the terminal's own colours."""
+        if self.no_color:
+            self.say("NO_COLOR is set: the console stays without colours.")
+            return
         names = [one.name for one in themes.THEMES]
         self.ansi_color = None
         self.theme = names[(names.index(self.theme) + 1) % len(names)]

@@ -1,7 +1,7 @@
 """Makes the screenshots: the real console over a real engine on the sample MAOS, which is then damaged and recovered.
 
-`python screenshots/make.py [--out DIR] [--seconds N] [--interval S]` writes SVG files, and PNG files where `resvg_py` is
-installed (a need of this script alone: `pip install resvg_py`; its font is DejaVu Sans Mono).
+`python screenshots/make.py [--out DIR] [--seconds N] [--interval S]` writes SVG files, and PNG files where `resvg_py`
+is installed (a need of this script alone: `pip install resvg_py`; its font is DejaVu Sans Mono).
 """
 
 from __future__ import annotations
@@ -183,8 +183,7 @@ async def make(folder: Path, seconds: float, interval_s: float) -> None:
                 await asyncio.to_thread(client.save, "before the incident", ["release"])
                 await overviews(client, folder)
                 damage(directory, home)
-                for size in (NORMAL, WIDE):
-                    await recovery(client, folder, size)
+                await recovery(client, folder, NORMAL)
             finally:
                 client.close(LONGEST_S)
 
@@ -193,7 +192,9 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
-    parser.add_argument("--seconds", type=float, default=45.0, help="how long checkpoints are taken before the pictures")
+    parser.add_argument(
+        "--seconds", type=float, default=45.0, help="how long checkpoints are taken before the pictures"
+    )
     parser.add_argument("--interval", type=float, default=1.0, help="seconds between two of them")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -75,6 +75,11 @@ class Modal(ModalScreen[T | None]):
             yield from self.inside()
             yield HintLine(*self.hints())
 
+    def end(self, result: T | None) -> None:
+        """Leave with a result; a second key that was already on its way does nothing."""
+        if self.is_current:
+            self.dismiss(result)
+
     def action_cancel(self) -> None:
         """Leave with None."""
-        self.dismiss(None)
+        self.end(None)

@@ -75,4 +75,4 @@ class ChoiceModal(Modal[T]):
 
     def action_choose(self) -> None:
         """End with the one under the cursor."""
-        self.dismiss(self._choices[self.query_one(ChoiceList).cursor].value)
+        self.end(self._choices[self.query_one(ChoiceList).cursor].value)

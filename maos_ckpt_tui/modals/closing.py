@@ -36,7 +36,7 @@ class ClosingModal(Modal[bool]):
 
     def hints(self) -> tuple[tuple[str, str], ...]:
         """See `Modal.hints`."""
-        return (("q", "give the terminal back, and finish in the background of this command"),)
+        return (("q", "give the terminal back at once"),)
 
     def on_mount(self) -> None:
         """Count the seconds."""

@@ -97,7 +97,7 @@ class DangerModal(Modal[str]):
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Done, one way or the other."""
         event.stop()
-        self.dismiss(self._reason if event.button.id == "go" and not self._missing() else None)
+        self.end(self._reason if event.button.id == "go" and not self._missing() else None)
 
 
 def delete_modal(checkpoint: Checkpoint) -> DangerModal:

@@ -12,7 +12,7 @@ from maos_ckpt_tui.changes import common_ends
 from maos_ckpt_tui.modals.base import Modal
 from maos_ckpt_tui.safe_text import wrap
 from maos_ckpt_tui.widgets.lines import Line
-from maos_ckpt_tui.widgets.row_list import RowList
+from maos_ckpt_tui.widgets.row_list import EDGES, RowList
 
 #: Longer values are cut here, and it is said; the command line exports them whole.
 CHARACTERS_MAX = 200_000
@@ -48,7 +48,7 @@ class ValueList(RowList):
     @property
     def row_count(self) -> int:
         """See `RowList.row_count`."""
-        width = self._width - 2
+        width = self._width - EDGES
         if width > 0 and width != self._wrapped_width:
             self._wrapped_width = width
             self._lines = self._build(width)

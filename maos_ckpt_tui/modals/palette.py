@@ -108,7 +108,7 @@ class PaletteModal(Modal[Entry]):
         event.stop()
         entries = self.query_one(EntryList)
         if entries.shown:
-            self.dismiss(entries.shown[entries.cursor])
+            self.end(entries.shown[entries.cursor])
 
     def action_step(self, step: int) -> None:
         """One up or down."""

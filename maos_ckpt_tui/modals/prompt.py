@@ -42,4 +42,4 @@ class PromptModal(Modal[str]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Done."""
         event.stop()
-        self.dismiss(event.value.strip())
+        self.end(event.value.strip())

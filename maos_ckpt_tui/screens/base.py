@@ -112,5 +112,6 @@ class ConsoleScreen(Screen[None]):
         self._tickets[group] = self._tickets.get(group, 0) + 1
 
     def action_back(self) -> None:
-        """One screen back."""
-        self.app.pop_screen()
+        """One screen back; a second key that was already on its way does nothing."""
+        if self.is_current:
+            self.app.pop_screen()

@@ -131,7 +131,8 @@ class DetailScreen(CheckpointActions):
 
     def _deleted(self, checkpoint_id: str) -> None:
         super()._deleted(checkpoint_id)
-        self.app.pop_screen()
+        if self.is_current:
+            self.app.pop_screen()
 
     def action_diff_parent(self) -> None:
         """What this checkpoint changed."""

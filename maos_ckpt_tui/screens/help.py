@@ -12,7 +12,7 @@ from maos_ckpt_tui.commands import APP, PLACES, Command, commands_for
 from maos_ckpt_tui.modals.base import Modal
 from maos_ckpt_tui.safe_text import pad, wrap
 from maos_ckpt_tui.widgets.lines import Line
-from maos_ckpt_tui.widgets.row_list import RowList
+from maos_ckpt_tui.widgets.row_list import EDGES, RowList
 
 _KEY_CELLS = 8
 _NAME_CELLS = 14
@@ -48,7 +48,7 @@ class HelpList(RowList):
     @property
     def row_count(self) -> int:
         """See `RowList.row_count`."""
-        width = self._width - 2
+        width = self._width - EDGES
         if width > 0 and width != self._wrapped_width:
             self._wrapped_width = width
             self._lines = [*self._section(self._place, width), *self._section(APP, width), *self._legend(width)]

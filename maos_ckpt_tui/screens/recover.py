@@ -18,7 +18,7 @@ from maos_ckpt_tui.viewmodel import short
 from maos_ckpt_tui.widgets.key_bar import KeyBar
 from maos_ckpt_tui.widgets.lines import Line, LineView, Paragraphs, Span, rule
 from maos_ckpt_tui.widgets.operation_bar import OperationBar
-from maos_ckpt_tui.widgets.row_list import Column, RowList, table_line
+from maos_ckpt_tui.widgets.row_list import EDGES, Column, RowList, table_line
 from maos_ckpt_tui.widgets.title_bar import TitleBar
 
 _COLUMNS = (
@@ -68,7 +68,7 @@ class ComponentChoice(RowList):
         """See `RowList.heading`."""
         return [
             rule("What to recover", width),
-            [("  ", "plain"), *table_line(_COLUMNS, _HEADINGS, max(0, width - 2))],
+            [("  ", "plain"), *table_line(_COLUMNS, _HEADINGS, max(0, width - EDGES))],
         ]
 
     def placeholder(self, width: int) -> list[Line]:

@@ -113,9 +113,11 @@ class Outcome(LineView):
     def _of_result(self, result: RecoveryResult, width: int) -> list[Line]:
         lines = self._of_texts(result_paragraphs(result, undo=self._recovery.undo), width)
         lines += facts(result_facts(result), width)
-        if result.resume_commands:
-            lines += [[], [(" To resume the agents:", "head")], *command_lines(result.resume_commands, width)]
-        return [*lines, [], [(" u", "key"), (" takes this back.", "plain")]] if result.applied else lines
+        if result.applied:
+            lines += [[], [(" u", "key"), (" takes this back.", "plain")]]
+        if not result.resume_commands:
+            return lines
+        return [*lines, [], [(" To resume the agents:", "head")], *command_lines(result.resume_commands, width)]
 
 
 class RecoveryRunScreen(ConsoleScreen):

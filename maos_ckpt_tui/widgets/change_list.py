@@ -102,7 +102,7 @@ class ChangeList(RowList):
         assert row.change is not None
         if row.level == RECORD:
             sign, tone = SIGNS[row.change.kind]
-            fields = f"  {fmt.plural(len(row.change.fields), 'field')}" if row.change.fields and row.folded else ""
+            fields = "  " + ", ".join(one.path for one in row.change.fields) if row.folded else ""
             return fit(
                 [
                     indent,

@@ -7,15 +7,15 @@ from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.checkpoint_view import change_words, fit_words, marks_words, matches
 from maos_ckpt_tui.viewmodel import ConsoleModel, short
 from maos_ckpt_tui.widgets.lines import Line, Span, rule
-from maos_ckpt_tui.widgets.row_list import Column, RowList, table_line
+from maos_ckpt_tui.widgets.row_list import EDGES, Column, RowList, choose_columns, table_line
 
-_CHANGED_CELLS = 18
+_CHANGED = 4
 _COLUMNS = (
     Column("TIME UTC", 8, 1),
     Column("AGE", 5, 2, right=True),
     Column("ID", 6, 1),
     Column("WHY", 10, 3),
-    Column("CHANGED", _CHANGED_CELLS, 4),
+    Column("CHANGED", 8, 4, grow=True, wish=18),
     Column("RECORDS", 9, 8, right=True),
     Column("SIZE", 8, 6, right=True),
     Column("STORED", 8, 2, right=True),
@@ -23,7 +23,7 @@ _COLUMNS = (
     Column("TOOK", 7, 9, right=True),
     Column("LOCK", 7, 11, right=True),
     Column("STATE", 10, 12),
-    Column("MARKS", 8, 5, grow=True, wish=20),
+    Column("MARKS", 8, 5, grow=True, wish=18),
 )
 #: With dates, once one in the list is not of today.
 _COLUMNS_DATED = (Column("TIME UTC", 11, 1), *_COLUMNS[1:])
@@ -89,7 +89,7 @@ class CheckpointList(RowList):
         title = f"Checkpoints, {fmt.count(len(self.shown))}"
         if self._needle:
             title += f" of {fmt.count(len(self._model.checkpoints))} match “{self._needle}”"
-        return [rule(title, width), [("  ", "plain"), *table_line(self._columns, _HEADINGS, max(0, width - 2))]]
+        return [rule(title, width), [("  ", "plain"), *table_line(self._columns, _HEADINGS, max(0, width - EDGES))]]
 
     def placeholder(self, width: int) -> list[Line]:
         """See `RowList.placeholder`."""
@@ -110,13 +110,14 @@ class CheckpointList(RowList):
         """See `RowList.row`."""
         one = self.shown[index]
         word = change_words(one, self._model.find(one.parent or ""))
+        widths = dict(choose_columns(self._columns, width))
         damaged = one.state is CheckpointState.DAMAGED
         cells: list[Span] = [
             (fmt.when(one.created_at_ms, self._now_ms), "plain"),
             (fmt.span((self._now_ms - one.created_at_ms) / 1000), "dim"),
             (short(one.id), "strong"),
             _why(one),
-            (fit_words(word.split(), _CHANGED_CELLS), "dim" if word in ("same", "?") else "accent"),
+            (fit_words(word.split(), widths.get(_CHANGED, 0)), "dim" if word in ("same", "?") else "accent"),
             (fmt.count(one.records), "plain"),
             (fmt.size(one.logical_bytes), "plain"),
             (fmt.size(one.stored_bytes), "plain"),

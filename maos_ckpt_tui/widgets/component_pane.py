@@ -10,7 +10,7 @@ from maos_ckpt_tui.checkpoint_view import Growth, growth, state_words
 from maos_ckpt_tui.safe_text import safe_text
 from maos_ckpt_tui.viewmodel import short
 from maos_ckpt_tui.widgets.lines import Line, LineView, Span, facts, rule
-from maos_ckpt_tui.widgets.row_list import Column, RowList, table_line
+from maos_ckpt_tui.widgets.row_list import EDGES, Column, RowList, table_line
 
 COLUMNS = (
     Column("COMPONENT", 18, 1, grow=True),
@@ -60,7 +60,7 @@ class GrowthList(RowList):
 
     def heading(self, width: int) -> list[Line]:
         """See `RowList.heading`."""
-        return [rule("Components", width), [("  ", "plain"), *table_line(COLUMNS, HEADINGS, max(0, width - 2))]]
+        return [rule("Components", width), [("  ", "plain"), *table_line(COLUMNS, HEADINGS, max(0, width - EDGES))]]
 
     def placeholder(self, width: int) -> list[Line]:
         """See `RowList.placeholder`."""
@@ -92,16 +92,17 @@ class SelectedPane(LineView):
             return [rule("Selected", width), [("  nothing selected", "dim")]]
         state, tone = state_words(one)
         pairs = [
-            ("taken", f"{fmt.utc(one.created_at_ms)}, {fmt.ago(one.created_at_ms, self._now_ms)}", "plain"),
+            ("taken", f"{fmt.utc(one.created_at_ms)}, {fmt.minutes_ago(one.created_at_ms, self._now_ms)}", "plain"),
             ("why", one.trigger.value + (f": {one.description}" if one.description else ""), "plain"),
             ("state", state, tone),
             ("size", f"{fmt.plural(one.records, 'record')}, {fmt.size(one.logical_bytes)}", "plain"),
             ("stored", f"{fmt.size(one.stored_bytes)} in {fmt.duration(one.duration_s)}", "plain"),
             ("lock", f"{fmt.duration(one.capture.lock_s)}, skew {fmt.duration(one.capture.skew_s)}", "plain"),
         ]
-        lines = [rule(f"Selected {short(one.id)}", width), *facts(pairs, width), []]
+        lines = [rule(f"Selected {short(one.id)}", width), *facts(pairs, width - 1), []]
         lines.append([(" ", "plain"), *table_line(COLUMNS, HEADINGS, width - 2)])
-        lines += [
-            [(" ", "plain"), *table_line(COLUMNS, growth_cells(row), width - 2)] for row in growth(one, self._before)
-        ]
-        return lines
+        rows = growth(one, self._before)
+        if len(lines) + len(rows) > self.size.height:
+            # Half a list would look like a whole one; `enter` shows the collections.
+            rows = [row for row in rows if row.depth == 0]
+        return lines + [[(" ", "plain"), *table_line(COLUMNS, growth_cells(row), width - 2)] for row in rows]

@@ -115,6 +115,7 @@ class LineView(Widget):
         super().__init__(id=id, classes=classes)
         self._built: list[Line] = []
         self._built_width = -1
+        self._built_height = 0
 
     def build(self, width: int) -> list[Line]:
         """The lines for this width; none until a subclass says otherwise."""
@@ -134,8 +135,10 @@ class LineView(Widget):
                 self.refresh(Region(0, y, width, 1))
 
     def _ensure(self, width: int) -> list[Line]:
-        if width != self._built_width:
-            self._built, self._built_width = self.build(width), width
+        # Some blocks show more on a higher terminal.
+        height = self.app.size.height
+        if (width, height) != (self._built_width, self._built_height):
+            self._built, self._built_width, self._built_height = self.build(width), width, height
         return self._built
 
     def get_content_width(self, container: Size, viewport: Size) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 from rich.style import Style
@@ -16,6 +17,9 @@ from textual.strip import Strip
 
 from maos_ckpt_tui.safe_text import pad, safe_text
 from maos_ckpt_tui.widgets.lines import TONE_CLASSES, Line, Span, draw
+
+#: The cursor's place at the left of a row, and a blank at its right.
+EDGES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,12 @@ class Column:
     wish: int = 0
 
 
-def choose_columns(columns: Sequence[Column], width: int) -> list[tuple[int, int]]:
-    """(index, cells) of the columns that fit into `width`, two blanks apart, those of lowest rank first."""
+@lru_cache(maxsize=64)
+def choose_columns(columns: tuple[Column, ...], width: int) -> tuple[tuple[int, int], ...]:
+    """(index, cells) of the columns that fit into `width`, two blanks apart, those of lowest rank first.
+
+    What room is left goes to the growing ones: first to their wishes, the rest to the last of them.
+    """
     chosen: list[int] = []
     room, reserved = width + 2, 0
     for index in sorted(range(len(columns)), key=lambda one: (columns[one].rank, one)):
@@ -43,12 +51,18 @@ def choose_columns(columns: Sequence[Column], width: int) -> list[tuple[int, int
         room -= columns[index].width + 2
         reserved += max(0, columns[index].wish - columns[index].width)
         chosen.append(index)
+    widths = {index: columns[index].width for index in chosen}
     growing = [index for index in chosen if columns[index].grow]
-    extra = {index: room // len(growing) for index in growing}
-    return [(index, columns[index].width + extra.get(index, 0)) for index in sorted(chosen)]
+    for index in growing:
+        extra = min(room, max(0, columns[index].wish - columns[index].width))
+        widths[index] += extra
+        room -= extra
+    if growing:
+        widths[growing[-1]] += room
+    return tuple((index, widths[index]) for index in sorted(chosen))
 
 
-def table_line(columns: Sequence[Column], cells: Sequence[Span], width: int) -> Line:
+def table_line(columns: tuple[Column, ...], cells: Sequence[Span], width: int) -> Line:
     """One row of cells laid out in the columns that fit."""
     line: Line = []
     for index, cell_width in choose_columns(columns, width):
@@ -97,7 +111,7 @@ class RowList(ScrollView, can_focus=True):
         return 0
 
     def row(self, index: int, width: int) -> Line:
-        """One row, two cells narrower than the list (the cursor's place)."""
+        """One row, `EDGES` cells narrower than the list."""
         return []
 
     def heading(self, width: int) -> list[Line]:
@@ -200,7 +214,7 @@ class RowList(ScrollView, can_focus=True):
         index = y + self.scroll_offset.y
         if index >= self.row_count:
             return Strip.blank(width, self.rich_style)
-        row = self.row(index, max(0, width - 2))
+        row = self.row(index, max(0, width - EDGES))
         if index != self.cursor or not self.POINTED:
             return draw(self, [("  ", "plain"), *row], width)
         # In the terminal's own colours the cursor is reverse video, in which tones would be unreadable patches.

@@ -42,7 +42,7 @@ class Timeline(LineView):
         if not self._checkpoints:
             return [head, *([[]] * rows), [("   no checkpoint yet", "dim")], []]
         pitch = 2 if width >= 110 and len(self._checkpoints) * 2 <= width - 2 * _MARGIN else 1
-        first, last = self._window((width - 2 * _MARGIN) // pitch)
+        first, last = self._window(max(1, (width - 2 * _MARGIN) // pitch))
         return [head, *self._strip(first, last, rows, width, pitch), self._axis(first, last, width, pitch)]
 
     def _window(self, columns: int) -> tuple[int, int]:

@@ -6,6 +6,8 @@ from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.viewmodel import ConsoleModel, health, next_run
 from maos_ckpt_tui.widgets.lines import Line, LineView, Span, fit, line_width, paragraph, spread
 
+#: Smaller terminals show one line that says so; the breakpoints of the application are the same.
+COLUMNS_MIN, ROWS_MIN = 40, 12
 _TROUBLE_LINES_MAX = 3
 
 
@@ -31,6 +33,11 @@ class TitleBar(LineView):
 
     def build(self, width: int) -> list[Line]:
         """See `LineView.build`."""
+        size = self.app.size
+        if size.width < COLUMNS_MIN or size.height < ROWS_MIN:
+            return paragraph(
+                f"Enlarge this terminal: {COLUMNS_MIN} columns and {ROWS_MIN} rows are the least.", width, "warn"
+            )
         left: Line = [(" maos-ckpt ", "badge"), (f" {self._title}", "strong")]
         if self._model is None:
             return [fit(left, width)]
@@ -74,7 +81,10 @@ class StatusLine(LineView):
         """See `LineView.build`."""
         now = health(self._model, self._now_ms)
         status = self._model.status
-        line: Line = [(f" {now.sign} {now.word} ", now.tone), (f" {now.sentence}", "plain")]
+        line: Line = [
+            (f" {now.sign} {now.word} ", now.tone),
+            (f" {now.sentence[:1].upper()}{now.sentence[1:]}", "plain"),
+        ]
         upcoming = next_run(status, self._now_ms) if self._model.problem is None else ""
         right: Line = [(upcoming + " ", "accent")] if upcoming else []
         for extra in self._extras():

@@ -268,7 +268,7 @@ class FrozenClient:
         raise NotFoundError(f"There is no checkpoint {name!r}.")
 
     def save(self, description: str = "", tags: Sequence[str] = ()) -> Checkpoint:
-        return self.listed[0]
+        return self._newest()
 
     def diff(self, before: str, after: str, limit: int = 1000) -> DiffResult:
         total, parts = _count(self.changes)
@@ -288,10 +288,15 @@ class FrozenClient:
         return RecoveryResult(self.plan(name, selection), True, True, self.listed[0].id, 0.41, 0.12, commands, ())
 
     def undo_plan(self, limit: int = 1000) -> Plan:
-        return self.plan(self.listed[0].id, Selection(exact=True), limit)
+        return self.plan(self._newest().id, Selection(exact=True), limit)
 
     def undo(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
-        return self.recover(self.listed[0].id, Selection(exact=True), digest=digest, reason=reason)
+        return self.recover(self._newest().id, Selection(exact=True), digest=digest, reason=reason)
+
+    def _newest(self) -> Checkpoint:
+        if not self.listed:
+            raise NotFoundError("There is no checkpoint yet.")
+        return self.listed[0]
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         return VerifyResult(level, True, len(names), 14, 4_300_000, (), 0.32)

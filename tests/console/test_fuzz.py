@@ -18,14 +18,14 @@ KEYS = [
     *("backspace", "ctrl+p", "ctrl+u", "ctrl+d", "ctrl+c", "space", "f1"),
 ]
 SIZES = [(80, 24), (60, 20), (120, 40), (200, 60), (40, 12), (20, 6), (3, 2), (79, 23)]
-STEPS = 60
+STEPS = 25
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(5))
 async def test_random_keys_and_sizes_break_nothing(seed: int) -> None:
     chance = random.Random(seed)
     client: FrozenClient = HostileClient() if seed % 2 else FrozenClient(chance.choice([0, 1, 64, 3000]))
-    app = ConsoleApp(client, clock=FixedClock(), read_only=seed == 5)
+    app = ConsoleApp(client, clock=FixedClock(), read_only=seed == 4)
     async with app.run_test(size=chance.choice(SIZES)) as pilot:
         await pilot.pause(0.05)
         for _ in range(STEPS):
