@@ -43,6 +43,7 @@ class Commands:
         wall_s = time.perf_counter() - started_s
         process.returncode = os.waitstatus_to_exitcode(status)
         if check and process.returncode:
-            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: {errors.decode()[-2000:]} {output.decode()[-2000:]}")
+            said = (errors[-2000:] + output[-2000:]).decode()
+            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: {said}")
         result = json.loads(output) if output.strip() else {}
         return Measured(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, result)
