@@ -11,9 +11,9 @@ import fcntl
 import os
 import pty
 import select
-import shutil
 import signal
 import struct
+import subprocess
 import sys
 import tempfile
 import termios
@@ -22,6 +22,7 @@ from pathlib import Path
 
 from maos_ckpt.environment import child_environment
 from tests.lab.build import build_state
+from tests.lab.mutate import mutate
 
 MB = 1_000_000
 
@@ -78,13 +79,21 @@ class Terminal:
             self.read(0.05)
 
 
-def keys(terminal: Terminal, number: int, until: float | None = None) -> list[float]:
+def keys(terminal: Terminal, number: int) -> list[float]:
     """Open and close the help, again and again."""
     taken = []
-    while len(taken) < number and (until is None or time.perf_counter() < until):
+    while len(taken) < number:
         taken.append(terminal.key(b"?"))
         taken.append(terminal.key(b"?"))
         time.sleep(0.01)
+    return taken
+
+
+def cursor(terminal: Terminal, until: float) -> list[float]:
+    """Move the cursor in the list of checkpoints down and up."""
+    taken = []
+    while time.perf_counter() < until:
+        taken += [terminal.key(b"j"), terminal.key(b"k")]
     return taken
 
 
@@ -124,7 +133,7 @@ def main() -> None:
         terminal = Terminal(options, columns, rows, home)
         terminal.wait_for(b"SAFE", 15)
         terminal.quiet(1.0)
-        print(f"key to paint at rest: {percentiles(keys(terminal, 100))}")
+        print(f"help opened and closed at rest: {percentiles(keys(terminal, 100))}")
         began_s, began_cpu_s, painted = time.perf_counter(), cpu_s(terminal.pid), 0
         while time.perf_counter() - began_s < 15:
             painted += len(terminal.read(0.5))
@@ -132,14 +141,21 @@ def main() -> None:
         print(f"at rest: {share:.2%} of a processor, {painted / 15 / 1000:.2f} kB/s")
         terminal.close()
         options = ["--source", f"maos:{large}", "--claude-home", str(home)]
+        for _ in range(2):
+            command = [sys.executable, "-m", "maos_ckpt_tui", "save", *options]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=child_environment())
         taken = []
-        for _ in range(3):
-            shutil.rmtree(large / ".maos-ckpt", ignore_errors=True)
+        for seed in range(4):
+            mutate(large, 0.2, seed)
             terminal = Terminal(options, columns, rows, home)
-            terminal.wait_for(b"maos-ckpt", 10)
-            taken += keys(terminal, 10_000, until=time.perf_counter() + 3.0)
+            terminal.wait_for(b"SAFE", 10)
+            os.write(terminal.fd, b"c")
+            terminal.quiet(0.2)
+            os.write(terminal.fd, b"\r")
+            time.sleep(0.3)
+            taken += cursor(terminal, until=time.perf_counter() + 2.5)
             terminal.close()
-        print(f"key to paint during the first save of {arguments.mb} MB: {percentiles(taken)}")
+        print(f"key to paint during a save of {arguments.mb} MB, a fifth of it changed: {percentiles(taken)}")
 
 
 if __name__ == "__main__":
