@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-#: name → (declaration, columns that an UPDATE may write, key column or rowid)
+#: name → (declaration, the column that names a row)
 TABLES: Final = {
     "plain": ("CREATE TABLE plain (id INTEGER PRIMARY KEY, a, b)", "id"),
     "counted": ("CREATE TABLE counted (id INTEGER PRIMARY KEY AUTOINCREMENT, a, b)", "id"),
@@ -89,14 +89,18 @@ def _update(connection: sqlite3.Connection, rng: random.Random, name: str) -> No
             connection.execute(f"UPDATE {name} SET {column} = ? WHERE {chosen}", (value(rng),))
         case 1:
             # The same size: SQLite writes such rows over in place, overflow pages without their leaf.
-            turned = f"substr({column}, 1, length({column}) - 1) || CASE substr({column}, -1) WHEN 'x' THEN 'y' ELSE 'x' END"
+            turned = (
+                f"substr({column}, 1, length({column}) - 1) || CASE substr({column}, -1) WHEN 'x' THEN 'y' ELSE 'x' END"
+            )
             connection.execute(f"UPDATE {name} SET {column} = {turned} WHERE typeof({column}) = 'text' AND {chosen}")
         case 2:
             connection.execute(f"UPDATE {name} SET {column} = {column} || ? WHERE {chosen}", (value(rng),))
         case 3:
             connection.execute(f"UPDATE {name} SET {column} = substr({column}, 1, 7) WHERE {chosen}")
         case 4:
-            connection.execute(f"UPDATE OR REPLACE {name} SET {TABLES[name][1]} = ? WHERE {chosen}", (key(rng, name) or 7,))
+            connection.execute(
+                f"UPDATE OR REPLACE {name} SET {TABLES[name][1]} = ? WHERE {chosen}", (key(rng, name) or 7,)
+            )
 
 
 def _delete(connection: sqlite3.Connection, rng: random.Random, name: str) -> None:

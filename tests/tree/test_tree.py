@@ -84,6 +84,47 @@ def test_an_edited_tree_has_the_root_of_a_tree_built_anew(state: State, other: S
     assert edit(root.id, replacements, chunks, chunks, "test").id == tree_of(wanted, chunks).id
 
 
+@settings(max_examples=60, deadline=None)
+@given(states, states, st.floats(0, 1))
+def test_single_records_edited_one_by_one_give_the_root_of_a_tree_built_anew(
+    state: State, other: State, share: float
+) -> None:
+    """As page-guided capture does it: one range for each record that is new, changed or gone."""
+    chunks = MemoryChunks()
+    root = tree_of(state, chunks)
+    rng = random.Random(len(state))
+    touched = sorted(key for key in set(state) | set(other) if rng.random() < share)
+    wanted = dict(state)
+    replacements = []
+    for key in touched:
+        kept = key in other
+        replacements.append(Replacement(key, key + b"\0", [key] if kept else [], [other[key]] if kept else []))
+        wanted.pop(key, None)
+        if kept:
+            wanted[key] = other[key]
+    edited = edit(root.id, replacements, chunks, chunks, "test")
+    anew = tree_of(wanted, chunks)
+    assert (edited.id, edited.count, edited.bytes) == (anew.id, anew.count, anew.bytes)
+
+
+def test_many_records_behind_the_last_one_are_added_in_one_pass() -> None:
+    chunks = MemoryChunks()
+    state = random_state(random.Random(4), 3000, 60)
+    root = tree_of(state, chunks)
+    added = {b"\x04key-%08d\x00" % number: b"v" * 50 for number in range(60_000)}
+    replacements = [Replacement(key, key + b"\0", [key], [value]) for key, value in added.items()]
+    assert edit(root.id, replacements, chunks, chunks, "test").id == tree_of(state | added, chunks).id
+
+
+def test_an_edit_of_nothing_gives_the_same_tree_and_reads_one_node() -> None:
+    chunks = MemoryChunks()
+    root = tree_of(random_state(random.Random(5), 20_000, 300), chunks)
+    chunks.reads = 0
+    assert edit(root.id, [], chunks, chunks, "test") == root
+    assert chunks.reads == 1
+    assert edit(None, [], chunks, chunks, "test").id is None
+
+
 @settings(max_examples=150, deadline=None)
 @given(states, states)
 def test_differences_are_exactly_those_of_the_records(before: State, after: State) -> None:

@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from maos_ckpt.capture.background import BackgroundWriter
 from maos_ckpt.capture.memo import Memo, kept_directory, load_memo, store_memo
 from maos_ckpt.capture.records import OutOfOrderError, encode_records, read_records
 from maos_ckpt.codec.measures import StoredMeasures, pack_measures
 from maos_ckpt.codec.policy import CodecSettings
-from maos_ckpt.errors import IntegrityError
+from maos_ckpt.errors import IntegrityError, SourceError
 from maos_ckpt.ids import new_checkpoint_id
 from maos_ckpt.model import Checkpoint, Descriptor, Progress, Trigger
 from maos_ckpt.repository.chunks import ChunkWriter
@@ -20,6 +21,7 @@ from maos_ckpt.repository.manifests import Manifest, ManifestCollection, state_d
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import LOCK_BUDGET_S, Cut, KeyRange, Source
+from maos_ckpt.sources.sqlite import kept_image
 from maos_ckpt.sources.sqlite.live import Held
 from maos_ckpt.tree.builder import Replacement, Root, build, edit
 from maos_ckpt.tree.cursor import Predecessors
@@ -33,6 +35,8 @@ TAGS_MAX = 50
 BESIDE_BYTES_MIN = 48 << 20
 #: How much of a known state is expected to be new in a save: one part in so many.
 _NEW_SHARE = 20
+#: Where only the changed part is read, each of its bytes makes some leaf of this many be stored again.
+_LEAVES_PER_PAGES = 8
 #: Progress is reported at most this often.
 _REPORT_S = 0.1
 
@@ -71,17 +75,17 @@ def save_checkpoint(
     token = source.token()
     if token and parent is not None and memo is not None and memo.token == token:
         return save.commit_unchanged(parent, started_s)
+    kept_image.make_room(kept_directory(repository), source.bytes_hint())
     directory = repository.backend.make_cut_directory()
-    writer = save.open_writer()
     try:
         progress(Progress("save", "cut"))
         with contextlib.closing(source.open_cut(directory, held)) as cut:
-            checkpoint = save.store(cut, writer, started_s)
+            with contextlib.closing(save.open_writer(cut)) as writer:
+                checkpoint = save.store(cut, writer, started_s)
             # The token is older than the cut: a change in between makes the next save look again.
             memo_of_cut = cut.keep(kept_directory(repository))
             store_memo(repository, Memo(checkpoint.id, token, memo_of_cut, save.measures))
     finally:
-        writer.close()
         shutil.rmtree(directory, ignore_errors=True)
     return checkpoint
 
@@ -102,11 +106,15 @@ class _Save:
         self.measures: StoredMeasures = memo.measures if memo else {}
         self.reader = _Reader(progress, seams, self.parent.records if self.parent else 0)
 
-    def open_writer(self) -> ChunkWriter:
-        """Where new chunks go; opened before the cut, so that a process beside this one starts meanwhile."""
+    def open_writer(self, cut: Cut) -> ChunkWriter:
+        """Where new chunks go; in a process beside this one where many are to be looked at."""
         read_bytes = max(self.source.bytes_hint(), self.parent.logical_bytes if self.parent else 0)
         # After the first save of a state little of it is new each time; before it, everything is.
         expected_bytes = read_bytes if self.parent is None else read_bytes // _NEW_SHARE
+        changed = None if self.memo is None else cut.changed_bytes(self.memo.source, kept_directory(self.repository))
+        if changed is not None:
+            expected_bytes = min(expected_bytes, changed * _LEAVES_PER_PAGES)
+            return BackgroundWriter(self.repository.writer(self.request.codec, self.measures, expected_bytes))
         return self.repository.writer(
             self.request.codec, self.measures, expected_bytes, beside=read_bytes >= BESIDE_BYTES_MIN
         )
@@ -147,10 +155,12 @@ class _Save:
         if reuse and self.memo is not None:
             ranges = cut.changed_ranges(descriptor, self.memo.source, kept_directory(self.repository))
             if ranges is not None:
-                # A damaged old tree cannot be edited; then the collection is read and stored in full.
-                with contextlib.suppress(IntegrityError):
+                # A damaged old tree cannot be edited, and a damaged index not counted; then the collection is read and
+                # stored in full.
+                with contextlib.suppress(IntegrityError, SourceError):
+                    unchanged = not ranges
                     edited = self._edit(root, ranges, descriptor, writer)
-                    if not ranges or cut.count(descriptor) in (None, edited.count):
+                    if unchanged or cut.count(descriptor) in (None, edited.count):
                         return edited
         previous = None
         if root is not None:
@@ -172,7 +182,10 @@ class _Save:
     def _edit(self, root: bytes | None, ranges: list[KeyRange], descriptor: Descriptor, writer: ChunkWriter) -> Root:
         label = descriptor.path
         replacements = []
-        for one in ranges:
+        ranges.reverse()
+        while ranges:
+            # Taken out one by one: many rows are not held as values and encoded at the same time.
+            one = ranges.pop()
             keys, values = encode_records(descriptor, list(one.rows), lambda plain: writer.put(plain, label))
             self.reader.tick(len(keys), sum(map(len, values)))
             replacements.append(Replacement(one.low, one.high, keys, values))

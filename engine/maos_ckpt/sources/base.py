@@ -95,6 +95,10 @@ class Cut(Protocol):
         """
         ...
 
+    def changed_bytes(self, memo: bytes, kept: Path) -> int | None:
+        """About how many bytes of live state changed since `memo` was made; None where only a full read can tell."""
+        ...
+
     def count(self, descriptor: Descriptor) -> int | None:
         """How many records the collection has, to check what `changed_ranges` led to; None where it cannot be told."""
         ...

@@ -240,7 +240,6 @@ class _Merged:
         self._entries = entries
         self._replacements = replacements
         self._source = source
-        self._drained = False
 
     def leaves(self) -> Iterator[OpenLeaf]:
         """New leaves; stops where the old leaves can be taken over again."""

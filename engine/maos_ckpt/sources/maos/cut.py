@@ -15,6 +15,7 @@ from maos_ckpt.sources.maos.files import FileContent, digest
 from maos_ckpt.sources.maos.layout import MEMORY_KEY_PREFIXES, ROOT_CLAUDE, ROOT_WORK, TABLE_COMPONENTS
 from maos_ckpt.sources.maos.transcripts import Transcripts
 from maos_ckpt.sources.memo import ImageMark, Memo
+from maos_ckpt.sources.sqlite import kept_image
 from maos_ckpt.sources.sqlite.cut import (
     DatabaseImage,
     batches,
@@ -130,6 +131,15 @@ class MaosCut:
             return self._database.changed_ranges(descriptor, query, found, kept)
         return [] if self._database.is_unchanged(descriptor.origin, found, kept) else None
 
+    def changed_bytes(self, memo: bytes, kept: Path) -> int | None:
+        """See `Cut.changed_bytes`."""
+        found = Memo.decode(memo)
+        if found is None:
+            return None
+        lines = self._transcripts.grown_bytes(found.transcripts)
+        rows = 0 if self._database is None else self._database.changed_bytes(found, kept)
+        return None if lines is None or rows is None else lines + rows
+
     def count(self, descriptor: Descriptor) -> int | None:
         """See `Cut.count`."""
         query = self._queries.get(descriptor)
@@ -137,7 +147,10 @@ class MaosCut:
 
     def keep(self, directory: Path) -> bytes:
         """See `Cut.keep`."""
-        return self._memo(None if self._database is None else self._database.keep(directory)).encode()
+        if self._database is None:
+            kept_image.discard_others(directory, "")
+            return self.memo
+        return self._memo(self._database.keep(directory)).encode()
 
     def close(self) -> None:
         """See `Cut.close`."""

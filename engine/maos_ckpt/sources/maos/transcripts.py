@@ -112,6 +112,13 @@ class Transcripts:
             ranges.append(_range(entry.path, reading.skipped + 1, lines))
         return sorted(ranges, key=lambda one: one.low)
 
+    def grown_bytes(self, marks: list[FileMark] | None) -> int | None:
+        """How much longer the files are than their marks say, new ones as a whole; None without marks."""
+        if marks is None:
+            return None
+        known = {one.path: one.offset for one in marks}
+        return sum(max(0, one.size - known.get(one.path, 0)) for one in self.entries)
+
     def mark(self, entry: FileEntry, lines: int, offset: int, digest: bytes) -> None:
         """Remember how far a file was read."""
         fresh = self.now_ns - entry.mtime_ns < FRESH_NS

@@ -7,7 +7,7 @@ in the tree asks for raises `UnusualPagesError`, and the table is read through S
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -21,7 +21,7 @@ DEPTH_MAX: Final = 20
 _SCHEMA_ROOT = 1
 _LEAF_HEADER_BYTES, _INTERIOR_HEADER_BYTES = 8, 12
 _ROWID_SIGN = 1 << 63
-_word_at: Callable[[bytes, int], tuple[int]] = struct.Struct(">I").unpack_from  # type: ignore[assignment]
+_WORD = struct.Struct(">I")
 
 
 class Tree(NamedTuple):
@@ -73,8 +73,8 @@ def _header_at(number: int) -> int:
 
 def _children(page: bytes, header: int) -> list[int]:
     offsets = _offsets(page, header, _INTERIOR_HEADER_BYTES, len(page) - WORD_BYTES)
-    children = [_word_at(page, offset)[0] for offset in offsets]
-    children.append(_word_at(page, header + _LEAF_HEADER_BYTES)[0])
+    children = [_WORD.unpack_from(page, offset)[0] for offset in offsets]
+    children.append(_WORD.unpack_from(page, header + _LEAF_HEADER_BYTES)[0])
     return children
 
 
@@ -93,17 +93,37 @@ def _offsets(page: bytes, header: int, header_bytes: int, last: int) -> tuple[in
 def leaf_slices(file: PageFile, number: int) -> list[bytes]:
     """The cells of a table's leaf, each with the unused bytes that may follow it; in no order.
 
-    Equal slices are equal cells. Different ones may still be: `cell` tells.
+    Equal slices are equal cells, if `require_whole` holds. Different ones may be equal as well: `cell` tells.
     """
     page = file.page(number)
     if page[0] != TABLE_LEAF:
         raise UnusualPagesError(f"page {number} is no leaf of a table")
     bounds = sorted(_offsets(page, 0, _LEAF_HEADER_BYTES, file.shape.usable_bytes - WORD_BYTES))
     bounds.append(file.shape.usable_bytes)
-    slices = [page[low:high] for low, high in pairwise(bounds)]
-    if not all(slices):
-        raise UnusualPagesError(f"two cells of page {number} are one")
-    return slices
+    return [page[low:high] for low, high in pairwise(bounds)]
+
+
+def require_whole(slices: Iterable[bytes], usable_bytes: int) -> None:
+    """Raise `UnusualPagesError` where a cell does not end within its slice, so that the slice says too little of it.
+
+    What `cell` would find, in a third of the time for most cells.
+    """
+    for data in slices:
+        # Payloads of up to 16 KB have a length of one or two bytes; a slice is never empty where cells are distinct.
+        if len(data) < WORD_BYTES:
+            raise UnusualPagesError("two cells are one")
+        at = 1 if data[0] < 0x80 else 2
+        payload = data[0] if at == 1 else (data[0] & 0x7F) << 7 | data[1]
+        if payload > usable_bytes - 35 or (at == 2 and data[1] >= 0x80):
+            cell(data, usable_bytes)
+            continue
+        # The rowid's own bytes tell where it ends; the ninth is the last in any case.
+        last = min(at + 9, len(data))
+        at += 1
+        while data[at - 1] >= 0x80 and at < last:
+            at += 1
+        if at + payload > len(data):
+            raise UnusualPagesError("two cells reach into each other")
 
 
 def cell(data: bytes, usable_bytes: int) -> Cell:
@@ -146,7 +166,10 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def chains(file: PageFile, tree: Tree, numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """(first page, rowid) of every overflow chain that cells of these pages of a tree own; rowid 0 where there are none."""
+    """(first page, rowid) of every overflow chain that cells of these pages of a tree own.
+
+    Trees without rowids give 0 for it.
+    """
     usable_bytes = file.shape.usable_bytes
     local_max = usable_bytes - 35 if tree.by_rowid else (usable_bytes - 12) * 64 // 255 - 23
     small = min(local_max, 0x7F)
@@ -154,7 +177,7 @@ def chains(file: PageFile, tree: Tree, numbers: Sequence[int]) -> Iterator[tuple
         page, header = file.page(number), _header_at(number)
         inner = page[header] == INDEX_INTERIOR
         header_bytes, skip = (_INTERIOR_HEADER_BYTES, WORD_BYTES) if inner else (_LEAF_HEADER_BYTES, 0)
-        for offset in _offsets(page, header, header_bytes, usable_bytes - WORD_BYTES):
+        for offset in _offsets(page, header, header_bytes, usable_bytes - WORD_BYTES - skip):
             at = offset + skip
             # Most cells are so small that their first byte says it all.
             if page[at] <= small:
@@ -168,7 +191,7 @@ def chains(file: PageFile, tree: Tree, numbers: Sequence[int]) -> Iterator[tuple
             end = at + _local_bytes(payload, usable_bytes, local_max)
             if end + WORD_BYTES > usable_bytes:
                 raise UnusualPagesError(f"a cell of page {number} is cut short")
-            yield _word_at(page, end)[0], rowid - 2 * _ROWID_SIGN if rowid >= _ROWID_SIGN else rowid
+            yield _WORD.unpack_from(page, end)[0], rowid - 2 * _ROWID_SIGN if rowid >= _ROWID_SIGN else rowid
 
 
 def free_pages(file: PageFile) -> set[int]:

@@ -18,8 +18,8 @@ from maos_ckpt.sources.sqlite.rows import Connect, RowidRange, TableQuery, read_
 from maos_ckpt.sources.sqlite.schema import quote
 
 #: Where more rows may differ, or changed records have more bytes, the collection is read in full.
-ROWS_MAX: Final = 100_000
-RECORD_BYTES_MAX: Final = 32 << 20
+ROWS_MAX: Final = 50_000
+RECORD_BYTES_MAX: Final = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def changed_ranges(
         size += len(encoded)
         if size > RECORD_BYTES_MAX:
             return None
-    return [KeyRange(key, key + b"\0", changed[key]) for key in sorted(changed)]
+    return [KeyRange(key, key + b"\0", changed.pop(key)) for key in sorted(changed)]
 
 
 def _digest(encoded: bytes) -> bytes:

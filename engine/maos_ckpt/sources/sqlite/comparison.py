@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from maos_ckpt.errors import SourceError
+from maos_ckpt.errors import CkptError
 from maos_ckpt.model import Descriptor
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import KeyRange
@@ -23,14 +23,14 @@ from maos_ckpt.sources.sqlite.rows import TableQuery
 #: Where more of the pages differ, the new image takes the kept one's place as a whole.
 UPDATE_SHARE_MAX: Final = 0.5
 #: What images can raise that are not as expected. A reading in full follows, and says what is wrong if something is.
-_SURPRISES = (UnusualPagesError, SourceError, sqlite3.Error, OSError)
+_SURPRISES = (UnusualPagesError, CkptError, sqlite3.Error, OSError)
 
 
 class Comparison:
     """Two images of one database. Answers None where only a reading in full can tell. `close` it.
 
     Raises:
-        UnusualPagesError, SourceError, sqlite3.Error, OSError: the images cannot be compared.
+        UnusualPagesError, CkptError, sqlite3.Error, OSError: the images cannot be compared.
     """
 
     def __init__(self, kept: Path, mark: ImageMark, image: Image, encoding: str, path: Path) -> None:
@@ -62,6 +62,11 @@ class Comparison:
             return cls(kept, mark, image, encoding, path)
         except _SURPRISES:
             return None
+
+    @property
+    def changed_bytes(self) -> int:
+        """The size of all pages that differ."""
+        return len(self._changed) * self._new.shape.page_bytes
 
     def _require_kept(self) -> None:
         # Another process may save meanwhile. It gives the kept image a new name before it writes to it, so what was

@@ -43,6 +43,8 @@ class DatabaseImage:
         #: The comparison with the kept image, and the mark and directory it was made for.
         self._comparison: Comparison | None = None
         self._compared: tuple[ImageMark, Path] | None = None
+        #: The mark of a kept image that holds this very state.
+        self._same: ImageMark | None = None
         try:
             with closing(image.open()) as connection:
                 self.schema: Schema = read_schema(connection, journal_mode=image.journal_mode)
@@ -112,6 +114,13 @@ class DatabaseImage:
         comparison = self._compare(memo, kept)
         return None if comparison is None else comparison.changed_ranges(descriptor, query)
 
+    def changed_bytes(self, memo: Memo, kept: Path) -> int | None:
+        """See `Cut.changed_bytes`."""
+        if self._is_same(memo):
+            return 0
+        comparison = self._compare(memo, kept)
+        return None if comparison is None else comparison.changed_bytes
+
     def is_unchanged(self, table: str, memo: Memo, kept: Path | None) -> bool:
         """Whether all rows of a table, which need not be a collection, are surely what they were."""
         if self._is_same(memo):
@@ -120,7 +129,9 @@ class DatabaseImage:
         return comparison is not None and comparison.is_unchanged(table)
 
     def _is_same(self, memo: Memo) -> bool:
-        return bool(memo.database) and memo.database == self.image.fingerprint
+        same = bool(memo.database) and memo.database == self.image.fingerprint
+        self._same = memo.image if same else None
+        return same
 
     def _compare(self, memo: Memo, kept: Path | None) -> Comparison | None:
         if memo.image is None or kept is None:
@@ -143,6 +154,8 @@ class DatabaseImage:
     def keep(self, directory: Path) -> ImageMark | None:
         """See `Cut.keep`: the image stays, to be compared with the next one."""
         mark = None
+        if self._same is not None and kept_image.find(directory, self._same) is not None:
+            return self._same
         if self._comparison is not None and self._compared is not None and self._compared[1] == directory:
             mark = self._comparison.keep(self._seams)
         return mark or kept_image.take_over(self.image.path, directory, self._seams)
@@ -222,6 +235,11 @@ class SqliteCut:
             return self._database.changed_ranges(descriptor, query, found, kept)
         return [] if self._database.is_unchanged(descriptor.origin, found, kept) else None
 
+    def changed_bytes(self, memo: bytes, kept: Path) -> int | None:
+        """See `Cut.changed_bytes`."""
+        found = Memo.decode(memo)
+        return None if found is None else self._database.changed_bytes(found, kept)
+
     def count(self, descriptor: Descriptor) -> int | None:
         """See `Cut.count`."""
         query = self._queries.get((descriptor.component, descriptor.name))
@@ -260,12 +278,17 @@ class EmptyCut:
         """See `Cut.changed_ranges`."""
         return None
 
+    def changed_bytes(self, memo: bytes, kept: Path) -> int | None:
+        """See `Cut.changed_bytes`."""
+        return None
+
     def count(self, descriptor: Descriptor) -> int | None:
         """See `Cut.count`."""
         return None
 
     def keep(self, directory: Path) -> bytes:
         """See `Cut.keep`: there is nothing to keep."""
+        kept_image.discard_others(directory, "")
         return b""
 
     def close(self) -> None:

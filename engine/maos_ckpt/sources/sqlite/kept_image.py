@@ -1,7 +1,7 @@
 """The image of the last checkpoint, kept beside the repository's other expendable files.
 
-The next capture compares its own image with it. A kept image that is not exactly what the checkpoint was made from would
-give wrong answers, so these things must hold before it is used:
+The next capture compares its own image with it. A kept image that is not exactly what the checkpoint was made from
+would give wrong answers, so these things must hold before it is used:
 
 - The memo that names it belongs to the checkpoint (the caller checks that), and the name is random: an image that is
   replaced or brought up to date gets a new name first, so a memo that was not written any more names nothing.

@@ -15,7 +15,7 @@ from maos_ckpt.errors import SourceError
 from maos_ckpt.sources.sqlite import probe
 
 #: Fits a processor's cache next to its counterpart; a multiple of every page size.
-PIECE_BYTES: Final = 1 << 20
+PIECE_BYTES: Final = 256 << 10
 #: More changed pages than this are not listed: reading everything is about as cheap by then.
 CHANGED_PAGES_MAX: Final = 200_000
 WORD_BYTES: Final = 4

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
 
-from maos_ckpt.sources.sqlite.btree import Tree, cell, chains, free_pages, leaf_slices, walk
+from maos_ckpt.sources.sqlite.btree import Tree, cell, chains, free_pages, leaf_slices, require_whole, walk
 from maos_ckpt.sources.sqlite.pages import PageFile, UnusualPagesError
 
 #: Beyond this share of its leaves, reading a table in full is as cheap.
@@ -22,7 +22,7 @@ DIRTY_SHARE_MAX: Final = 0.3
 #: Tables of so few leaves are looked at whatever the share.
 SMALL_LEAVES: Final = 16
 #: Cells of one table that are held in memory; where more differ, it is read in full.
-CELL_BYTES_MAX: Final = 32 << 20
+CELL_BYTES_MAX: Final = 16 << 20
 #: Leaves of a tree that are looked at to guess whether it owns many chains.
 _SAMPLE_LEAVES = 8
 
@@ -93,7 +93,6 @@ class _Comparison:
         self._free = free_pages(old)
 
     def run(self) -> dict[str, Rowids]:
-        without_rowids = []
         for name, old_root, new_root in self._tables:
             tree = self._trees[old_root]
             if tree.by_rowid:
@@ -101,7 +100,6 @@ class _Comparison:
                 if rowids is not None:
                     self._found[name] = rowids
             elif old_root == new_root and self._changed.isdisjoint((*tree.interiors, *tree.leaves)):
-                without_rowids.append(name)
                 self._found[name] = Rowids()
         self._add_owners(self._lost_pages())
         return self._found
@@ -140,16 +138,18 @@ class _Comparison:
         """Cells, as `leaf_slices` gives them, that are in one image only; None where there are too many."""
         old_cells: set[bytes] = set()
         new_cells: set[bytes] = set()
-        size = 0
+        size, usable_bytes = 0, self._old.shape.usable_bytes
         for number in sorted(old_dirty | new_dirty):
             before = set(leaf_slices(self._old, number)) if number in old_dirty else set()
             after = set(leaf_slices(self._new, number)) if number in new_dirty else set()
+            require_whole(before & after, usable_bytes)
             # Most cells stay on their page; the few others are held until all pages have been seen.
             for cells, held in ((before - after, old_cells), (after - before, new_cells)):
                 held |= cells
                 size += sum(map(len, cells))
             if size > CELL_BYTES_MAX:
                 return None
+        require_whole(old_cells & new_cells, usable_bytes)
         return old_cells - new_cells, new_cells - old_cells
 
     # Overflow chains
