@@ -96,6 +96,20 @@ def test_nothing_is_freed_while_something_is_damaged(shelf: Shelf) -> None:
     assert "damaged" in result.kept["packs"]
 
 
+def test_space_is_given_back_on_a_disk_too_full_for_the_index(shelf: Shelf) -> None:
+    ids = series(shelf, 3)
+    shelf.repository.close()
+    for name in ("chunks.sqlite", "chunks.sqlite-wal", "chunks.sqlite-shm"):
+        (shelf.path / "cache" / name).unlink(missing_ok=True)
+    # A folder of that name refuses as a full disk does: SQLite cannot make its file.
+    (shelf.path / "cache" / "chunks.sqlite-wal").mkdir()
+    repository = shelf.reopen()
+    with repository.lease("prune"):
+        result = prune(repository, 1)
+    assert set(result.removed) == set(ids[:2])
+    assert verify(repository, [], VerifyLevel.FULL).ok
+
+
 def test_what_a_crashed_save_left_behind_is_given_back(shelf: Shelf) -> None:
     series(shelf, 2)
     newest = max((shelf.path / "manifests").iterdir())

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from maos_ckpt.codec.compression import Codec
+from maos_ckpt.errors import StorageError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.repository.packs import BASE_BYTES, Stored
 
@@ -39,7 +40,13 @@ class ChunkIndex:
             return self._connect()
         except sqlite3.DatabaseError:
             # A cache that cannot be read costs a rebuild, never an answer.
+            pass
+        try:
             self._discard()
+            return self._connect()
+        except (sqlite3.OperationalError, StorageError):
+            # On a full disk not even a cache can be made; with the index in memory space can still be given back.
+            self._path = None
             return self._connect()
 
     def _connect(self) -> sqlite3.Connection:

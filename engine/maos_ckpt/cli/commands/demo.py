@@ -89,6 +89,8 @@ def _settings(context: Context, work: Path, claude_home: Path) -> Settings:
         "sources": ("demo", [f"maos:{work}"]),
         "claude_home": ("demo", str(claude_home)),
         "interval_seconds": ("--interval", context.arguments.interval),
+        # At five seconds apart, the usual ten would lose the last good one within a minute of the incident.
+        "max_checkpoints": ("demo", 200),
     }
     # The user's own configuration is about another system; here only what was typed counts.
     if context.arguments.log_level:
