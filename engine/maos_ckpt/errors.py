@@ -11,9 +11,11 @@
     │   ├── PlanMovedError      the live state moved since the plan
     │   └── ForeignRepositoryError  the repository belongs to another source
     ├── IntegrityError          stop, verify, take another checkpoint       exit 5
+    │   └── MissingObjectError  a stored object is not there
     ├── UnavailableError        mend storage or source, then retry          exit 6
     │   ├── SourceError         the source cannot be read or written now
     │   ├── StorageError        the repository cannot be read or written
+    │   │   └── TransientStorageError  the same call may succeed later
     │   └── FormatError         written by a version this one cannot read
     ├── PermissionRefusedError  get the right or the key                    exit 7
     ├── PartialError            done in part; the message names the rest    exit 8
@@ -116,6 +118,10 @@ class IntegrityError(CkptError):
     exit_code = ExitCode.INTEGRITY
 
 
+class MissingObjectError(IntegrityError):
+    """The storage answered, and has no object of that name."""
+
+
 class UnavailableError(CkptError):
     """A source or a storage cannot be used now."""
 
@@ -133,6 +139,10 @@ class StorageError(UnavailableError):
     """The repository's storage refuses: disk full, read-only, input/output error."""
 
     kind = "storage"
+
+
+class TransientStorageError(StorageError):
+    """The storage did not answer, or asked for patience; repeating the call is safe and may succeed."""
 
 
 class FormatError(UnavailableError):
