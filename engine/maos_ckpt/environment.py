@@ -39,6 +39,11 @@ def log_file() -> Path:
     return state_home() / "maos-ckpt" / "maos-ckpt.log"
 
 
+def variable(name: str) -> str | None:
+    """One variable, for settings that name where a secret is; None where it is not set."""
+    return os.environ.get(name)
+
+
 def terminal_type() -> str:
     """`TERM`, empty where unset."""
     return os.environ.get("TERM", "")

@@ -1,0 +1,112 @@
+"""Secrets that must not show: passphrases, key files and the master key, and the references that lead to them.
+
+A configuration names where a secret is, never the secret: `env:NAME` is a variable that holds a passphrase, `file:PATH`
+a key file. What stands in a wrong reference may be the passphrase itself, so no error repeats it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from maos_ckpt.environment import variable
+from maos_ckpt.errors import ConfigError, PermissionRefusedError
+
+SecretKind = Literal["passphrase", "key_file", "master"]
+MASTER_BYTES = 32
+#: A key file is taken as it is, without a slow derivation, so it has to be random; any file up to this size will do.
+KEY_FILE_BYTES_MIN = 32
+KEY_FILE_BYTES_MAX = 64 << 10
+#: 64 random hex digits have 16 different byte values; a file with fewer than this is zeros or a pattern.
+_KEY_FILE_VALUES_MIN = 8
+_PASSPHRASE_BYTES_MAX = 4096
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,127}")
+
+
+class Secret:
+    """Bytes that neither `repr`, `str`, a format, a copy nor a pickle gives away; `reveal` is the one way to them.
+
+    Python cannot wipe memory: a secret stays in the process until its pages are used again.
+    """
+
+    __slots__ = ("_value", "kind")
+
+    def __init__(self, kind: SecretKind, value: bytes) -> None:
+        self.kind = kind
+        self._value = value
+
+    def reveal(self) -> bytes:
+        """The bytes."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"<{self.kind}, not shown>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a secret is not copied or written anywhere")
+
+
+def passphrase(text: str) -> Secret:
+    """A passphrase as it was typed; its UTF-8 bytes count, without any normalisation.
+
+    Raises:
+        PermissionRefusedError: it is empty or longer than 4,096 bytes.
+    """
+    value = text.encode("utf-8", "surrogateescape")
+    if not 0 < len(value) <= _PASSPHRASE_BYTES_MAX:
+        raise PermissionRefusedError(
+            f"The passphrase is {'empty' if not value else 'too long'}.", hint="Give the repository's passphrase."
+        )
+    return Secret("passphrase", value)
+
+
+def key_file(path: Path) -> Secret:
+    """The content of a key file, byte for byte.
+
+    Raises:
+        PermissionRefusedError: it cannot be read, is too short or too long, or obviously not random.
+    """
+    hint = "Name a file of 32 to 65,536 random bytes, as `head -c 32 /dev/urandom` gives them."
+    try:
+        # Opened without blocking: a named pipe would otherwise hang the program.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            regular = stat.S_ISREG(os.fstat(fd).st_mode)
+            with open(fd, "rb", closefd=False) as file:
+                value = file.read(KEY_FILE_BYTES_MAX + 1) if regular else b""
+        finally:
+            os.close(fd)
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a path"
+        raise PermissionRefusedError(f"The key file cannot be read: {reason}.", hint=hint) from None
+    if not KEY_FILE_BYTES_MIN <= len(value) <= KEY_FILE_BYTES_MAX or len(set(value)) < _KEY_FILE_VALUES_MIN:
+        raise PermissionRefusedError("The key file is not 32 to 65,536 random bytes.", hint=hint)
+    return Secret("key_file", value)
+
+
+def read_secret(reference: str) -> Secret:
+    """The secret that `env:NAME` or `file:PATH` leads to.
+
+    Raises:
+        ConfigError: the reference has neither form.
+        PermissionRefusedError: it leads to nothing, or to nothing usable.
+    """
+    scheme, _, rest = reference.partition(":")
+    if scheme == "file" and rest:
+        return key_file(Path(rest).expanduser())
+    if scheme != "env" or not _VARIABLE.fullmatch(rest):
+        raise ConfigError(
+            "A key reference is env:NAME, with NAME in capitals, or file:PATH.",
+            hint="Put the passphrase into a variable and name that, as in env:MAOS_CKPT_PASSPHRASE.",
+        )
+    text = variable(rest)
+    if not text:
+        raise PermissionRefusedError(
+            f"The variable {rest}, which should hold the repository's passphrase, is not set.",
+            kept="Nothing was read or changed.",
+            hint=f"Set {rest} in the environment of this program.",
+        )
+    return passphrase(text)
