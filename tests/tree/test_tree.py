@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maos_ckpt.tree.builder import Replacement, build, edit
+from maos_ckpt.errors import IntegrityError
+from maos_ckpt.tree.builder import build
 from maos_ckpt.tree.cursor import find, leaf_entries, records
 from maos_ckpt.tree.cutter import cut_leaves, cut_pieces
 from maos_ckpt.tree.diff import LeafStream, StoredStream, differences
+from maos_ckpt.tree.edit import Replacement, edit
 from maos_ckpt.tree.nodes import INDEX_SHAPE, LEAF_SHAPE
 
 from .memory import MemoryChunks
@@ -105,6 +109,60 @@ def test_single_records_edited_one_by_one_give_the_root_of_a_tree_built_anew(
     edited = edit(root.id, replacements, chunks, chunks, "test")
     anew = tree_of(wanted, chunks)
     assert (edited.id, edited.count, edited.bytes) == (anew.id, anew.count, anew.bytes)
+
+
+@pytest.mark.parametrize("value_bytes", [30, 200, 3000])
+def test_edits_upon_edits_give_the_root_of_a_tree_built_anew(value_bytes: int) -> None:
+    """Records grow, shrink, come and go around places where leaves could end, in trees that edits have made."""
+    rng = random.Random(value_bytes)
+    chunks = MemoryChunks()
+    state = random_state(rng, 600_000 // value_bytes, value_bytes)
+    root = tree_of(state, chunks).id
+    for _ in range(40):
+        changes: dict[bytes, bytes | None] = {}
+        for key in rng.sample(sorted(state), rng.randrange(1, 40)):
+            fate = rng.random()
+            if fate < 0.1:
+                changes[key] = None
+            elif fate < 0.2:
+                changes[key + rng.randbytes(2)] = rng.randbytes(rng.randrange(value_bytes))
+            elif fate < 0.22:
+                changes[key] = rng.randbytes(LEAF_SHAPE.bytes_target)
+            else:
+                changes[key] = rng.randbytes(max(len(state[key]) + rng.randrange(-20, 21), 0))
+        state = {key: value for key, value in (state | changes).items() if value is not None}
+        replacements = [
+            Replacement(key, key + b"\0", [] if value is None else [key], [] if value is None else [value])
+            for key, value in sorted(changes.items())
+        ]
+        root = edit(root, replacements, chunks, chunks, "test").id
+        assert root == tree_of(state, chunks).id
+
+
+def test_an_edited_leaf_that_ends_as_before_is_not_cut_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks = MemoryChunks()
+    state = random_state(random.Random(6), 40_000, 300)
+    root = tree_of(state, chunks).id
+    cuts = []
+    monkeypatch.setattr("maos_ckpt.tree.edit.cut_leaves", lambda batches: cuts.append(1) or cut_leaves(batches))
+    touched = sorted(state)[::400]
+    replacements = [Replacement(key, key + b"\0", [key], [state[key] + b"more"]) for key in touched]
+    edited = edit(root, replacements, chunks, chunks, "test").id
+    assert edited == tree_of(state | {key: state[key] + b"more" for key in touched}, chunks).id
+    assert len(touched) > 80
+    assert len(cuts) < 10
+
+
+def test_a_missing_leaf_under_an_edit_is_an_integrity_error_and_ends_the_reading_ahead() -> None:
+    chunks = MemoryChunks()
+    state = random_state(random.Random(7), 20_000, 300)
+    root = tree_of(state, chunks).id
+    leaves = list(leaf_entries(chunks, root))
+    chunks.chunks[leaves[7].id] = chunks.chunks[leaves[8].id]
+    replacements = [Replacement(one.key, one.key + b"\0", [one.key], [b"new"]) for one in leaves]
+    with pytest.raises(IntegrityError):
+        edit(root, replacements, chunks, chunks, "test")
+    assert not [one for one in threading.enumerate() if one.name.startswith("ahead")]
 
 
 def test_many_records_behind_the_last_one_are_added_in_one_pass() -> None:

@@ -1,8 +1,8 @@
-"""Storing chunks in a thread beside the one that edits trees.
+"""Storing chunks in threads beside the one that edits trees.
 
 Where only changed rows are read, most work is done in C with the interpreter lock given up: hashing, decompressing old
-leaves, compressing new ones against them. A thread then serves better than a process: it starts at once, and finds the
-old leaves, which the editing thread has just read, in the same cache.
+leaves, compressing new ones against them. Threads then serve better than a process: they start at once, find the old
+leaves, which the edit has just read, in the same cache, and use every core that is free.
 """
 
 from __future__ import annotations
@@ -15,22 +15,27 @@ from maos_ckpt.codec.policy import Measures
 from maos_ckpt.repository.chunks import ChunkWriter
 from maos_ckpt.tree.sink import Pending
 
+#: Compressing takes twice as long as everything that the edit itself does to a leaf.
+THREADS: Final = 2
 #: Chunks that wait to be stored: few, so that what they are compressed against is still in the cache.
-AHEAD_MAX: Final = 16
+AHEAD_MAX: Final = 32
 
 
 class BackgroundWriter:
-    """A `ChunkWriter` that hands its work to another one, which only its thread touches, in order."""
+    """A `ChunkWriter` that hands chunks to another one, which takes them from several threads.
+
+    Neighbours may change places in the pack, which costs a reader nothing.
+    """
 
     def __init__(self, writer: ChunkWriter) -> None:
         self._writer = writer
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="chunks")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="chunks")
         self._slots = threading.Semaphore(AHEAD_MAX)
 
     def put(self, plain: bytes, label: str, predecessor: bytes | None = None) -> Pending:
         """See `ChunkSink.put`."""
         self._slots.acquire()
-        future = self._thread.submit(self._put, plain, label, predecessor)
+        future = self._threads.submit(self._put, plain, label, predecessor)
         future.add_done_callback(self._free)
         return future
 
@@ -41,14 +46,15 @@ class BackgroundWriter:
         self._slots.release()
 
     def seal(self) -> int:
-        """See `ChunkWriter.seal`."""
-        return self._thread.submit(self._writer.seal).result()
+        """See `ChunkWriter.seal`; the last call but `measures` and `close`."""
+        self._threads.shutdown()
+        return self._writer.seal()
 
     def measures(self) -> Measures:
         """See `ChunkWriter.measures`."""
-        return self._thread.submit(self._writer.measures).result()
+        return self._writer.measures()
 
     def close(self) -> None:
         """See `ChunkWriter.close`; what is waiting is not stored any more."""
-        self._thread.shutdown(cancel_futures=True)
+        self._threads.shutdown(cancel_futures=True)
         self._writer.close()

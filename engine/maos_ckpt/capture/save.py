@@ -23,8 +23,9 @@ from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import LOCK_BUDGET_S, Cut, KeyRange, Source
 from maos_ckpt.sources.sqlite import kept_image
 from maos_ckpt.sources.sqlite.live import Held
-from maos_ckpt.tree.builder import Replacement, Root, build, edit
+from maos_ckpt.tree.builder import Root, build
 from maos_ckpt.tree.cursor import Predecessors
+from maos_ckpt.tree.edit import Replacement, edit
 from maos_ckpt.tree.sink import Pending
 
 ProgressSink = Callable[[Progress], None]

@@ -1,23 +1,20 @@
-"""Building a tree from leaves in key order, and editing one."""
+"""Building a tree from leaves in key order."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from maos_ckpt.errors import IntegrityError
-from maos_ckpt.tree.cursor import ChunkSource, Predecessors, decode_node, leaf_entries, root_entry
+from maos_ckpt.tree.cursor import Predecessors
 from maos_ckpt.tree.cutter import OpenLeaf, cut_leaves
-from maos_ckpt.tree.large import refer
 from maos_ckpt.tree.nodes import (
     ENTRY_OVERHEAD_BYTES,
     ID_BYTES,
     INDEX_SHAPE,
     LEVEL_MAX,
     Entry,
-    Leaf,
     encode_index,
     encode_leaf,
     ends_node,
@@ -167,146 +164,3 @@ def build(records: Records, sink: ChunkSink, label: str, previous: Predecessors 
     for leaf in cut_leaves(records):
         builder.add(leaf)
     return builder.finish()
-
-
-@dataclass(frozen=True, slots=True)
-class Replacement:
-    """Records with `low <= key < high` are replaced by `keys` → `values` (in key order, inside the range)."""
-
-    low: bytes
-    high: bytes
-    keys: list[bytes]
-    values: list[bytes]
-
-
-def edit(
-    root: bytes | None,
-    replacements: Iterable[Replacement],
-    source: ChunkSource,
-    sink: ChunkSink,
-    label: str,
-) -> Root:
-    """The tree that results from replacing ranges, given in key order and not overlapping.
-
-    Leaves outside all ranges are taken over unread, as soon as boundaries meet again.
-    """
-    changes = list(replacements)
-    if not changes:
-        return Root(None if root is None else root_entry(source, root))
-    entries = [] if root is None else list(leaf_entries(source, root))
-    previous = Predecessors(source, root)
-    builder = TreeBuilder(sink, label, previous)
-    for item in _recut(entries, changes, source):
-        if isinstance(item, OpenLeaf):
-            builder.add(item)
-        else:
-            builder.add_stored(*item)
-    return builder.finish()
-
-
-def _recut(
-    entries: list[Entry], replacements: list[Replacement], source: ChunkSource
-) -> Iterator[OpenLeaf | tuple[Entry, bytes]]:
-    """Old leaves that stay as they are, as (entry, last key bound), and new leaves in between, in key order."""
-    at = 0
-    position = 0
-    while position < len(entries) or at < len(replacements):
-        if position < len(entries) and not _touched(entries, position, replacements, at):
-            # The last leaf may have ended without a boundary, but nothing follows it then.
-            yield entries[position], entries[position].key
-            position += 1
-            continue
-        records = _Merged(entries, position, replacements, at, source)
-        yield from records.leaves()
-        position, at = records.position, records.at
-
-
-def _touched(entries: list[Entry], position: int, replacements: list[Replacement], at: int) -> bool:
-    if at == len(replacements):
-        return False
-    if position + 1 == len(entries):
-        return True
-    return replacements[at].low < entries[position + 1].key
-
-
-class _Merged:
-    """Old records and replacements merged and cut, until a new boundary falls on an old one."""
-
-    def __init__(
-        self, entries: list[Entry], position: int, replacements: list[Replacement], at: int, source: ChunkSource
-    ) -> None:
-        self.position = position
-        self.at = at
-        self._entries = entries
-        self._replacements = replacements
-        self._source = source
-
-    def leaves(self) -> Iterator[OpenLeaf]:
-        """New leaves; stops where the old leaves can be taken over again."""
-        for leaf in cut_leaves(self._batches()):
-            yield leaf
-            # `_batches` is a generator: what it has handed out so far is known here. When a leaf ends exactly with
-            # the last record handed out, and no replacement reaches into the next old leaf, the old boundaries fit.
-            if leaf.keys[-1] == self._last_key and not self._more():
-                return
-
-    def _more(self) -> bool:
-        if self.position >= len(self._entries):
-            return self.at < len(self._replacements)
-        return _touched(self._entries, self.position, self._replacements, self.at)
-
-    def _batches(self) -> Records:
-        self._last_key = b""
-        while self.position < len(self._entries) or self.at < len(self._replacements):
-            keys, values = self._next_batch()
-            if keys:
-                self._last_key = keys[-1]
-                yield keys, values
-
-    def _next_batch(self) -> tuple[list[bytes], list[bytes]]:
-        old: Leaf | None = None
-        limit: bytes | None = None
-        if self.position < len(self._entries):
-            node = decode_node(self._source, self._entries[self.position])
-            assert isinstance(node, Leaf)
-            old = node
-            self.position += 1
-            if self.position < len(self._entries):
-                limit = self._entries[self.position].key
-        keys = list(old.keys) if old else []
-        values = list(refer(old)) if old else []
-        return _replace(keys, values, self._changes_below(limit))
-
-    def _changes_below(self, limit: bytes | None) -> list[Replacement]:
-        """The replacements before `limit`; what reaches beyond it is left for the next leaf."""
-        begin = self.at
-        while self.at < len(self._replacements):
-            change = self._replacements[self.at]
-            if limit is not None and change.low >= limit:
-                break
-            if limit is not None and change.high > limit:
-                split = bisect_left(change.keys, limit)
-                self._replacements[self.at] = Replacement(
-                    limit, change.high, change.keys[split:], change.values[split:]
-                )
-                part = Replacement(change.low, limit, change.keys[:split], change.values[:split])
-                return [*self._replacements[begin : self.at], part]
-            self.at += 1
-        return self._replacements[begin : self.at]
-
-
-def _replace(keys: list[bytes], values: list[bytes], changes: list[Replacement]) -> tuple[list[bytes], list[bytes]]:
-    """One leaf's records with the changes applied, in one pass however many they are."""
-    new_keys: list[bytes] = []
-    new_values: list[bytes] = []
-    position = 0
-    for change in changes:
-        first = bisect_left(keys, change.low, position)
-        new_keys += keys[position:first]
-        new_keys += change.keys
-        new_values += values[position:first]
-        new_values += change.values
-        position = bisect_left(keys, change.high, first)
-    new_keys += keys[position:]
-    new_values += values[position:]
-    return new_keys, new_values
