@@ -50,7 +50,7 @@ class ChangeTree:
         self.rows: list[ChangeRow] = []
         self.records = 0
         self.records_folded = len(self._changes) > UNFOLDED_RECORDS_MAX
-        self.fold_records(self.records_folded)
+        self._fold_at_first()
 
     def filter(self, needle: str) -> None:
         """Show only changes that hold every word of `needle`."""
@@ -66,6 +66,12 @@ class ChangeTree:
         """Fold or unfold all records; components and collections unfold."""
         self.records_folded = folded
         self._folded = {self._record_node(one) for one in self._changes} if folded else set()
+        self._flatten()
+
+    def _fold_at_first(self) -> None:
+        # What came or went is all new to the eye: its fields would push what changed out of sight.
+        whole = (one for one in self._changes if self.records_folded or one.kind is not ChangeKind.MODIFIED)
+        self._folded = {self._record_node(one) for one in whole}
         self._flatten()
 
     @staticmethod

@@ -74,21 +74,31 @@ def bar_cells(height: float, rows: int) -> list[str]:
     return [BARS[min(8, max(0, eighths - 8 * below))] for below in range(rows - 1, -1, -1)]
 
 
-def changed_components(checkpoint: Checkpoint, parent: Checkpoint | None) -> tuple[str, ...]:
-    """Components whose content differs from the parent's; all where there is none."""
-    before = {one.path: one.root for one in parent.collections} if parent else {}
-    after = {one.path: one.root for one in checkpoint.collections}
-    paths = [path for path in {**after, **before} if after.get(path) != before.get(path)]
-    return tuple(dict.fromkeys(path.partition("/")[0] for path in paths))
+def changed_components(checkpoint: Checkpoint, parent: Checkpoint) -> dict[str, int]:
+    """Components whose content differs from the parent's, each with how many records more (or less) it holds."""
+    before = {one.path: one for one in parent.collections}
+    after = {one.path: one for one in checkpoint.collections}
+    found: dict[str, int] = {}
+    for path in {**after, **before}:
+        old, new = before.get(path), after.get(path)
+        if (old.root if old else None) != (new.root if new else None):
+            component = path.partition("/")[0]
+            found[component] = found.get(component, 0) + (new.records if new else 0) - (old.records if old else 0)
+    return found
 
 
-def change_words(checkpoint: Checkpoint, parent: Checkpoint | None) -> str:
-    """What a save changed: `same`, `first`, component names, or `?` where its parent is no longer kept."""
+def change_words(checkpoint: Checkpoint, parent: Checkpoint | None) -> tuple[list[str], str]:
+    """What a save changed, and its tone: component names, those first that hold fewer records than before, with how
+    many (`tasks-12 memory`); `same`; `first`; `?` where its parent is no longer kept."""
     if checkpoint.capture.unchanged or (parent is not None and parent.digest == checkpoint.digest):
-        return "same"
+        return ["same"], "dim"
     if checkpoint.parent is None:
-        return "first"
-    return " ".join(changed_components(checkpoint, parent)) if parent is not None else "?"
+        return ["first"], "accent"
+    if parent is None:
+        return ["?"], "dim"
+    changed = sorted(changed_components(checkpoint, parent).items(), key=lambda pair: min(0, pair[1]))
+    words = [f"{name}{delta:,}" if delta < 0 else name for name, delta in changed]
+    return words, "warn" if any(delta < 0 for _, delta in changed) else "accent"
 
 
 def fit_words(words: Sequence[str], width: int) -> str:

@@ -149,7 +149,7 @@ COMMANDS: tuple[Command, ...] = (
         RUN,
         ("undo", "u", "undo this", _D, 1, "Take this recovery back", "shows the plan first; " + _NOTHING_YET),
         ("copy", "y", "copy commands", _R, 2, "Copy the commands that resume agents", ""),
-        ("back", "escape,enter", "overview", _R, 3, "Back to the overview", ""),
+        ("back", "escape,enter", "back", _R, 3, "Go back", "to the overview; to the plan where nothing was done"),
     ),
     *_at(
         APP,

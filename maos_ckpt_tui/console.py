@@ -28,6 +28,8 @@ from maos_ckpt_tui.viewmodel import ConsoleModel
 CLOSE_TIMEOUT_S = 120.0
 #: Most saves are over before one could read of them; only longer operations take the operation line.
 SHOWN_AFTER_S = 0.3
+#: A start that failed is tried again after 1 s, 2 s, 4 s, … and then this often.
+START_DELAY_MAX_S = 30.0
 
 
 class ConsoleApp(SharedActions):
@@ -66,6 +68,8 @@ class ConsoleApp(SharedActions):
         self.crash: Exception | None = None
         self._asked_read_only = read_only
         self._start_client = start
+        self._starts_failed = 0
+        self._leaving = False
         self.clock = clock or SystemClock()
         self._bridge = Bridge(client, self.post_message, self.clock)
         self._refresher = refresher.Refresher(client, self.model, self)
@@ -122,21 +126,31 @@ class ConsoleApp(SharedActions):
         stop_leaving_on_signals(self)
 
     def _begin(self) -> None:
-        self._overview.ask(
-            self._start, lambda _: self.refresh_soon(), group="start", failed=self._not_started, quiet=True
-        )
+        if self.screen_stack and not self._leaving:
+            self._overview.ask(self._start, self._started, group="start", failed=self._not_started, quiet=True)
 
     def _start(self) -> None:
         # In a thread of its own: a remote engine may take its time to answer.
         if self._start_client:
             self.client.start()
+            self._start_client = False
         self._bridge.open()
 
+    def _started(self, _: None) -> None:
+        if self._starts_failed:
+            self.say("The engine has started.", "ok")
+        self.model.problem = self.model.start_again_ms = None
+        self._refresher.begin()
+
     def _not_started(self, error: CkptError) -> None:
-        self.model.problem = error
+        known = self.model.problem
+        delay_s = min(START_DELAY_MAX_S, 2.0 ** min(self._starts_failed, 10))
+        self._starts_failed += 1
+        self.model.problem, self.model.start_again_ms = error, self.now_ms() + int(delay_s * 1000)
+        self.set_timer(delay_s, self._begin)
         self._screens_changed()
-        self.show_error(error)
-        self.refresh_soon()
+        if known is None or known.message != error.message:
+            self.show_error(error)
 
     def _handle_exception(self, error: Exception) -> None:
         # Textual would print a traceback; `run_console` shows the panic screen instead.
@@ -151,6 +165,14 @@ class ConsoleApp(SharedActions):
     def refresh_soon(self) -> None:
         """Read everything again, together with what else is wanted in this moment."""
         self._refresher.want(everything=True)
+
+    def hold_shown(self) -> None:
+        """Other checkpoints are in sight: the next round tells the engine."""
+        self._refresher.want(everything=False)
+
+    def shown_checkpoints(self) -> frozenset[str]:
+        """See `refresher.Host`."""
+        return frozenset().union(*(one.held for one in self.screen_stack if isinstance(one, ConsoleScreen)))
 
     def load_more(self) -> None:
         """A longer list of checkpoints."""
@@ -223,6 +245,7 @@ class ConsoleApp(SharedActions):
             self.exit()
             return
         running = self.meter.last.operation if self.meter and self.meter.last else ""
+        self._leaving = True
         self.push_screen(ClosingModal(running))
         self._bridge.close()
         self._overview.ask(

@@ -64,10 +64,10 @@ def _moment(at_ms: int) -> datetime:
 
 
 def span(seconds: float) -> str:
-    """An age in its one or two largest units, short and calm: `<1m`, `3m`, `2h05`, `4d`."""
+    """An age in its one or two largest units, at most five characters: `12s`, `3m`, `2h05`, `4d`."""
     whole = max(0, int(seconds))
     if whole < _MINUTE_S:
-        return "<1m"
+        return f"{whole}s"
     if whole < _HOUR_S:
         return f"{whole // _MINUTE_S}m"
     if whole < _DAY_S:
@@ -82,9 +82,11 @@ def ago(at_ms: int, now_ms: int) -> str:
 
 
 def minutes_ago(at_ms: int, now_ms: int) -> str:
-    """An age in words that does not change every second: `<1 min ago`, `3 min ago`."""
-    whole = max(0, now_ms - at_ms) // 1000 // _MINUTE_S * _MINUTE_S
-    return f"{duration(float(whole))} ago" if whole else "<1 min ago"
+    """An age in words that changes every second only while it is short: `12 s ago`, `3 min ago`."""
+    seconds = max(0, now_ms - at_ms) // 1000
+    if seconds < _MINUTE_S:
+        return ago(at_ms, now_ms)
+    return f"{duration(float(seconds // _MINUTE_S * _MINUTE_S))} ago"
 
 
 def duration(seconds: float) -> str:

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from maos_ckpt.client import EngineClient
+from maos_ckpt.errors import CkptError
 from maos_ckpt.model import Checkpoint, Plan, RecoveryResult, Selection
 from maos_ckpt_tui import formatting as fmt
+from maos_ckpt_tui.safe_text import safe_text
+from maos_ckpt_tui.sentences import at_ms
 from maos_ckpt_tui.viewmodel import short
+
+Entry = tuple[str, Mapping[str, object]]
+#: How far back the journal is asked for the recovery that an undo takes back.
+_ENTRIES_MAX = 5000
+_REASON_CELLS_MAX = 60
+_LAST = "take the last recovery back: to the state of its safety checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """`plan(limit)` computes, `apply(digest, reason)` carries out; both block. `what` says it in words."""
+    """`plan(limit)` computes, `apply(digest, reason)` carries out, `words(plan)` says what it does; all three block.
+
+    `what` are those words as far as they are known without a plan.
+    """
 
     title: str
     what: str
     undo: bool
     plan: Callable[[int], Plan]
     apply: Callable[[str | None, str], RecoveryResult]
+    words: Callable[[Plan], str]
 
 
 def selection_words(selection: Selection) -> str:
@@ -34,21 +47,56 @@ def selection_words(selection: Selection) -> str:
 
 def recover(client: EngineClient, checkpoint: Checkpoint, selection: Selection) -> Recovery:
     """Bring a part of a checkpoint back."""
+    what = f"{short(checkpoint.id)} of {fmt.utc(checkpoint.created_at_ms)}: {selection_words(selection)}"
     return Recovery(
         f"recover {short(checkpoint.id)}",
-        f"{short(checkpoint.id)} of {fmt.utc(checkpoint.created_at_ms)}: {selection_words(selection)}",
+        what,
         False,
         lambda limit: client.plan(checkpoint.id, selection, limit),
         lambda digest, reason: client.recover(checkpoint.id, selection, digest=digest, reason=reason),
+        lambda _: what,
     )
 
 
-def take_back(client: EngineClient) -> Recovery:
+def take_back(client: EngineClient, now_ms: int) -> Recovery:
     """Undo the last recovery."""
+
+    def words(plan: Plan) -> str:
+        try:
+            return undo_words(plan.checkpoint, client.recent_events(_ENTRIES_MAX), now_ms)
+        except CkptError:
+            return _LAST  # The plan counts; which recovery it is about is only said less exactly.
+
     return Recovery(
         "undo",
-        "take the last recovery back: to the state of its safety checkpoint",
+        _LAST,
         True,
         client.undo_plan,
         lambda digest, reason: client.undo(digest=digest, reason=reason),
+        words,
     )
+
+
+def undo_words(safety: str, journal: Iterable[Entry], now_ms: int) -> str:
+    """Which recovery an undo takes back, or which undo, and so which recovery it brings back.
+
+    Args:
+        safety: the checkpoint that the undo goes back to; it tells which recovery is meant.
+        journal: newest first; where it does not reach back that far, the words are general ones.
+    """
+    done = {str(fields.get("safety_checkpoint")): fields for name, fields in journal if name == "RecoveryCompleted"}
+    if (last := done.get(safety)) is None:
+        return _LAST
+    first, undos = last, 0
+    while first.get("undo") and undos < len(done):
+        undos += 1
+        if (before := done.get(str(first.get("checkpoint")))) is None:
+            return f"undo the undo of {fmt.when(at_ms(last), now_ms)}"
+        first = before
+    recovery = f"the recovery of {fmt.when(at_ms(first), now_ms)} to {short(str(first.get('checkpoint')))}"
+    if reason := safe_text(str(first.get("reason") or ""), _REASON_CELLS_MAX):
+        recovery += f" ({reason})"
+    if not undos:
+        return f"take back {recovery}"
+    effect = "brings back" if undos % 2 else "takes back again"
+    return f"undo the undo of {fmt.when(at_ms(last), now_ms)}: {effect} {recovery}"

@@ -1,4 +1,4 @@
-"""Keeps the console's model fresh: what to read again after which event, coalesced, in a thread."""
+"""Keeps the console's model fresh, and its checkpoints from going: what to ask after which event, in a thread."""
 
 from __future__ import annotations
 
@@ -32,12 +32,16 @@ class Reading:
     events: list[tuple[str, dict[str, object]]] | None
 
 
-def read(client: EngineClient, limit: int, known: tuple[int, str], everything: bool) -> Reading:
+def read(
+    client: EngineClient, limit: int, known: tuple[int, str], everything: bool, held: frozenset[str] = frozenset()
+) -> Reading:
     """One round. Without `everything` only the status is read, and the lists where it shows that they have grown.
 
     Args:
         known: number of checkpoints and newest id that the console knows.
+        held: checkpoints on open screens; retention leaves them alone until the next rounds no longer name them.
     """
+    client.hold(held)
     status = client.status()
     newest = status.last_success.id if status.last_success else ""
     if not everything and known == (status.checkpoints, newest):
@@ -66,23 +70,38 @@ class Host(Protocol):
         """Run a client call in a thread, and its outcome on the event loop."""
         ...
 
+    def shown_checkpoints(self) -> frozenset[str]:
+        """Full ids of the checkpoints that open screens refer to."""
+        ...
+
     def model_replaced(self, *, news: bool) -> None:
         """A round is over; without `news` it found everything as it was."""
         ...
 
 
 class Refresher:
-    """Reads in rounds: one at a time, at most four a second; wishes that come during a round make the next one."""
+    """Reads in rounds: one at a time, at most four a second; wishes that come during a round make the next one.
+
+    Each round also renews the engine's hold on the checkpoints in sight. Nothing is asked before `begin`.
+    """
 
     def __init__(self, client: EngineClient, model: ConsoleModel, host: Host) -> None:
         self._client = client
         self._model = model
         self._host = host
+        self._begun = False
         self._reading = False
         self._wanted = ""
 
+    def begin(self) -> None:
+        """The engine has started: read everything."""
+        self._begun = True
+        self.want(everything=True)
+
     def want(self, *, everything: bool) -> None:
         """Read soon: status, or everything."""
+        if not self._begun:
+            return
         pending = bool(self._wanted)
         self._wanted = "everything" if everything or self._wanted == "everything" else "status"
         if not pending and not self._reading:
@@ -96,7 +115,8 @@ class Refresher:
 
     def _read(self) -> None:
         everything, self._wanted, self._reading = self._wanted == "everything", "", True
-        work = partial(read, self._client, self._model.limit, known(self._model), everything)
+        held = self._host.shown_checkpoints()
+        work = partial(read, self._client, self._model.limit, known(self._model), everything, held)
         self._host.ask_quietly(work, self._done, self._failed)
 
     def _done(self, reading: Reading) -> None:

@@ -19,8 +19,10 @@ from maos_ckpt.safe_text import safe_text as visible
 ELLIPSIS = "…"
 #: Accents a character may carry; real scripts need no more, and a tower of them draws over the lines above.
 COMBINING_MAX = 3
+#: A longer name than this is shown with its length.
+NAME_CHARACTERS_MAX = 200
 #: Characters looked at for each cell that is asked for; wide enough for any real text, and it bounds the work.
-_CHARACTERS_PER_CELL = 8
+CHARACTERS_PER_CELL = 8
 #: What Input widgets accept: nothing that this module would have to escape.
 INPUT_PATTERN = (
     r"[^\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
@@ -47,14 +49,24 @@ def safe_text(value: str, width: int | None = None) -> str:
         value: untrusted text.
         width: cells to clip to, with an ellipsis; None leaves the length as it is.
     """
-    clipped = width is not None and len(value) > max(width, 1) * _CHARACTERS_PER_CELL
-    text = value[: max(width, 1) * _CHARACTERS_PER_CELL] if clipped and width is not None else value
+    clipped = width is not None and len(value) > max(width, 1) * CHARACTERS_PER_CELL
+    text = value[: max(width, 1) * CHARACTERS_PER_CELL] if clipped and width is not None else value
     if not text.isascii():
         # The selector only asks for a coloured picture; dropping it keeps everyday emoji readable.
         text = _limit_combining(visible(_EMOJI_PRESENTATION.sub(r"\1", text)))
     elif not text.isprintable():
         text = visible(text)
     return text if width is None else clip(text, width, force=clipped)
+
+
+def safe_name(name: str, width: int) -> str:
+    """An untrusted name in `width` cells; a very long one with its length: `aaa… (1,048,576 characters)`."""
+    if len(name) <= NAME_CHARACTERS_MAX:
+        return safe_text(name, width)
+    tail = f"… ({len(name):,} characters)"
+    if cell_len(tail) * 2 > width:
+        tail = f"… ({len(name):,})"
+    return clip(safe_text(name, max(1, width - cell_len(tail) + 1)).removesuffix(ELLIPSIS) + tail, width)
 
 
 def clip(text: str, width: int, *, force: bool = False) -> str:
@@ -65,7 +77,7 @@ def clip(text: str, width: int, *, force: bool = False) -> str:
         return text
     if width == 1:
         return ELLIPSIS
-    pieces = chop_cells(text[: width * _CHARACTERS_PER_CELL], width - 1)
+    pieces = chop_cells(text[: width * CHARACTERS_PER_CELL], width - 1)
     return (pieces[0] if pieces else "") + ELLIPSIS
 
 

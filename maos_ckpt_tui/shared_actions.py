@@ -48,7 +48,8 @@ class SharedActions(App[int]):
     def in_sight(self) -> ConsoleScreen | None:
         """The screen that the operator sees; a dialog shows the one below it, which keeps living."""
         found = [one for one in self.screen_stack if isinstance(one, ConsoleScreen)]
-        return found[-1] if found and found[-1].is_mounted else None
+        # While it is composed or taken down, a screen is mounted and has nothing inside.
+        return found[-1] if found and found[-1].is_mounted and found[-1].children else None
 
     def show_operation(self) -> None:
         """The operation line has something else to say."""

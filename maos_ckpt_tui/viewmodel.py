@@ -25,7 +25,7 @@ class ConsoleModel:
     """All that the console has been told, replaced piece by piece; only the event loop's thread touches it.
 
     `problem` is the error of the last refresh, None where it worked; `complete` is False where more checkpoints exist
-    than `limit` asked for.
+    than `limit` asked for. `start_again_ms` is set while the engine could not be started: when that is tried again.
     """
 
     status: EngineStatus | None = None
@@ -34,6 +34,7 @@ class ConsoleModel:
     limit: int = 500
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     problem: CkptError | None = None
+    start_again_ms: int | None = None
     _by_id: dict[str, Checkpoint] = field(default_factory=dict)
 
     def take_checkpoints(self, checkpoints: list[Checkpoint]) -> None:
@@ -67,6 +68,8 @@ def health(model: ConsoleModel, now_ms: int) -> Health:
     status, problem = model.status, model.problem
     last = status.last_success if status is not None else None
     age = f"last checkpoint {fmt.ago(last.created_at_ms, now_ms)}" if last else "no checkpoint yet"
+    if problem is not None and model.start_again_ms is not None:
+        return Health("XX", "NOT STARTED", "bad", "no checkpoint is taken", f"{problem.message} {problem.hint}")
     if problem is not None:
         return Health("XX", "NO ANSWER", "bad", f"{age}, as far as is known" if last else "", problem.message)
     if status is None:
@@ -93,6 +96,16 @@ def next_run(status: EngineStatus | None, now_ms: int) -> str:
         return "no save is scheduled here" if status.role == "engine" else f"saves are made by {status.owner}"
     left_s = math.ceil((status.next_run_at_ms - now_ms) / 1000)
     return f"next in {fmt.duration(float(left_s))}" if left_s > 0 else "next is due now"
+
+
+def next_try(model: ConsoleModel, now_ms: int) -> str:
+    """When the engine is asked or started again, in words; empty where it answers."""
+    if model.problem is None:
+        return ""
+    if model.start_again_ms is None:
+        return "asking again every few seconds"
+    left_s = math.ceil((model.start_again_ms - now_ms) / 1000)
+    return f"trying again in {fmt.duration(float(left_s))}" if left_s > 0 else "trying again now"
 
 
 def short(checkpoint_id: str) -> str:

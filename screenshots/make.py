@@ -152,7 +152,7 @@ async def recovery(client: LocalClient, folder: Path, size: tuple[int, int]) -> 
         await photographer.press("tab")
         await photographer.type(photographer.short_id() or _word(photographer))
         photographer.take("confirm")
-        await photographer.press("enter", "right", "enter")
+        await photographer.press("enter", "enter")
         await _outcome(photographer)
         photographer.take("recovered")
         await photographer.press("escape", "question_mark", wait_for="Help")
@@ -165,9 +165,9 @@ def _word(photographer: Photographer) -> str:
 
 async def _outcome(photographer: Photographer) -> None:
     # The sample writes all the time: the plan is hardly ever still the one that was shown.
-    await photographer.sees("has moved")
+    await photographer.sees("moved on")
     photographer.take("moved")
-    await photographer.press("down", "enter", wait_for="takes this back")
+    await photographer.press("a", wait_for="takes this back")
 
 
 async def make(folder: Path, seconds: float, interval_s: float) -> None:

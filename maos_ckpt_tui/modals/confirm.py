@@ -1,4 +1,4 @@
-"""Confirmation of what cannot be waved through: a reason, the typed short id, and Cancel as the default."""
+"""Confirmation of what cannot be waved through: a reason, the typed short id, and a button of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from maos_ckpt_tui.widgets.lines import Paragraphs, Span
 
 
 class ButtonRow(Horizontal):
-    """Cancel first, and focused first; the other one only once all is filled in."""
+    """The deed first, which opens only once all is filled in, then Cancel."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "app.focus_previous", "Previous", show=False),
@@ -33,23 +33,30 @@ class ButtonRow(Horizontal):
 
     def compose(self) -> ComposeResult:
         """Two buttons."""
-        yield Button("Cancel", id="cancel", compact=True)
         yield Button(self._label, id="go", compact=True, disabled=True, variant="error")
+        yield Button("Cancel", id="cancel", compact=True)
 
 
 class DangerModal(Modal[str]):
-    """Ends with the reason (empty where none is asked for) once `word` has been typed, else with None."""
+    """Ends with the reason (empty where none is asked for) once `word` has been typed, else with None.
 
-    def __init__(self, title: str, text: Sequence[Span], *, word: str, label: str, ask_reason: bool) -> None:
+    Enter only ever moves on to what is missing, and at last to the button, which then says what enter does; it takes a
+    key of its own to press it.
+
+    Args:
+        reason: what the field for it holds at first; None asks for no reason.
+    """
+
+    def __init__(self, title: str, text: Sequence[Span], *, word: str, label: str, reason: str | None = None) -> None:
         super().__init__(title, "warn")
-        self._text, self._word, self._label, self._ask_reason = text, word, label, ask_reason
+        self._text, self._word, self._label, self._first_reason = text, word, label, reason
 
     def inside(self) -> Iterable[Widget]:
         """See `Modal.inside`."""
         yield Paragraphs([*self._text, ("", "plain")])
-        if self._ask_reason:
+        if self._first_reason is not None:
             yield Paragraphs([("Reason (goes into the journal):", "head")])
-            yield text_input("why this is done", "reason")
+            yield text_input("why this is done", "reason", self._first_reason)
         yield Paragraphs([(f"Type {self._word} to confirm:", "head")])
         yield text_input(self._word, "word")
         yield Paragraphs([("", "plain")], id="missing")
@@ -61,17 +68,21 @@ class DangerModal(Modal[str]):
 
     @property
     def _reason(self) -> str:
-        return self.query_one("#reason", Input).value.strip() if self._ask_reason else ""
+        return "" if self._first_reason is None else self.query_one("#reason", Input).value.strip()
+
+    @property
+    def _lacks_reason(self) -> bool:
+        return self._first_reason is not None and not self._reason
 
     def _missing(self) -> str:
-        if self._ask_reason and not self._reason:
+        if self._lacks_reason:
             return "A reason is missing."
         typed = self.query_one("#word", Input).value.strip()
         return "" if typed == self._word else "The id is not typed yet." if not typed else "That is another id."
 
     def on_mount(self) -> None:
-        """Say what is missing from the start."""
-        self.query_one("#reason" if self._ask_reason else "#word", Input).focus()
+        """Begin with what is missing, and say so."""
+        self.query_one("#reason" if self._lacks_reason else "#word", Input).focus()
         self._check()
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -79,20 +90,26 @@ class DangerModal(Modal[str]):
         event.stop()
         self._check()
 
+    def on_descendant_focus(self) -> None:
+        """The button says what enter does while it has the focus."""
+        self._check()
+
     def _check(self) -> None:
-        missing = self._missing()
-        self.query_one("#missing", Paragraphs).show([(missing or "Ready.", "dim" if missing else "ok")])
-        self.query_one("#go", Button).disabled = bool(missing)
+        missing, button = self._missing(), self.query_one("#go", Button)
+        ready = f"Ready: enter goes to the button {self._label}." if not button.has_focus else "Ready."
+        self.query_one("#missing", Paragraphs).show([(missing or ready, "dim" if missing else "ok")])
+        button.disabled = bool(missing)
+        button.label = f"{self._label}: press enter" if button.has_focus else self._label
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter only moves on: to what is missing, at last to Cancel, which is the default."""
+        """Enter only moves on: to what is missing, at last to the button."""
         event.stop()
-        if self._ask_reason and not self._reason:
+        if self._lacks_reason:
             self.query_one("#reason", Input).focus()
         elif self._missing():
             self.query_one("#word", Input).focus()
         else:
-            self.query_one("#cancel", Button).focus()
+            self.query_one("#go", Button).focus()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Done, one way or the other."""
@@ -108,4 +125,4 @@ def delete_modal(checkpoint: Checkpoint) -> DangerModal:
          "The live state and all other checkpoints stay as they are.", "dim"),
     ]  # fmt: skip
     word = short(checkpoint.id)
-    return DangerModal(f"!! Delete checkpoint {word}?", text, word=word, label="Delete", ask_reason=False)
+    return DangerModal(f"!! Delete checkpoint {word}?", text, word=word, label="Delete")

@@ -43,7 +43,9 @@ def error_paragraphs(error: CkptError) -> list[tuple[str, str]]:
     if error.hint:
         lines += [("", "plain"), (f"Next: {error.hint}", "accent")]
     told = f"{error.message} {error.kept} {error.hint}"
-    facts = [(key, str(value)[:_FACT_CHARACTERS_MAX]) for key, value in list(error.data.items())[:_FACTS_MAX]]
+    # What has parts of its own is for machines.
+    single = [(key, value) for key, value in error.data.items() if not isinstance(value, dict)]
+    facts = [(key, str(value)[:_FACT_CHARACTERS_MAX]) for key, value in single[:_FACTS_MAX]]
     facts = [(key, value) for key, value in facts if value and value not in told]
     if facts:
         lines += [("", "plain"), *((f"{key.replace('_', ' ')}: {value}", "dim") for key, value in facts)]

@@ -70,7 +70,7 @@ class FullTextModal(Modal[bool]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,q", "cancel", "Close", show=False)]
     AUTO_FOCUS = "#value"
-    CLASSES = "large"
+    DEFAULT_CLASSES = "large"
 
     def __init__(self, title: str, before: str | None, after: str | None) -> None:
         super().__init__(title)

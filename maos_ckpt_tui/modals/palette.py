@@ -83,7 +83,7 @@ class PaletteModal(Modal[Entry]):
         Binding("pagedown", "page(1)", "Page down", show=False),
     ]
     AUTO_FOCUS = "#text"
-    CLASSES = "large"
+    DEFAULT_CLASSES = "large"
 
     def __init__(self, entries: list[Entry]) -> None:
         super().__init__("What do you want to do?")

@@ -14,9 +14,9 @@ from maos_ckpt_tui.widgets.lines import Paragraphs
 TEXT_CHARACTERS_MAX = 200
 
 
-def text_input(label: str, id: str) -> Input:
-    """A one-line input that takes printable text only."""
-    widget = Input(placeholder=label, id=id, restrict=INPUT_PATTERN, max_length=TEXT_CHARACTERS_MAX)
+def text_input(label: str, id: str, value: str = "") -> Input:
+    """A one-line input that takes printable text only; `value` is there already."""
+    widget = Input(value, placeholder=label, id=id, restrict=INPUT_PATTERN, max_length=TEXT_CHARACTERS_MAX)
     widget.compact = True
     return widget
 

@@ -11,10 +11,12 @@ from textual.widget import Widget
 from maos_ckpt.model import Finding, Severity, VerifyLevel, VerifyResult
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.modals.base import Modal
+from maos_ckpt_tui.safe_text import safe_name
 from maos_ckpt_tui.widgets.lines import Paragraphs, Span
 
 _FINDINGS_MAX = 50
 _AFFECTED_MAX = 5
+_NAME_CELLS_MAX = 80
 FINDING_TONES = {Severity.INFO: ("i ", "dim"), Severity.WARNING: ("!! ", "warn"), Severity.ERROR: ("XX ", "bad")}
 _WHAT = {
     VerifyLevel.QUICK: "that the objects exist and have the right size",
@@ -33,7 +35,7 @@ def finding_paragraphs(findings: Iterable[Finding], limit: int = _FINDINGS_MAX) 
         lines.append((f"{sign}{one.message}", tone))
         if one.affected:
             more = len(one.affected) - _AFFECTED_MAX
-            names = ", ".join(one.affected[:_AFFECTED_MAX])
+            names = ", ".join(safe_name(name, _NAME_CELLS_MAX) for name in one.affected[:_AFFECTED_MAX])
             lines.append((f"   {names}{f' and {more:,} more' if more > 0 else ''}", "dim"))
     if len(ranked) > limit:
         lines.append((f"… and {len(ranked) - limit:,} more findings", "dim"))

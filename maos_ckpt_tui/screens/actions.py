@@ -15,8 +15,12 @@ _LEVELS = (
     Choice(VerifyLevel.FULL, "Full", "every chunk decoded, all roots rebuilt, the SHA-512 digest compared"),
 )
 
-
 _ON_A_CHECKPOINT = frozenset({"open", "diff", "recover", "pin", "verify", "copy", "delete", "filter"})
+
+
+def kept_with_parent(checkpoint: Checkpoint) -> frozenset[str]:
+    """A checkpoint's id, and its parent's where it has one."""
+    return frozenset(one for one in (checkpoint.id, checkpoint.parent) if one)
 
 
 class CheckpointActions(ConsoleScreen):
@@ -97,7 +101,7 @@ class CheckpointActions(ConsoleScreen):
         """Plan taking the last recovery back."""
         from maos_ckpt_tui.screens.undo import undo_screen  # See `action_recover`.
 
-        self.app.push_screen(undo_screen(self.console.client))
+        self.app.push_screen(undo_screen(self.console.client, self.console.now_ms()))
 
     def action_diff(self) -> None:
         """Against the live state."""

@@ -43,8 +43,14 @@ class ConsoleScreen(Screen[None]):
         """Whether keys and palette show an action that is allowed; one that makes no sense now is left out."""
         return True
 
+    @property
+    def held(self) -> frozenset[str]:
+        """Full ids of the checkpoints that retention must leave alone while this screen is open."""
+        return frozenset()
+
     def on_screen_resume(self) -> None:
-        """In sight again: catch up with what happened meanwhile."""
+        """In sight, for the first time or again: catch up with what happened meanwhile."""
+        self.console.hold_shown()
         self.model_changed()
         self.tick()
         self.show_operation()

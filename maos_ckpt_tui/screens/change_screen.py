@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from maos_ckpt_tui.changes import FIELD, ChangeRow
 from maos_ckpt_tui.modals.full_text import FullTextModal
+from maos_ckpt_tui.safe_text import safe_name
 from maos_ckpt_tui.screens.base import ConsoleScreen
 from maos_ckpt_tui.widgets.change_list import ChangeList
 from maos_ckpt_tui.widgets.filter_line import FilterLine
+
+_KEY_CELLS_MAX, _PATH_CELLS_MAX = 60, 40
 
 
 class ChangeScreen(ConsoleScreen):
@@ -32,7 +35,9 @@ class ChangeScreen(ConsoleScreen):
     def _full(self, row: ChangeRow) -> None:
         assert row.change is not None
         assert row.field is not None
-        title = f"{row.change.component}/{row.change.collection} {row.change.key}: {row.field.path}"
+        one = row.change
+        key, path = safe_name(one.key, _KEY_CELLS_MAX), safe_name(row.field.path, _PATH_CELLS_MAX)
+        title = f"{one.component}/{one.collection} {key}: {path}"
         self.app.push_screen(FullTextModal(title, row.field.before, row.field.after))
 
     def action_fold_all(self) -> None:

@@ -12,7 +12,7 @@ from maos_ckpt.model import Checkpoint
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.checkpoint_view import change_words, state_words
 from maos_ckpt_tui.commands import DETAIL, bindings_for
-from maos_ckpt_tui.screens.actions import CheckpointActions
+from maos_ckpt_tui.screens.actions import CheckpointActions, kept_with_parent
 from maos_ckpt_tui.viewmodel import short
 from maos_ckpt_tui.widgets.component_pane import GrowthList
 from maos_ckpt_tui.widgets.key_bar import KeyBar
@@ -37,11 +37,11 @@ class DetailFacts(LineView):
         self.changed()
 
     def _changed_words(self) -> str:
-        words = change_words(self._checkpoint, self._before)
-        if words == "first":
+        words, _ = change_words(self._checkpoint, self._before)
+        if words == ["first"]:
             return "everything: there was none before it"
-        words = {"same": "nothing", "?": "not known"}.get(words, words.replace(" ", ", "))
-        return f"{words}, against {self._before_words}"
+        text = ", ".join({"same": "nothing", "?": "not known"}.get(word, word) for word in words)
+        return f"{text}, against {self._before_words}"
 
     def build(self, width: int) -> list[Line]:
         """See `LineView.build`."""
@@ -96,6 +96,11 @@ class DetailScreen(CheckpointActions):
     def target(self) -> Checkpoint | None:
         """See `CheckpointActions.target`."""
         return self._checkpoint
+
+    @property
+    def held(self) -> frozenset[str]:
+        """See `ConsoleScreen.held`."""
+        return kept_with_parent(self._checkpoint)
 
     def _found(self, parent: Checkpoint) -> None:
         self._before = parent

@@ -12,7 +12,7 @@ from maos_ckpt.model import Checkpoint, DiffResult
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.changes import ChangeTree
 from maos_ckpt_tui.commands import DIFF, bindings_for
-from maos_ckpt_tui.screens.actions import CheckpointActions
+from maos_ckpt_tui.screens.actions import CheckpointActions, kept_with_parent
 from maos_ckpt_tui.screens.change_screen import ChangeScreen
 from maos_ckpt_tui.viewmodel import short
 from maos_ckpt_tui.widgets.change_list import ChangeList, component_counts
@@ -69,6 +69,11 @@ class DiffScreen(ChangeScreen, CheckpointActions):
     def target(self) -> Checkpoint | None:
         """See `CheckpointActions.target`."""
         return self._checkpoint
+
+    @property
+    def held(self) -> frozenset[str]:
+        """See `ConsoleScreen.held`; the one before is a key away."""
+        return kept_with_parent(self._checkpoint)
 
     def compose(self) -> ComposeResult:
         """Summary, tree, keys."""

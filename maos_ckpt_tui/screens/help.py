@@ -89,7 +89,7 @@ class HelpModal(Modal[bool]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,question_mark,q", "cancel", "Close", show=False)]
     AUTO_FOCUS = "#help"
-    CLASSES = "large"
+    DEFAULT_CLASSES = "large"
 
     def __init__(self, place: str, keys: dict[str, str]) -> None:
         super().__init__(f"Help: {PLACES[place]}")

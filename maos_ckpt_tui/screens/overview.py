@@ -85,7 +85,7 @@ class OverviewScreen(CheckpointActions):
         model = self.console.model
         width = max(20, self.size.width - 4)
         if model.problem is not None:
-            texts = (model.problem.message, model.problem.kept, model.problem.hint, "Trying again every few seconds.")
+            texts = (model.problem.message, model.problem.kept, model.problem.hint)
             return [line for text in texts if text for line in paragraph(text, width, indent="  ")]
         if not model.loaded:
             return [[("  Loading…", "dim")]]
@@ -99,7 +99,8 @@ class OverviewScreen(CheckpointActions):
 
     def _show_selection(self) -> None:
         shown, cursor = self._list.shown, self._list.cursor
-        self.query_one(Timeline).show(shown, cursor)
+        nothing = "no checkpoint matches" if self.console.model.checkpoints else "no checkpoint yet"
+        self.query_one(Timeline).show(shown, cursor, nothing if self.console.model.loaded else "")
         self._show_selected()
 
     def _show_selected(self) -> None:

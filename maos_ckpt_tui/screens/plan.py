@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -48,9 +49,9 @@ class PlanSummary(LineView):
         self._what = what
         self._plan: Plan | None = None
 
-    def show(self, plan: Plan | None) -> None:
-        """Another plan."""
-        self._plan = plan
+    def show(self, what: str, plan: Plan | None) -> None:
+        """Another plan, and what it does in words."""
+        self._what, self._plan = what, plan
         self.changed()
 
     def build(self, width: int) -> list[Line]:
@@ -96,6 +97,7 @@ class PlanScreen(ChangeScreen):
     def __init__(self, recovery: Recovery) -> None:
         super().__init__()
         self._recovery = recovery
+        self._reason = ""
         self.plan: Plan | None = None
 
     def compose(self) -> ComposeResult:
@@ -106,6 +108,11 @@ class PlanScreen(ChangeScreen):
         yield FilterLine()
         yield OperationBar()
         yield KeyBar(PLAN)
+
+    @property
+    def held(self) -> frozenset[str]:
+        """See `ConsoleScreen.held`."""
+        return frozenset({self.plan.checkpoint} if self.plan else ())
 
     def on_mount(self) -> None:
         """Plan at once."""
@@ -122,18 +129,25 @@ class PlanScreen(ChangeScreen):
     def action_replan(self) -> None:
         """Compute the plan against the live state of now."""
         self.plan = None
-        self.query_one(PlanSummary).show(None)
+        self.query_one(PlanSummary).show(self._recovery.what, None)
         waiting: list[Line] = [
             [("  Computing the plan: reading the live state and comparing. Nothing is written.", "dim")]
         ]
         self.changes.show(ChangeTree(), "Changes", [], waiting)
         self.refresh_bindings()
-        make = self._recovery.plan
-        self.ask(lambda: make(CHANGES_LISTED), self._planned, group="plan", failed=self._failed)
+        recovery = self._recovery
 
-    def _planned(self, plan: Plan) -> None:
-        self.plan = plan
-        self.query_one(PlanSummary).show(plan)
+        def make() -> tuple[Plan, str]:
+            plan = recovery.plan(CHANGES_LISTED)
+            return plan, recovery.words(plan)
+
+        self.ask(make, self._planned, group="plan", failed=self._failed)
+
+    def _planned(self, made: tuple[Plan, str]) -> None:
+        plan, what = made
+        self.plan, self._recovery = plan, replace(self._recovery, what=what)
+        self.console.hold_shown()
+        self.query_one(PlanSummary).show(what, plan)
         note: list[Span] = []
         if plan.truncated:
             listed, total = fmt.count(len(plan.changes)), fmt.count(plan.summary.total)
@@ -162,15 +176,16 @@ class PlanScreen(ChangeScreen):
         text: list[Span] = [
             (f"{self._recovery.what}.", "plain"),
             (f"{fmt.plural(plan.summary.total, 'live record')} will be written{removed}.", "strong"),
-            ("The state of now is kept as a pinned safety checkpoint: undo takes this back.", "dim"),
+            ("The state of now is kept as a safety checkpoint: undo takes this back.", "dim"),
         ]
         word = short(plan.checkpoint)
-        title = "!! Take the recovery back?" if self._recovery.undo else f"!! Recover {word}? Step 3 of 4"
-        modal = DangerModal(title, text, word=word, label="Apply", ask_reason=True)
+        title = "!! Undo? Step 3 of 4" if self._recovery.undo else f"!! Recover {word}? Step 3 of 4"
+        modal = DangerModal(title, text, word=word, label="Apply", reason=self._reason)
         self.app.push_screen(modal, lambda reason: self._confirmed(plan, reason))
 
     def _confirmed(self, plan: Plan, reason: str | None) -> None:
         from maos_ckpt_tui.screens.recovery_run import RecoveryRunScreen  # Loaded when first needed.
 
         if reason is not None:
-            self.app.push_screen(RecoveryRunScreen(self._recovery, plan.digest, reason, self.action_replan))
+            self._reason = reason
+            self.app.push_screen(RecoveryRunScreen(self._recovery, plan, reason, self.action_replan))

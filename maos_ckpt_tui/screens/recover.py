@@ -158,6 +158,11 @@ class RecoverScreen(ConsoleScreen):
         yield OperationBar()
         yield KeyBar(CHOOSE)
 
+    @property
+    def held(self) -> frozenset[str]:
+        """See `ConsoleScreen.held`."""
+        return frozenset({self._checkpoint.id})
+
     def on_mount(self) -> None:
         """Say for each component what has changed since."""
         client, name = self.console.client, self._checkpoint.id

@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.containers import VerticalScroll
 
 from maos_ckpt.errors import CkptError, PlanMovedError
-from maos_ckpt.model import RecoveryResult
+from maos_ckpt.model import Plan, RecoveryResult
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.commands import RUN, bindings_for
 from maos_ckpt_tui.modals.choice import Choice, ChoiceModal
@@ -31,15 +31,30 @@ _IF_INTERRUPTED = (
 FRESH, AS_IS = "fresh", "as-is"
 _CHOICES = (
     Choice(
-        FRESH, "Look at the fresh plan", "Plan again against the live state of now, and decide with that before you."
+        FRESH,
+        "Look at the fresh plan",
+        "Plans again against the live state of now, so that you decide with that before you.",
+        "l",
     ),
     Choice(
         AS_IS,
-        "Apply, whatever the plan is by then",
-        "MAOS writes all the time: take the live state as it is at the moment of applying. "
-        "The result is the same; only the list of changes may be longer than the one you saw.",
+        "Apply to what is there now",
+        "Plans once more while MAOS stands still, and applies that: it cannot be out of date. The selection is the "
+        "same, and undo brings all of it back.",
+        "a",
     ),
 )
+
+
+def moved_words(error: PlanMovedError, seen: int) -> str:
+    """What the plan is by now, beside the number of records that the operator saw; both as far as they are known."""
+    total, counts = error.data.get("changes"), error.data.get("summary")
+    if not isinstance(total, int) or not isinstance(counts, dict):
+        return error.message
+    kinds = (("+", counts.get("added")), ("~", counts.get("modified")), ("-", counts.get("removed")))
+    signs = " ".join(f"{sign}{number:,}" for sign, number in kinds if isinstance(number, int) and number)
+    before = "as many as you saw, but not the same" if total == seen else f"you saw {seen:,}"
+    return f"The plan now changes {fmt.plural(total, 'record')} ({'; '.join(one for one in (signs, before) if one)})."
 
 
 def result_paragraphs(result: RecoveryResult, *, undo: bool) -> list[Span]:
@@ -48,6 +63,8 @@ def result_paragraphs(result: RecoveryResult, *, undo: bool) -> list[Span]:
     lines: list[Span] = []
     if not result.applied:
         lines.append(("OK Nothing to do: the live state was already so.", "ok"))
+    elif result.verified and result.partial:
+        lines.append((f"!! {what} in part, verified as far as it went: the notes say what was left alone.", "warn"))
     elif result.verified:
         lines.append((f"OK {what} and verified: planning again finds nothing left to change.", "ok"))
     else:
@@ -65,7 +82,9 @@ def result_facts(result: RecoveryResult) -> list[tuple[str, str, str]]:
         ("took", f"{fmt.duration(result.duration_s)}; MAOS was held still for {fmt.duration(result.stall_s)}", "plain"),
     ]
     if result.safety_checkpoint:
-        rows.append(("safety", f"{short(result.safety_checkpoint)}, pinned: the state of just before", "plain"))
+        rows.append(
+            ("safety", f"{short(result.safety_checkpoint)}: the state of just before, which undo goes back to", "plain")
+        )
     return rows + [("note" if number == 0 else "", note, "warn") for number, note in enumerate(result.notes)]
 
 
@@ -127,10 +146,10 @@ class RecoveryRunScreen(ConsoleScreen):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(RUN)]
     AUTO_FOCUS = "#outcome-scroll"
 
-    def __init__(self, recovery: Recovery, digest: str | None, reason: str, replan: Callable[[], None]) -> None:
+    def __init__(self, recovery: Recovery, plan: Plan, reason: str, replan: Callable[[], None]) -> None:
         super().__init__()
         self._recovery = recovery
-        self._digest = digest
+        self._plan = plan
         self._reason = reason
         self._replan = replan
         self._applying = True
@@ -146,7 +165,7 @@ class RecoveryRunScreen(ConsoleScreen):
 
     def on_mount(self) -> None:
         """Begin."""
-        self._apply(self._digest)
+        self._apply(self._plan.digest)
 
     def _apply(self, digest: str | None) -> None:
         self._applying = True
@@ -177,30 +196,32 @@ class RecoveryRunScreen(ConsoleScreen):
         self.refresh_bindings()
         self.console.refresh_soon()
         if isinstance(error, PlanMovedError):
-            modal = ChoiceModal("!! The live state has moved", _CHOICES, self._moved_text(error), tone="warn")
-            self.app.push_screen(modal, self._moved)
-
-    @staticmethod
-    def _moved_text(error: CkptError) -> list[Span]:
-        return [(error.message, "plain"), (error.kept or "Nothing was written.", "ok")]
+            kept = error.kept or "Nothing was changed."
+            intro = [(moved_words(error, self._plan.summary.total), "plain"), (f"OK {kept}", "ok")]
+            title = "!! MAOS moved on since you looked"
+            self.app.push_screen(ChoiceModal(title, _CHOICES, intro, "warn", "back to the plan"), self._moved)
 
     def _moved(self, choice: str | None) -> None:
-        if choice == FRESH:
-            self.app.pop_screen()
-            self._replan()
-        elif choice == AS_IS:
+        if choice == AS_IS:
             self._apply(None)
+            return
+        self.app.pop_screen()
+        if choice == FRESH:
+            self._replan()
 
     def action_back(self) -> None:
-        """Back to the overview, past the steps."""
-        self.console.to_overview()
+        """Back to the overview, past the steps; where nothing was done, to the plan, which keeps what was chosen."""
+        if self.result is None:
+            super().action_back()
+        else:
+            self.console.to_overview()
 
     def action_undo(self) -> None:
         """Plan taking this back."""
         from maos_ckpt_tui.screens.undo import undo_screen  # Imports the plan screen, which imports this module.
 
         self.console.to_overview()
-        self.app.push_screen(undo_screen(self.console.client))
+        self.app.push_screen(undo_screen(self.console.client, self.console.now_ms()))
 
     def action_copy(self) -> None:
         """The resume commands, one a line."""

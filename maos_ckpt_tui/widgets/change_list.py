@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from maos_ckpt.model import Counts, FieldChange
+from maos_ckpt.model import ChangeKind, Counts, FieldChange, RecordChange
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.changes import COLLECTION, COMPONENT, RECORD, SIGNS, ChangeRow, ChangeTree, around_difference
-from maos_ckpt_tui.safe_text import clip, pad, safe_text
+from maos_ckpt_tui.safe_text import pad, safe_name, safe_text
 from maos_ckpt_tui.widgets.lines import Line, Span, fit, line_width, rule
 from maos_ckpt_tui.widgets.row_list import RowList
 
 _PATH_CELLS_MAX = 34
+_COMPONENT_CELLS_MAX = 30
+_GLANCE_CHARACTERS_MAX = 40
 
 
 def counts_spans(counts: Counts) -> list[Span]:
@@ -20,14 +22,18 @@ def counts_spans(counts: Counts) -> list[Span]:
 
 def component_counts(by_component: dict[str, Counts]) -> list[Line]:
     """Counts by component as pieces for `flow`; components without changes are left out."""
-    return [[(safe_text(name), "head"), *counts_spans(counts)] for name, counts in by_component.items() if counts.total]
+    return [
+        [(safe_name(name, _COMPONENT_CELLS_MAX), "head"), *counts_spans(counts)]
+        for name, counts in by_component.items()
+        if counts.total
+    ]
 
 
 def field_line(field: FieldChange, width: int) -> Line:
     """One field with both values on one line, from where they differ."""
     path_width = min(_PATH_CELLS_MAX, max(12, width // 4))
     room = max(8, width - path_width - 4)
-    path: Span = (pad(safe_text(field.path, path_width), path_width), "dim")
+    path: Span = (pad(safe_name(field.path, path_width), path_width), "dim")
     if field.before is None:
         return [path, (" + ", "ok"), (safe_text(field.after or "", room), "after")]
     if field.after is None:
@@ -37,6 +43,14 @@ def field_line(field: FieldChange, width: int) -> Line:
     shown = safe_text(before, half)
     rest = room - 2 - line_width([(shown, "before")])
     return [path, (" ", "plain"), (shown, "before"), (" → ", "dim"), (safe_text(after, rest), "after")]
+
+
+def glance(change: RecordChange) -> str:
+    """What a folded record holds, in a line: the fields that changed, or, where it came or went, their values."""
+    if change.kind is ChangeKind.MODIFIED:
+        return ", ".join(one.path for one in change.fields)
+    values = ((one.path, (one.before or one.after or "")[:_GLANCE_CHARACTERS_MAX]) for one in change.fields)
+    return ", ".join(f"{path} {value}" for path, value in values)
 
 
 class ChangeList(RowList):
@@ -97,21 +111,14 @@ class ChangeList(RowList):
         if row.level in (COMPONENT, COLLECTION):
             assert row.counts is not None
             counts = counts_spans(row.counts)
-            name = clip(safe_text(row.name), max(4, room - line_width(counts)))
+            name = safe_name(row.name, max(4, room - line_width(counts)))
             return [indent, (name, "strong" if row.level == COMPONENT else "head"), *counts]
         assert row.change is not None
         if row.level == RECORD:
             sign, tone = SIGNS[row.change.kind]
-            fields = "  " + ", ".join(one.path for one in row.change.fields) if row.folded else ""
-            return fit(
-                [
-                    indent,
-                    (f"{sign} ", tone),
-                    (row.name, "plain"),
-                    (f"  {row.change.kind.value}", tone),
-                    (fields, "dim"),
-                ],
-                width,
-            )
+            kind = f"  {row.change.kind.value}"
+            name = safe_name(row.name, max(4, room - 2 - len(kind)))
+            fields = "  " + glance(row.change) if row.folded else ""
+            return fit([indent, (f"{sign} ", tone), (name, "plain"), (kind, tone), (fields, "dim")], width)
         assert row.field is not None
         return [indent, *field_line(row.field, room)]

@@ -109,7 +109,7 @@ class CheckpointList(RowList):
     def row(self, index: int, width: int) -> Line:
         """See `RowList.row`."""
         one = self.shown[index]
-        word = change_words(one, self._model.find(one.parent or ""))
+        changed, tone = change_words(one, self._model.find(one.parent or ""))
         widths = dict(choose_columns(self._columns, width))
         damaged = one.state is CheckpointState.DAMAGED
         cells: list[Span] = [
@@ -117,7 +117,7 @@ class CheckpointList(RowList):
             (fmt.span((self._now_ms - one.created_at_ms) / 1000), "dim"),
             (short(one.id), "strong"),
             _why(one),
-            (fit_words(word.split(), widths.get(_CHANGED, 0)), "dim" if word in ("same", "?") else "accent"),
+            (fit_words(changed, widths.get(_CHANGED, 0)), tone),
             (fmt.count(one.records), "plain"),
             (fmt.size(one.logical_bytes), "plain"),
             (fmt.size(one.stored_bytes), "plain"),

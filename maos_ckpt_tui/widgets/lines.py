@@ -16,13 +16,15 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from maos_ckpt_tui.safe_text import clip, pad, safe_text, wrap
+from maos_ckpt_tui.safe_text import CHARACTERS_PER_CELL, clip, pad, safe_text, wrap
 
 Span = tuple[str, str]
 Line = list[Span]
 
 TONES = ("plain", "dim", "faint", "head", "key", "strong", "ok", "warn", "bad", "accent", "before", "after", "badge")
 TONE_CLASSES = {f"tone-{tone}" for tone in TONES}
+#: A paragraph ends here, and says how much is left out: a value has a screen of its own.
+PARAGRAPH_CHARACTERS_MAX = 4000
 
 
 def line_width(line: Line) -> int:
@@ -34,7 +36,8 @@ def fit(line: Line, width: int) -> Line:
     """The line cut to `width` cells, with an ellipsis where something is missing."""
     result: Line = []
     for position, (text, tone) in enumerate(line):
-        text = safe_text(text)
+        # Far more than fits is not even looked at.
+        text = safe_text(text[: (width + 1) * CHARACTERS_PER_CELL])
         needed = cell_len(text)
         if needed > width or (needed == width and any(rest for rest, _ in line[position + 1 :])):
             result.append((clip(text, width, force=True), tone))
@@ -68,7 +71,12 @@ def rule(title: str, width: int, note: Iterable[Span] = ()) -> Line:
 
 def paragraph(text: str, width: int, tone: str = "plain", indent: str = "") -> list[Line]:
     """Untrusted text as wrapped lines."""
-    return [[(indent + part, tone)] for part in wrap(text, max(8, width - cell_len(indent)))]
+    return [[(indent + part, tone)] for part in wrap(_bounded(text), max(8, width - cell_len(indent)))]
+
+
+def _bounded(text: str) -> str:
+    more = len(text) - PARAGRAPH_CHARACTERS_MAX
+    return text if more <= 0 else f"{text[:PARAGRAPH_CHARACTERS_MAX]}… ({more:,} more characters)"
 
 
 def flow(parts: Iterable[Line], width: int, indent: Line) -> list[Line]:
@@ -91,7 +99,7 @@ def facts(pairs: Iterable[tuple[str, str, str]], width: int) -> list[Line]:
     label_width = max((cell_len(label) for label, _, _ in rows), default=0) + 2
     result: list[Line] = []
     for label, value, tone in rows:
-        for number, part in enumerate(wrap(value, max(8, width - label_width - 1))):
+        for number, part in enumerate(wrap(_bounded(value), max(8, width - label_width - 1))):
             result.append([(pad(f" {label}" if number == 0 else "", label_width + 1), "dim"), (part, tone)])
     return result
 

@@ -19,11 +19,12 @@ class Timeline(LineView):
         super().__init__(id="timeline")
         self._checkpoints: list[Checkpoint] = []
         self._selected = 0
+        self._nothing = ""
         self.by_size = False
 
-    def show(self, checkpoints: list[Checkpoint], selected: int) -> None:
-        """Other checkpoints, or another selection."""
-        self._checkpoints, self._selected = checkpoints, selected
+    def show(self, checkpoints: list[Checkpoint], selected: int, nothing: str) -> None:
+        """Other checkpoints, or another selection; `nothing` says why there are none."""
+        self._checkpoints, self._selected, self._nothing = checkpoints, selected, nothing
         self.changed()
 
     def switch_bars(self) -> None:
@@ -40,7 +41,7 @@ class Timeline(LineView):
         note = [*legend, (f" {TIMELINE_LEGEND[-1][1]}", "dim")] if width >= 100 else [("b", "key"), (" bars", "dim")]
         head = rule(f"Timeline, bars = {what}", width, note)
         if not self._checkpoints:
-            return [head, *([[]] * rows), [("   no checkpoint yet", "dim")], []]
+            return [head, *([[]] * rows), [(f"   {self._nothing}", "dim")], []]
         pitch = 2 if width >= 110 and len(self._checkpoints) * 2 <= width - 2 * _MARGIN else 1
         first, last = self._window(max(1, (width - 2 * _MARGIN) // pitch))
         return [head, *self._strip(first, last, rows, width, pitch), self._axis(first, last, width, pitch)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from maos_ckpt_tui import formatting as fmt
-from maos_ckpt_tui.viewmodel import ConsoleModel, health, next_run
+from maos_ckpt_tui.viewmodel import ConsoleModel, health, next_run, next_try
 from maos_ckpt_tui.widgets.lines import Line, LineView, Span, fit, line_width, paragraph, spread
 
 #: Smaller terminals show one line that says so; the breakpoints of the application are the same.
@@ -85,13 +85,21 @@ class StatusLine(LineView):
             (f" {now.sign} {now.word} ", now.tone),
             (f" {now.sentence[:1].upper()}{now.sentence[1:]}", "plain"),
         ]
-        upcoming = next_run(status, self._now_ms) if self._model.problem is None else ""
+        upcoming = next_try(self._model, self._now_ms) or next_run(status, self._now_ms)
         right: Line = [(upcoming + " ", "accent")] if upcoming else []
         for extra in self._extras():
             if line_width(line) + line_width([extra]) + line_width(right) + 2 <= width:
                 line.append(extra)
         trouble = paragraph(now.trouble, width, now.tone, " ")[:_TROUBLE_LINES_MAX] if now.trouble else []
-        return [spread(line, right, width), *trouble]
+        return [spread(line, right, width), *trouble, *self._unreadable(width)]
+
+    def _unreadable(self, width: int) -> list[Line]:
+        names = self._model.status.damaged_manifests if self._model.status is not None else ()
+        if not names:
+            return []
+        verb = "is" if len(names) == 1 else "are"
+        words = f" !! {fmt.plural(len(names), 'checkpoint')} cannot be read and {verb} not listed: "
+        return [fit([(words, "warn"), ("v", "key"), (" verifies, and names what is damaged", "plain")], width)]
 
     def _extras(self) -> list[Span]:
         status = self._model.status

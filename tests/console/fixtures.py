@@ -157,7 +157,17 @@ CHANGES: tuple[RecordChange, ...] = (
             FieldChange("last_active", "2026-11-23T09:11:02", "2026-11-23T09:14:31"),
         ),
     ),
-    RecordChange("agents", "agents", "planner-77aa01fe", ChangeKind.ADDED),
+    RecordChange(
+        "agents",
+        "agents",
+        "planner-77aa01fe",
+        ChangeKind.ADDED,
+        (
+            FieldChange("name", None, "planner"),
+            FieldChange("status", None, "active"),
+            FieldChange("last_active", None, "2026-11-23T09:14:29"),
+        ),
+    ),
     RecordChange(
         "tasks",
         "tasks",
@@ -171,7 +181,16 @@ CHANGES: tuple[RecordChange, ...] = (
             ),
         ),
     ),
-    RecordChange("tasks", "tasks", "task-writer-0011aabb", ChangeKind.REMOVED),
+    RecordChange(
+        "tasks",
+        "tasks",
+        "task-writer-0011aabb",
+        ChangeKind.REMOVED,
+        (
+            FieldChange("description", "Write the release notes", None),
+            FieldChange("status", "in_progress", None),
+        ),
+    ),
     RecordChange(
         "memory",
         "sessions",
@@ -230,6 +249,8 @@ class FrozenClient:
         self.running = running
         self.changes = CHANGES
         self.read_only = False
+        self.damaged_manifests: tuple[str, ...] = ()
+        self.held: list[frozenset[str]] = []
 
     def start(self) -> None:
         return None
@@ -256,6 +277,7 @@ class FrozenClient:
             repository_bytes=sum(one.stored_bytes for one in self.listed),
             missed_ticks=2,
             read_only=self.read_only,
+            damaged_manifests=self.damaged_manifests,
         )
 
     def checkpoints(self, limit: int = 500) -> list[Checkpoint]:
@@ -266,6 +288,9 @@ class FrozenClient:
             if name in (one.id, one.id[-6:]):
                 return one
         raise NotFoundError(f"There is no checkpoint {name!r}.")
+
+    def hold(self, names: frozenset[str]) -> None:
+        self.held.append(names)
 
     def save(self, description: str = "", tags: Sequence[str] = ()) -> Checkpoint:
         return self._newest()

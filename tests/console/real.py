@@ -107,12 +107,14 @@ class Operator:
         return self.app.model.checkpoints[0].id[-6:]
 
     async def confirm(self, word: str, reason: str = "test") -> None:
-        """Fill in the confirmation and press the button that is not the default."""
+        """Fill in the confirmation; enter goes from field to field to the button, and presses it."""
         await self.sees(f"Type {word} to confirm")
         await self.type(reason)
         await self.press("enter")
         await self.type(word)
-        await self.press("enter", "right", "enter")
+        await self.press("enter")
+        await self.sees("press enter")
+        await self.press("enter")
 
 
 @asynccontextmanager

@@ -14,7 +14,20 @@ def test_rows_follow_component_collection_record_field() -> None:
     tree = ChangeTree(CHANGES)
     assert [row.level for row in tree.rows[:4]] == [0, 1, 2, 3]
     assert sum(row.level == RECORD for row in tree.rows) == len(CHANGES) == tree.records
-    assert sum(row.level == FIELD for row in tree.rows) == sum(len(one.fields) for one in CHANGES)
+    modified = [one for one in CHANGES if one.kind is ChangeKind.MODIFIED]
+    assert sum(row.level == FIELD for row in tree.rows) == sum(len(one.fields) for one in modified)
+
+
+def test_a_record_that_came_or_went_starts_folded_and_unfolds_to_its_values() -> None:
+    tree = ChangeTree(CHANGES)
+    row = next(one for one in tree.rows if one.name == "task-writer-0011aabb")
+    assert row.folded
+    tree.toggle(row.node)
+    below = [one.field for one in tree.rows if one.level == FIELD and one.change is row.change]
+    assert [(one.path, one.before, one.after) for one in below if one] == [
+        ("description", "Write the release notes", None),
+        ("status", "in_progress", None),
+    ]
 
 
 def test_folding_hides_what_is_below_and_nothing_else() -> None:
@@ -29,6 +42,8 @@ def test_folding_hides_what_is_below_and_nothing_else() -> None:
     tree.fold_records(True)
     assert not any(row.level == FIELD for row in tree.rows)
     assert sum(row.level == RECORD for row in tree.rows) == len(CHANGES)
+    tree.fold_records(False)
+    assert sum(row.level == FIELD for row in tree.rows) == sum(len(one.fields) for one in CHANGES)
 
 
 def test_the_filter_finds_keys_fields_and_values() -> None:

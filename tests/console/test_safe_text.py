@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from maos_ckpt_tui.safe_text import INPUT_PATTERN, clip, pad, safe_text, wrap, wrap_command
+from maos_ckpt_tui.safe_text import INPUT_PATTERN, clip, pad, safe_name, safe_text, wrap, wrap_command
 
 TEXTS = st.text(st.characters(), max_size=60)  # lone surrogates included
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -92,3 +92,15 @@ def test_what_an_input_accepts_needs_no_escape(text: str) -> None:
         assert "\x1b" not in text
         assert not any(unicodedata.category(one) in {"Cc", "Cs"} for one in text)
         assert not any("\u202a" <= one <= "\u202e" or "\u2066" <= one <= "\u2069" for one in text)
+
+
+@pytest.mark.parametrize("piece", ["a", "\n", "\x1b[31m", "\u202e", "日本", "e\u0301\u0301\u0301\u0301"])
+@pytest.mark.parametrize("width", [4, 20, 60, 200])
+def test_a_very_long_name_fits_and_says_how_long_it_is(piece: str, width: int) -> None:
+    name = piece * (1_000_000 // len(piece))
+    shown = safe_name(name, width)
+    assert cell_len(shown) <= width
+    assert safe_text(shown) == shown
+    if width >= 20:
+        assert f"({len(name):,}" in shown
+    assert safe_name("agents", width) == safe_text("agents", width)

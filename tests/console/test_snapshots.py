@@ -48,7 +48,7 @@ async def settle(pilot: Pilot[Any]) -> None:
 
 
 TO_CONFIRM = ("r", "enter", "a")
-TO_RESULT = (*TO_CONFIRM, "type:bad run", "enter", "type:k8pg9c", "enter", "right", "enter")
+TO_RESULT = (*TO_CONFIRM, "type:bad run", "enter", "type:k8pg9c", "enter", "enter")
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
@@ -136,7 +136,8 @@ def test_plan_moved(snap_compare: Compare) -> None:
 
     class Moving(FrozenClient):
         def recover(self, name: str, selection: Selection, **_: Any) -> RecoveryResult:
-            raise PlanMovedError("3 records of the plan have changed since it was made.", kept="Nothing was written.")
+            counts = {"added": 2, "modified": 11, "removed": 1}
+            raise PlanMovedError("The plan moved.", kept="Nothing was written.", changes=14, summary=counts)
 
     assert snap_compare(app(Moving()), terminal_size=(80, 24), run_before=keys(*TO_RESULT))
 

@@ -12,8 +12,9 @@ from maos_ckpt.model import CheckpointState, Progress
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.checkpoint_view import bar_cells, change_words, fit_words, growth, marks, matches
 from maos_ckpt_tui.progress import ProgressMeter
+from maos_ckpt_tui.recovery import undo_words
 from maos_ckpt_tui.sentences import sentence
-from maos_ckpt_tui.viewmodel import ConsoleModel, health, next_run
+from maos_ckpt_tui.viewmodel import ConsoleModel, health, next_run, next_try
 from tests.console.fixtures import NOW_MS, FrozenClient, make_checkpoints
 
 
@@ -59,6 +60,35 @@ def test_the_countdown_is_in_words() -> None:
     assert next_run(replace(status, next_run_at_ms=None), NOW_MS) == "no save is scheduled here"
     observer = replace(status, next_run_at_ms=None, role="observer", owner="pid 12 on alpha")
     assert next_run(observer, NOW_MS) == "saves are made by pid 12 on alpha"
+
+
+def test_an_engine_that_did_not_start_says_when_it_is_tried_again() -> None:
+    model = ConsoleModel(problem=SourceError("gone", hint="Bring it back."), start_again_ms=NOW_MS + 3_500)
+    now = health(model, NOW_MS)
+    assert (now.word, now.trouble) == ("NOT STARTED", "gone Bring it back.")
+    assert next_try(model, NOW_MS) == "trying again in 4 s"
+    assert next_try(model, NOW_MS + 9_000) == "trying again now"
+    model.start_again_ms = None
+    assert next_try(model, NOW_MS) == "asking again every few seconds"
+    model.problem = None
+    assert next_try(model, NOW_MS) == ""
+
+
+def test_an_undo_whose_journal_entry_is_gone_is_told_in_general_words() -> None:
+    fields: dict[str, object] = {"at_ms": NOW_MS, "checkpoint": "cp_old", "safety_checkpoint": "cp_safe", "undo": True}
+    journal = [("RecoveryCompleted", fields)]
+    assert undo_words("cp_other", journal, NOW_MS).startswith("take the last recovery back")
+    assert undo_words("cp_safe", journal, NOW_MS) == "undo the undo of 09:14:42"
+    fields["checkpoint"] = "cp_safe"  # A journal that goes in a circle.
+    assert undo_words("cp_safe", journal, NOW_MS).startswith("undo the undo of 09:14:42")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (12, "12s"), (60, "1m"), (7500, "2h05"), (86_400 * 4, "4d"), (-5, "0s")]
+)
+def test_ages_show_seconds_below_a_minute(seconds: float, text: str) -> None:
+    assert fmt.span(seconds) == text
+    assert len(text) <= 5
 
 
 @pytest.mark.parametrize(
@@ -112,14 +142,25 @@ def test_marks_keep_small_saves_visible_beside_the_first_one() -> None:
 
 def test_what_changed_is_told_by_component() -> None:
     checkpoints = make_checkpoints(30)
-    assert change_words(checkpoints[-1], None) == "first"
-    assert change_words(checkpoints[0], None) == "?"
+    assert change_words(checkpoints[-1], None) == (["first"], "accent")
+    assert change_words(checkpoints[0], None) == (["?"], "dim")
     quiet = next(one for one in checkpoints if one.capture.unchanged)
-    assert change_words(quiet, None) == "same"
+    assert change_words(quiet, None) == (["same"], "dim")
     newest, parent = checkpoints[0], checkpoints[1]
-    names = change_words(newest, parent).split()
-    assert names
-    assert {one.name for one in growth(newest, parent) if one.depth == 0 and one.changed} == set(names)
+    words, tone = change_words(newest, parent)
+    assert words == [one.name for one in growth(newest, parent) if one.depth == 0 and one.changed] != []
+    assert tone == "accent"
+
+
+def test_a_component_that_lost_records_is_told_first_and_as_a_warning() -> None:
+    newest, parent = make_checkpoints(2)
+    queue = next(one for one in newest.collections if one.component == "queue")
+    others = tuple(one for one in newest.collections if one is not queue)
+    emptied = replace(newest, collections=(*others, replace(queue, root=None, records=0)))
+    words, tone = change_words(emptied, parent)
+    before = next(one for one in parent.collections if one.component == "queue").records
+    assert words[0] == f"queue-{before:,}"
+    assert tone == "warn"
 
 
 def test_a_long_list_of_words_is_cut_between_words() -> None:
