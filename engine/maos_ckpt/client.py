@@ -53,6 +53,11 @@ class EngineClient(Protocol):
         """One checkpoint by id, unique prefix, ending, `latest` or `latest~N`."""
         ...
 
+    def hold(self, names: frozenset[str]) -> None:
+        """These checkpoints (full ids) are on a screen: retention keeps them until the next call replaces the set, or
+        for 15 minutes. Quick; a person may still delete them."""
+        ...
+
     def save(self, description: str = "", tags: Sequence[str] = ()) -> Checkpoint:
         """Long: one checkpoint now."""
         ...
@@ -62,7 +67,8 @@ class EngineClient(Protocol):
         ...
 
     def plan(self, name: str, selection: Selection, limit: int = 1000) -> Plan:
-        """Long: what recovering `selection` of a checkpoint would change. Writes nothing."""
+        """Long: what recovering `selection` of a checkpoint would change. Changes nothing; retention leaves the
+        checkpoint alone for 15 minutes."""
         ...
 
     def recover(

@@ -1,14 +1,15 @@
-"""What differs between two states, record by record and field by field; browsing and the history of one record."""
+"""What differs between two states, record by record and field by field; browsing one state."""
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from maos_ckpt.codec.values import decode_key, display_key, encode_key
+from maos_ckpt.codec.values import decode_key, display_key, key_forms
 from maos_ckpt.errors import NotFoundError
-from maos_ckpt.fields import changed_fields, named, same_record
+from maos_ckpt.fields import VALUES_LISTED_MAX, changed_fields, named, same_record
 from maos_ckpt.model import (
     ChangeKind,
     Checkpoint,
@@ -24,7 +25,7 @@ from maos_ckpt.model import (
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.sources.base import Source
 from maos_ckpt.states import CollectionPair, State, StoredState, collection_pairs, open_state
-from maos_ckpt.tree.cursor import find, records
+from maos_ckpt.tree.cursor import records
 from maos_ckpt.tree.diff import differences
 from maos_ckpt.tree.large import load_row
 
@@ -49,15 +50,17 @@ class Difference:
             return ChangeKind.ADDED
         return ChangeKind.REMOVED if self.after is None else ChangeKind.MODIFIED
 
-    def shown(self) -> RecordChange:
-        """The difference for people."""
+    def shown(self, *, values: bool = True) -> RecordChange:
+        """The difference for people; `values` gives all fields of an added or removed record too."""
         component, collection = self.pair.name
         fields: tuple[FieldChange, ...] = ()
-        if self.before is not None and self.after is not None:
-            assert self.pair.before is not None
-            assert self.pair.after is not None
-            fields = changed_fields(named(self.pair.before, (), self.before), named(self.pair.after, (), self.after))
+        if values or self.kind is ChangeKind.MODIFIED:
+            fields = changed_fields(_by_name(self.pair.before, self.before), _by_name(self.pair.after, self.after))
         return RecordChange(component, collection, display_key(self.key), self.kind, fields)
+
+
+def _by_name(descriptor: Descriptor | None, row: Row | None) -> dict[str, Value]:
+    return {} if descriptor is None else named(descriptor, (), row)
 
 
 def iterate(
@@ -98,7 +101,7 @@ def diff_states(
             summary.count(one.kind)
             by_component.setdefault(one.pair.name[0], Counts()).count(one.kind)
             if len(listed) < limit:
-                listed.append(one.shown())
+                listed.append(one.shown(values=len(listed) < VALUES_LISTED_MAX))
             if summary.total % 1000 == 0:
                 progress(Progress("diff", "compare", summary.total))
         return DiffResult(a.name, b.name, summary, by_component, tuple(listed), truncated=summary.total > len(listed))
@@ -132,22 +135,24 @@ def browse(
         if component is not None and name[0] != component:
             continue
         for key, value in records(repository.chunks, state.root(name)):
-            shown = display_key(key)
-            if pattern is None or matches(pattern, descriptor, shown):
+            if pattern is None or matches(pattern, descriptor, key):
                 row = load_row(value, repository.chunks.get)
-                yield BrowsedRecord(*name, shown, named(descriptor, decode_key(key), row))
+                yield BrowsedRecord(*name, display_key(key), named(descriptor, decode_key(key), row))
 
 
-def matches(pattern: str, descriptor: Descriptor, key: str) -> bool:
-    """Whether a glob means this record: by its key alone, or as `component/collection/key`."""
-    return fnmatch.fnmatchcase(key, pattern) or fnmatch.fnmatchcase(f"{descriptor.path}/{key}", pattern)
+def matches(pattern: str, descriptor: Descriptor, key: bytes) -> bool:
+    """Whether a key or a glob means this record: by its key alone, or as `component/collection/key`."""
+    for form in key_forms(key):
+        path = f"{descriptor.path}/{form}"
+        # A key is first of all itself: it may hold the characters of a glob.
+        if pattern in (form, path) or fnmatch.fnmatchcase(form, pattern) or fnmatch.fnmatchcase(path, pattern):
+            return True
+    return False
 
 
 def check_component(checkpoint: Checkpoint, component: str | None) -> None:
     """Raise `NotFoundError` where the checkpoint has no component of that name."""
     if component is not None and component not in checkpoint.components:
-        import difflib
-
         nearest = difflib.get_close_matches(component, checkpoint.components, 1)
         raise NotFoundError(
             f"Checkpoint {checkpoint.id} has no component {component!r}.",
@@ -155,90 +160,3 @@ def check_component(checkpoint: Checkpoint, component: str | None) -> None:
             component=component,
             nearest=nearest,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A record as it became with one checkpoint; `fields` says what changed since the version before."""
-
-    checkpoint: str
-    created_at_ms: int
-    component: str
-    collection: str
-    key: str
-    kind: ChangeKind
-    fields: tuple[FieldChange, ...]
-
-
-def history(repository: Repository, key: str) -> list[Version]:
-    """How the records with this key changed over the checkpoints, oldest first.
-
-    Args:
-        key: as shown by `records`, alone or as `component/collection/key`.
-
-    Raises:
-        NotFoundError: no checkpoint holds such a record.
-    """
-    versions: list[Version] = []
-    last: dict[tuple[str, str, bytes], tuple[Descriptor, Row]] = {}
-    previous: dict[tuple[str, str], bytes | None] = {}
-    for checkpoint in reversed(repository.checkpoints()):
-        state = StoredState(repository, checkpoint)
-        for name, descriptor in state.descriptors().items():
-            root = state.root(name)
-            if previous.get(name, b"") == root:
-                continue
-            previous[name] = root
-            for encoded in _candidates(descriptor, key):
-                value = find(repository.chunks, root, encoded)
-                row = None if value is None else load_row(value, repository.chunks.get)
-                version = _version(checkpoint, descriptor, encoded, row, last)
-                if version is not None:
-                    versions.append(version)
-    if not versions:
-        raise NotFoundError(f"No checkpoint holds a record {key!r}.", hint="`maos-ckpt records latest` shows the keys.")
-    return versions
-
-
-def _version(
-    checkpoint: Checkpoint,
-    descriptor: Descriptor,
-    key: bytes,
-    row: Row | None,
-    last: dict[tuple[str, str, bytes], tuple[Descriptor, Row]],
-) -> Version | None:
-    place = (descriptor.component, descriptor.name, key)
-    before = last.pop(place, None)
-    if row is not None:
-        last[place] = (descriptor, row)
-    if before is None and row is None:
-        return None
-    fields: tuple[FieldChange, ...] = ()
-    if before is not None and row is not None:
-        if same_record(before, (descriptor, row)):
-            return None
-        fields = changed_fields(named(before[0], (), before[1]), named(descriptor, (), row))
-    kind = ChangeKind.ADDED if before is None else ChangeKind.REMOVED if row is None else ChangeKind.MODIFIED
-    return Version(
-        checkpoint.id, checkpoint.created_at_ms, descriptor.component, descriptor.name, display_key(key), kind, fields
-    )
-
-
-def _candidates(descriptor: Descriptor, key: str) -> set[bytes]:
-    """Encoded keys that a shown key may stand for in a collection; a number may be an integer or a text."""
-    text = key.removeprefix(f"{descriptor.path}/")
-    arity = len(descriptor.keys)
-    found = set()
-    for parts in (text.split("/", arity - 1), text.rsplit("/", arity - 1)):
-        if len(parts) == arity:
-            typed: list[Value] = [_number(part) for part in parts]
-            found.update({encode_key(tuple(parts)), encode_key(tuple(typed))})
-            found.add(encode_key((*parts[:-1], typed[-1])))
-    return found
-
-
-def _number(text: str) -> Value:
-    digits = text.removeprefix("-")
-    if digits.isdecimal() and digits.isascii() and len(digits) <= 18:
-        return int(text)
-    return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -10,15 +11,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from maos_ckpt.errors import CkptError
+from maos_ckpt.repository.lease import owner_of, try_lock
 from maos_ckpt.seams import Seams
-from maos_ckpt.sources.base import LOCK_BUDGET_S, LOCK_STOP_S
+from maos_ckpt.sources.base import LOCK_BUDGET_S
+from maos_ckpt.sources.maos.layout import TABLE_COMPONENTS
+from maos_ckpt.sources.sqlite.image import Image, capture_image
+from maos_ckpt.sources.sqlite.schema import read_schema
 
 #: Below this much free space a save is likely to fail soon.
 FREE_BYTES_MIN = 256 << 20
 #: Oldest SQLite that the captures have run with.
 SQLITE_MIN = (3, 35, 0)
-#: How long the source stays locked for each byte (1.3 to 3 ms a megabyte were measured; the worse is assumed).
-LOCK_S_PER_BYTE = 3e-9
+#: Whoever holds the lease for longer than this may hang.
+LEASE_LONG_S = 600.0
+#: How long SQLite's quick check of a copy may take.
+QUICK_CHECK_S = 5.0
+_FAULTS_LISTED = 3
+#: Steps of SQLite's virtual machine between two looks at the clock.
+_STEPS_PER_LOOK = 10_000
+#: Tables that every MAOS since 0.3.2 makes; later ones add some.
+MAOS_TABLES = ("agents", "sessions", "tasks", "messages", "checkpoints")
 #: A wall clock before this was never set (2024-01-01).
 _CLOCK_MS_MIN = 1_704_067_200_000
 
@@ -75,16 +88,41 @@ def check_permissions(repository: Path) -> Check:
     return Check("permissions", True, f"{repository} has mode {mode:04o}")
 
 
-def check_disk(path: Path) -> Check:
-    """Free space where the repository is, or will be."""
+def check_disk(path: Path, expected_bytes: int) -> Check:
+    """Free space where the repository is, or will be.
+
+    Args:
+        expected_bytes: what the next saves may take there.
+    """
     there = next((one for one in (path, *path.parents) if one.exists()), Path("/"))
     try:
         free = shutil.disk_usage(there).free
     except OSError as error:
         return Check("disk", False, f"{there}: {error.strerror}")
-    ok = free >= FREE_BYTES_MIN
-    advice = "" if ok else f"; less than {size_text(FREE_BYTES_MIN)}, free some or run `maos-ckpt prune`"
+    wanted = max(FREE_BYTES_MIN, expected_bytes)
+    ok = free >= wanted
+    advice = "" if ok else f"; the next saves want {size_text(wanted)}: free some, or run `maos-ckpt prune`"
     return Check("disk", ok, f"{size_text(free)} free at {there}{advice}")
+
+
+def check_lease(repository: Path, seams: Seams) -> Check:
+    """Whether a writer would get the repository, tried by taking its lease."""
+    path = repository / "lease"
+    try:
+        lock = try_lock(path, "doctor", seams)
+    except CkptError as error:
+        return Check("lease", False, told(error))
+    if lock is not None:
+        lock.release()
+        return Check("lease", True, "the lease is free")
+    owner = owner_of(path)
+    if owner is None:
+        return Check("lease", True, "another process is at work on the repository")
+    age_s = (seams.clock.now_ms() - owner.since_ms) / 1000
+    detail = f"process {owner.pid} on {owner.host} has been at work for {age_s:.0f} s ({owner.purpose})"
+    if age_s <= LEASE_LONG_S:
+        return Check("lease", True, detail)
+    return Check("lease", False, f"{detail}; if it hangs, end that process: its lease ends with it")
 
 
 def check_writable(repository: Path, seams: Seams) -> Check:
@@ -106,18 +144,66 @@ def check_writable(repository: Path, seams: Seams) -> Check:
     return Check("storage", True, f"{directory} can be written; a synced write takes {took_ms:.1f} ms")
 
 
-def check_lock(database: Path) -> Check:
-    """How long a capture is going to lock the source's database, from its size."""
+def check_capture(database: Path, directory: Path, *, of_maos: bool, seams: Seams) -> list[Check]:
+    """Freeze the database as a save does, and look at the copy: `lock`, `database` and `schema`.
+
+    Args:
+        directory: where the copy goes; it is removed again.
+        of_maos: whether tables of a MAOS are expected in it.
+    """
     try:
         size = database.stat().st_size
+        image = capture_image(database, directory, seams, lambda: None)
     except OSError as error:
-        return Check("lock", False, f"{database}: {error.strerror}")
-    forecast_s = size * LOCK_S_PER_BYTE
-    ok = forecast_s <= LOCK_STOP_S
-    detail = f"{size_text(size)}, locked for about {forecast_s:.2f} s at a full capture"
-    if forecast_s > LOCK_BUDGET_S:
-        detail += f"; the budget is {LOCK_BUDGET_S} s, the hard stop {LOCK_STOP_S} s"
-    return Check("lock", ok, detail)
+        return [Check("lock", False, f"{database}: {error.strerror}")]
+    except CkptError as error:
+        return [Check("lock", False, told(error))]
+    try:
+        return [_lock(size, image), _content(image, seams), _schema(image, of_maos=of_maos)]
+    finally:
+        image.close()
+
+
+def _lock(size: int, image: Image) -> Check:
+    detail = f"{size_text(size)}, copied with a read lock held for {image.lock_s:.3f} s"
+    if image.lock_s <= LOCK_BUDGET_S:
+        return Check("lock", True, f"{detail}; the budget is {LOCK_BUDGET_S} s")
+    return Check("lock", False, f"{detail}, more than the {LOCK_BUDGET_S} s its owner should wait; WAL mode avoids it")
+
+
+def _content(image: Image, seams: Seams) -> Check:
+    deadline_s = seams.clock.monotonic_s() + QUICK_CHECK_S
+    try:
+        with contextlib.closing(image.open()) as connection:
+            connection.set_progress_handler(lambda: seams.clock.monotonic_s() > deadline_s, _STEPS_PER_LOOK)
+            found = [str(row[0]) for row in connection.execute(f"PRAGMA quick_check({_FAULTS_LISTED})")]
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+            return Check("database", True, f"no fault found in the {QUICK_CHECK_S:.0f} s that a look may take")
+        found = [str(error)]
+    except sqlite3.DatabaseError as error:
+        found = [str(error)]
+    if found == ["ok"]:
+        return Check("database", True, "SQLite's quick check finds no fault")
+    advice = "stop its writers and `maos-ckpt restore` a checkpoint from before, or let SQLite's `.recover` at a copy"
+    return Check("database", False, f"damaged: {'; '.join(found)}; {advice}")
+
+
+def _schema(image: Image, *, of_maos: bool) -> Check:
+    try:
+        with contextlib.closing(image.open()) as connection:
+            schema = read_schema(connection, journal_mode=image.journal_mode)
+    except (sqlite3.Error, CkptError) as error:
+        return Check("schema", False, f"the schema cannot be read: {error}")
+    if not of_maos:
+        return Check("schema", True, f"{len(schema.tables)} tables")
+    known = [name for name in TABLE_COMPONENTS if schema.table(name) is not None]
+    lacking = [name for name in MAOS_TABLES if name not in known]
+    if lacking:
+        advice = "is this the database of a MAOS? Everything in it is saved all the same"
+        return Check("schema", False, f"tables of a MAOS are missing: {', '.join(lacking)}; {advice}")
+    others = len(schema.tables) - len(known)
+    return Check("schema", True, f"{len(known)} tables of a MAOS" + (f", and {others} others" if others else ""))
 
 
 def check_running(database: Path, seams: Seams) -> Check:
@@ -142,9 +228,12 @@ def check_terminal(terminal_type: str, *, is_terminal: bool, columns: int, rows:
 
 def attempt(name: str, look: Callable[[], str]) -> Check:
     """A check that is fine where `look` raises nothing; returns what it says."""
-    from maos_ckpt.errors import CkptError
-
     try:
         return Check(name, True, look())
     except CkptError as error:
-        return Check(name, False, f"{error.message} {error.hint}".strip())
+        return Check(name, False, told(error))
+
+
+def told(error: CkptError) -> str:
+    """An error as the detail of a check: what is wrong, and what to do."""
+    return f"{error.message} {error.hint}".strip()

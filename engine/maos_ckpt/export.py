@@ -1,33 +1,36 @@
 """A checkpoint as plain files: a JSON object a line for each record, a file for each collection, so that no program is
 needed to read what was saved.
 
-JSON has no bytes, no text outside Unicode and no infinities; such a value becomes an object with one key: `$bytes` or
-`$text` (base64) or `$real`.
+Values are typed as `fields` says under "JSON values".
 """
 
 from __future__ import annotations
 
-import base64
+import contextlib
+import errno
 import hashlib
 import itertools
 import json
-import math
 import os
+import shutil
 import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
-from maos_ckpt.codec.values import RawText
 from maos_ckpt.diff import BrowsedRecord, browse
-from maos_ckpt.errors import ConflictError, UsageError
+from maos_ckpt.errors import CkptError, ConflictError, UsageError
+from maos_ckpt.fields import json_value
 from maos_ckpt.fs import raise_storage_error
-from maos_ckpt.model import Checkpoint, Progress, Value
+from maos_ckpt.model import Checkpoint, Progress
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 
 #: File names are cut to this length, with a hash at the end to keep them apart.
 NAME_CHARACTERS_MAX = 120
+#: How the name of a directory ends that a killed export left; it may be removed.
+UNFINISHED_SUFFIX = ".maos-ckpt-unfinished"
 _BUFFER_BYTES = 1 << 20
 _REPORT_RECORDS = 2000
 
@@ -41,17 +44,6 @@ class ExportedFile:
     collection: str
     records: int
     bytes: int
-
-
-def json_value(value: Value) -> object:
-    """A stored value as JSON can hold it, without loss."""
-    if isinstance(value, bytes):
-        return {"$bytes": base64.b64encode(value).decode()}
-    if isinstance(value, RawText):
-        return {"$text": base64.b64encode(bytes(value.data)).decode()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"$real": repr(value)}
-    return value
 
 
 def json_record(record: BrowsedRecord) -> dict[str, object]:
@@ -80,43 +72,104 @@ def export(
     progress: Callable[[Progress], None],
     seams: Seams,
 ) -> list[ExportedFile]:
-    """Write a checkpoint below `directory`, which must be empty or not exist; every file is synced.
+    """Write a checkpoint as `directory`, which must be empty or not exist; every file is synced.
+
+    A directory that does not exist yet appears with all files in it. One that exists is filled, `checkpoint.json` last.
+    What a failed export has written is removed again.
 
     Raises:
         ConflictError: the target holds something already.
-        StorageError: the disk refuses; what was written stays, for the caller to look at.
+        StorageError: the disk refuses; `data["checkpoint"]` names the checkpoint.
     """
-    _prepare(directory)
-    writer = _Writer(checkpoint, directory, progress, seams)
+    # A link keeps pointing at where the files are.
+    directory = Path(os.path.realpath(directory))
+    exists = _is_empty(directory)
+    place = directory
+    if not exists:
+        place = directory.with_name(f".{directory.name}-{seams.random.token(4).hex()}{UNFINISHED_SUFFIX}")
     try:
-        found = itertools.groupby(browse(repository, checkpoint), key=lambda one: (one.component, one.collection))
-        files = [writer.collection(*name, records) for name, records in found]
-        written = {(one.component, one.collection) for one in files}
-        empty = [one for one in checkpoint.collections if (one.component, one.name) not in written]
-        files += [writer.collection(one.component, one.name, iter(())) for one in empty]
-        writer.description(files)
-        seams.fs.sync_directory(directory)
+        place.mkdir(mode=0o700, parents=True, exist_ok=exists)
+        files = _write(repository, checkpoint, place, progress, seams)
+        if not exists:
+            place.rename(directory)
+            seams.fs.sync_directory(directory.parent)
     except OSError as error:
-        raise_storage_error(error, directory)
+        _remove(place, directory=not exists)
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise _occupied(directory) from error
+        _refuse(error, directory, checkpoint)
+    except BaseException:
+        _remove(place, directory=not exists)
+        raise
     return files
 
 
-def _prepare(directory: Path) -> None:
+def _remove(place: Path, *, directory: bool) -> None:
+    """Remove what an export wrote; the directory only where it was the export's own."""
+    if directory:
+        shutil.rmtree(place, ignore_errors=True)
+        return
+    with contextlib.suppress(OSError):
+        for path in place.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+
+
+def _refuse(error: OSError, directory: Path, checkpoint: Checkpoint) -> NoReturn:
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        raise_storage_error(error, directory)
+    except CkptError as refused:
+        refused.kept = "What was written of the export was removed again; the checkpoint is untouched."
+        refused.hint = "Name a directory on a disk with more space, or one that this user may write."
+        refused.data["checkpoint"] = checkpoint.id
+        raise
+
+
+def _write(
+    repository: Repository,
+    checkpoint: Checkpoint,
+    directory: Path,
+    progress: Callable[[Progress], None],
+    seams: Seams,
+) -> list[ExportedFile]:
+    writer = _Writer(checkpoint, directory, progress, seams)
+    found = itertools.groupby(browse(repository, checkpoint), key=lambda one: (one.component, one.collection))
+    files = [writer.collection(*name, records) for name, records in found]
+    written = {(one.component, one.collection) for one in files}
+    empty = [one for one in checkpoint.collections if (one.component, one.name) not in written]
+    files += [writer.collection(one.component, one.name, iter(())) for one in empty]
+    writer.description(files)
+    for component in {Path(one.path).parent for one in files}:
+        seams.fs.sync_directory(directory / component)
+    seams.fs.sync_directory(directory)
+    return files
+
+
+def _is_empty(directory: Path) -> bool:
+    """True where there is an empty directory, False where there is nothing."""
+    try:
         with os.scandir(directory) as entries:
             occupied = next(entries, None) is not None
-    except (FileExistsError, NotADirectoryError) as error:
+    except FileNotFoundError:
+        return False
+    except NotADirectoryError as error:
         raise UsageError(f"{directory} is not a directory.", kept="Nothing was written.") from error
     except OSError as error:
         raise_storage_error(error, directory)
     if occupied:
-        raise ConflictError(
-            f"{directory} is not empty.",
-            kept="Nothing was written.",
-            hint="Name an empty directory or one that does not exist yet.",
-            path=str(directory),
-        )
+        raise _occupied(directory)
+    return True
+
+
+def _occupied(directory: Path) -> ConflictError:
+    return ConflictError(
+        f"{directory} is not empty.",
+        kept="Nothing was written.",
+        hint="Name an empty directory or one that does not exist yet.",
+        path=str(directory),
+    )
 
 
 class _Writer:

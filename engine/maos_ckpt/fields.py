@@ -2,14 +2,21 @@
 
 `conversation_history` is one text column and a list of turns; a change to it is shown turn by turn, as
 `conversation_history[12]`. JSON is parsed only for showing: what is stored and restored is the text, byte for byte.
+
+JSON values: NULL, numbers and text are JSON's own, integers of any size in full. JSON has no bytes, no text outside
+Unicode and no infinities; such a value is an object with one key: `$bytes` or `$text` (base64), or `$real` (`inf`,
+`-inf`, `nan`). A value of a change beyond `SHOWN_CHARACTERS_MAX` is `{"$clipped": its beginning, "of": "text", "json"
+or "bytes", "length": characters or bytes}`; `records` and `export` give it in full.
 """
 
 from __future__ import annotations
 
+import base64
 import json
+import math
 from collections.abc import Iterator
 
-from maos_ckpt.codec.values import display_value
+from maos_ckpt.codec.values import RawText, display_value
 from maos_ckpt.model import Descriptor, FieldChange, Row, Value
 from maos_ckpt.sources.change import same_row, same_value
 
@@ -21,6 +28,9 @@ JSON_DEPTH_MAX = 6
 FIELDS_MAX = 200
 #: Characters of a value shown in a change.
 SHOWN_CHARACTERS_MAX = 4000
+#: Listed changes whose added and removed records come with their values; a longer list gives their keys alone, since it
+#: would carry the state itself.
+VALUES_LISTED_MAX = 1000
 
 
 def named(descriptor: Descriptor, key: Row, row: Row | None) -> dict[str, Value]:
@@ -61,9 +71,9 @@ def changed_fields(before: dict[str, Value], after: dict[str, Value]) -> tuple[F
 def _walk(before: dict[str, Value], after: dict[str, Value]) -> Iterator[FieldChange]:
     for name in dict.fromkeys([*before, *after]):
         if name not in before:
-            yield FieldChange(name, None, _shown(after[name]))
+            yield _field(name, None, _shown(after[name]))
         elif name not in after:
-            yield FieldChange(name, _shown(before[name]), None)
+            yield _field(name, _shown(before[name]), None)
         elif not same_value(before[name], after[name]):
             yield from _value_changes(name, before[name], after[name])
 
@@ -77,7 +87,7 @@ def _value_changes(path: str, before: Value, after: Value) -> Iterator[FieldChan
             yield change
     if not found:
         # Not documents, or documents that differ in their text alone: the text is what is stored.
-        yield FieldChange(path, _shown(before), _shown(after))
+        yield _field(path, _shown(before), _shown(after))
 
 
 def _parse(value: Value) -> object:
@@ -96,16 +106,16 @@ def _json_changes(path: str, before: object, after: object, depth: int) -> Itera
     elif depth <= JSON_DEPTH_MAX and isinstance(before, list) and isinstance(after, list):
         yield from _list_changes(path, before, after, depth)
     elif not _same_json(before, after):
-        yield FieldChange(path, _shown_json(before), _shown_json(after))
+        yield _field(path, _shown_json(before), _shown_json(after))
 
 
 def _item_changes(
     path: str, name: str, before: dict[str, object], after: dict[str, object], depth: int
 ) -> Iterator[FieldChange]:
     if name not in before:
-        yield FieldChange(path, None, _shown_json(after[name]))
+        yield _field(path, None, _shown_json(after[name]))
     elif name not in after:
-        yield FieldChange(path, _shown_json(before[name]), None)
+        yield _field(path, _shown_json(before[name]), None)
     elif not _same_json(before[name], after[name]):
         yield from _json_changes(path, before[name], after[name], depth + 1)
 
@@ -122,9 +132,9 @@ def _list_changes(path: str, before: list[object], after: list[object], depth: i
     for i in range(max(len(old), len(new))):
         item = f"{path}[{start + i}]"
         if i >= len(old):
-            yield FieldChange(item, None, _shown_json(new[i]))
+            yield _field(item, None, _shown_json(new[i]))
         elif i >= len(new):
-            yield FieldChange(item, _shown_json(old[i]), None)
+            yield _field(item, _shown_json(old[i]), None)
         elif not _same_json(old[i], new[i]):
             yield from _json_changes(item, old[i], new[i], depth + 1)
 
@@ -134,17 +144,79 @@ def _same_json(before: object, after: object) -> bool:
     return before is after or json.dumps(before) == json.dumps(after)
 
 
-def _shown_json(value: object) -> str:
+#: A value for people, and as JSON text where that is something else than the same text.
+_Shown = tuple[str, str | None]
+
+
+def _field(path: str, before: _Shown | None, after: _Shown | None) -> FieldChange:
+    old, new = before or (None, None), after or (None, None)
+    return FieldChange(path, old[0], new[0], old[1], new[1])
+
+
+def json_value(value: Value) -> object:
+    """A stored value as JSON can hold it, without loss; see "JSON values" above."""
+    if isinstance(value, bytes):
+        return {"$bytes": base64.b64encode(value).decode()}
+    if isinstance(value, RawText):
+        return {"$text": base64.b64encode(bytes(value.data)).decode()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$real": repr(value)}
+    return value
+
+
+def _shown(value: Value) -> _Shown:
+    """A column's value."""
     if isinstance(value, str):
-        return _clip(value)
-    return _clip(json.dumps(value, ensure_ascii=False))
+        return _shown_text(value)
+    if isinstance(value, bytes | RawText):
+        data = value if isinstance(value, bytes) else bytes(value.data)
+        # In hexadecimal each byte is two characters.
+        if len(data) > SHOWN_CHARACTERS_MAX // 2:
+            beginning = data[: SHOWN_CHARACTERS_MAX // 2]
+            text = f"x'{beginning.hex()}… ({len(data) - len(beginning):,} more bytes)"
+            return text, _clipped(base64.b64encode(beginning).decode(), "bytes", len(data))
+        return display_value(value), json.dumps(json_value(value))
+    text = display_value(value)
+    as_json = json.dumps(json_value(value))
+    # One string for both where they are equal, as they are for nearly all numbers.
+    return text, text if text == as_json else as_json
 
 
-def _shown(value: Value) -> str:
-    return _clip(display_value(value))
+def _shown_json(value: object) -> _Shown:
+    """A value inside a JSON document."""
+    if isinstance(value, str):
+        return _shown_text(value)
+    text = json.dumps(value, ensure_ascii=False)
+    if len(text) > SHOWN_CHARACTERS_MAX:
+        return _cut(text), _clipped(text[:SHOWN_CHARACTERS_MAX], "json", len(text))
+    try:
+        as_json = json.dumps(value, allow_nan=False)
+    except ValueError:
+        finite = json.loads(text, parse_constant=lambda name: {"$real": repr(float(name))})
+        as_json = json.dumps(finite)
+    return _encodable(text), text if text == as_json else as_json
 
 
-def _clip(text: str) -> str:
-    if len(text) <= SHOWN_CHARACTERS_MAX:
-        return text
-    return f"{text[:SHOWN_CHARACTERS_MAX]}… ({len(text) - SHOWN_CHARACTERS_MAX} more characters)"
+def _shown_text(text: str) -> _Shown:
+    if len(text) > SHOWN_CHARACTERS_MAX:
+        return _cut(text), _clipped(text[:SHOWN_CHARACTERS_MAX], "text", len(text))
+    shown = _encodable(text)
+    return shown, None if shown is text else json.dumps(text)
+
+
+def _cut(text: str) -> str:
+    more = len(text) - SHOWN_CHARACTERS_MAX
+    return f"{_encodable(text[:SHOWN_CHARACTERS_MAX])}… ({more:,} more characters)"
+
+
+def _clipped(beginning: str, of: str, length: int) -> str:
+    return json.dumps({"$clipped": beginning, "of": of, "length": length})
+
+
+def _encodable(text: str) -> str:
+    """`text` itself, or, where a JSON escape has put half a surrogate pair into it, with that escape shown."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text

@@ -64,6 +64,10 @@ class LocalClient(EngineClient):
         wanted = resolve(name, [one.id for one in found])
         return next(one for one in found if one.id == wanted)
 
+    def hold(self, names: frozenset[str]) -> None:
+        """See `EngineClient.hold`."""
+        self._engine.hold(names)
+
     def save(self, description: str = "", tags: Sequence[str] = ()) -> Checkpoint:
         """See `EngineClient.save`."""
         keep_last = self._workspace.config.max_checkpoints

@@ -155,11 +155,17 @@ class Checkpoint:
 @dataclass(frozen=True, slots=True)
 class FieldChange:
     """One field of a modified record; `path` is a column, or a place inside its JSON as in `metadata.task` or
-    `conversation_history[12]`. `before` and `after` are display texts (untrusted), None where absent."""
+    `conversation_history[12]`. `before` and `after` are display texts (untrusted), None where absent.
+
+    `before_json` and `after_json` are the typed values as JSON text (`fields`, "JSON values"); None where the value is
+    absent, or is a text that is shown as it is.
+    """
 
     path: str
     before: str | None
     after: str | None
+    before_json: str | None = None
+    after_json: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +213,8 @@ class DiffResult:
 class Selection:
     """Which part of a checkpoint a recovery takes; all of it where everything is empty.
 
-    `records` holds patterns `COMPONENT/COLLECTION/KEY-GLOB`. `exact` also removes records that the checkpoint does not
+    `records` holds patterns `COMPONENT/COLLECTION/KEY-GLOB`. Components and patterns add up: a record is selected where
+    its component or any pattern names it. `exact` also removes records that the checkpoint does not
     hold; a whole recovery is always exact. `with_dependencies` adds missing records that the chosen ones refer to.
     """
 
@@ -262,10 +269,15 @@ class Plan:
     running: tuple[str, ...] = ()
 
 
+#: Kinds of findings that, unless they are mere information, say what a recovery leaves as it is though it is selected.
+LEFT_OUT_KINDS = frozenset({"columns", "keys", "schema", "unread"})
+
+
 @dataclass(frozen=True, slots=True)
 class RecoveryResult:
     """What a recovery did. `verified`: planning again gave an empty plan. `resume_commands`: exact shell lines that
-    continue agents whose transcript was put back."""
+    continue agents whose transcript was put back. `skipped`: files left alone, each with the reason; also in `notes`.
+    """
 
     plan: Plan
     applied: bool
@@ -275,6 +287,15 @@ class RecoveryResult:
     stall_s: float = 0.0
     resume_commands: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def partial(self) -> bool:
+        """Whether a part of the selection could not be put back; `skipped` and the plan's findings name it."""
+        found = self.plan.findings
+        return bool(self.skipped) or any(
+            one.kind in LEFT_OUT_KINDS and one.severity is not Severity.INFO for one in found
+        )
 
 
 class VerifyLevel(StrEnum):
@@ -300,12 +321,14 @@ class VerifyResult:
 
 @dataclass(frozen=True, slots=True)
 class PruneResult:
-    """What a prune removed (or would, where `dry_run`), and why it kept the rest (`kept`: id → reason)."""
+    """What a prune removed (or would, where `dry_run`) and what it kept; `kept` and `reasons` give for each kept and
+    each removed one the reason, by id."""
 
     removed: tuple[str, ...]
     kept: dict[str, str]
     bytes_freed: int
     dry_run: bool
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +355,8 @@ class RunningOperation:
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
     """What a console shows at a glance. `role` is `engine` where this process schedules saves, `observer` where
-    another one does (`owner` says which). `next_run_at_ms` is None where nothing is scheduled."""
+    another one does (`owner` says which). `next_run_at_ms` is None where nothing is scheduled. `damaged_manifests` are
+    the names of manifests that cannot be read: as many checkpoints are missing from every list."""
 
     source: str
     repository: str
@@ -349,4 +373,5 @@ class EngineStatus:
     missed_ticks: int
     read_only: bool = False
     unfinished_recovery: str = ""
+    damaged_manifests: tuple[str, ...] = ()
     events: tuple[str, ...] = field(default=())

@@ -7,68 +7,105 @@ the index before it leaves the disk. If any stored structure cannot be read, no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from maos_ckpt.codec.compression import Codec
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import Checkpoint, Progress, PruneResult, Trigger
 from maos_ckpt.repository.manifests import manifest_name
+from maos_ckpt.repository.needed import needed_chunks, needed_places, refuse
 from maos_ckpt.repository.packs import PackWriter, Stored
 from maos_ckpt.repository.repository import Repository
-from maos_ckpt.tree.cursor import decode_node, root_entry
-from maos_ckpt.tree.nodes import ID_BYTES, Entry, chunk_id, decode_leaf
+from maos_ckpt.tree.nodes import chunk_id
 
 ProgressSink = Callable[[Progress], None]
+#: Safety checkpoints stay while they are among so many newest …
+SAFETY_KEPT = 10
+#: … or younger than this.
+SAFETY_KEPT_S = 7 * 86_400
 #: A pack is rewritten when less than this share of it is still needed, …
 _LIVE_SHARE_MIN = 0.5
 #: … or when this many bytes are not, whatever their share.
 _DEAD_BYTES_MAX = 64 << 20
 
 
-def retained(checkpoints: list[Checkpoint], keep_last: int) -> dict[str, str]:
-    """Which of these (newest first) stay, and why: id → reason. `keep_last` 0 keeps all.
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Which checkpoints stay and which go, each with the reason: id → reason."""
+
+    kept: dict[str, str]
+    removed: dict[str, str]
+
+
+def retention(checkpoints: list[Checkpoint], keep_last: int, held: Mapping[str, str], now_ms: int) -> Retention:
+    """What the policy says of these checkpoints (newest first). `keep_last` 0 keeps all.
 
     Scheduled checkpoints that found nothing changed repeat an older one; they are not counted, and only the newest
-    checkpoint of all stays although it is one. Else an idle night would push out every state of the day before.
+    checkpoint of all stays although it is one. Else an idle night would push out every state of the day before. Safety
+    checkpoints are not counted either: they have their own number and age.
+
+    Args:
+        held: id → reason, for checkpoints that stay whatever the policy says.
     """
     kept: dict[str, str] = {}
-    counted = 0
+    removed: dict[str, str] = {}
+    counted = safeties = 0
     for number, one in enumerate(checkpoints):
+        counts = one.trigger is not Trigger.SAFETY and not _repeats(one) and not one.pinned
+        counted += counts
+        safeties += one.trigger is Trigger.SAFETY
         if one.pinned:
-            kept[one.id] = "safety checkpoint, pinned" if one.trigger is Trigger.SAFETY else "pinned"
+            kept[one.id] = "pinned"
         elif keep_last == 0:
             kept[one.id] = "no limit is set"
-        elif _repeats(one):
-            if number == 0:
-                kept[one.id] = "the newest"
-        elif counted < keep_last:
-            counted += 1
+        elif one.id in held:
+            kept[one.id] = held[one.id]
+        elif counts and counted <= keep_last:
             kept[one.id] = f"one of the last {keep_last}"
-    return kept
+        elif number == 0:
+            kept[one.id] = "the newest"
+        elif one.trigger is Trigger.SAFETY and safeties <= SAFETY_KEPT:
+            kept[one.id] = f"one of the last {SAFETY_KEPT} safety checkpoints"
+        elif one.trigger is Trigger.SAFETY and now_ms - one.created_at_ms < SAFETY_KEPT_S * 1000:
+            kept[one.id] = f"a safety checkpoint of the last {SAFETY_KEPT_S // 86_400} days"
+        else:
+            removed[one.id] = _why_removed(one, keep_last)
+    return Retention(kept, removed)
 
 
 def _repeats(checkpoint: Checkpoint) -> bool:
     return checkpoint.trigger is Trigger.SCHEDULE and checkpoint.capture.unchanged and not checkpoint.tags
 
 
+def _why_removed(checkpoint: Checkpoint, keep_last: int) -> str:
+    if checkpoint.trigger is Trigger.SAFETY:
+        return f"a safety checkpoint older than {SAFETY_KEPT_S // 86_400} days and not one of the last {SAFETY_KEPT}"
+    if _repeats(checkpoint):
+        return "nothing had changed: it repeats the one before it"
+    return f"not one of the last {keep_last}"
+
+
 def prune(
     repository: Repository,
     keep_last: int,
     *,
+    held: Mapping[str, str] = MappingProxyType({}),
     dry_run: bool = False,
     reclaim: bool = True,
     progress: ProgressSink = lambda _: None,
 ) -> PruneResult:
     """Remove checkpoints beyond the policy, and (`reclaim`) the bytes that only they needed.
 
-    The caller holds the lease.
+    The caller holds the lease. For `held` see `retention`.
 
     Raises:
         StorageError: the storage refuses; what is left is consistent.
     """
     checkpoints = repository.checkpoints()
-    kept = retained(checkpoints, keep_last)
+    policy = retention(checkpoints, keep_last, held, repository.seams.clock.now_ms())
+    kept = policy.kept
     removed = [one for one in checkpoints if one.id not in kept]
     staying = [one for one in checkpoints if one.id in kept]
     sizes = repository.backend.list("manifests")
@@ -84,7 +121,7 @@ def prune(
             kept["packs"] = f"no stored bytes were freed, because something is damaged: {error.message}"
         else:
             freed += _sweep(repository, needed, kept, dry_run=dry_run, progress=progress)
-    return PruneResult(tuple(one.id for one in removed), kept, freed, dry_run)
+    return PruneResult(tuple(policy.removed), kept, freed, dry_run, policy.removed)
 
 
 def mark(repository: Repository, checkpoints: list[Checkpoint], progress: ProgressSink) -> set[bytes]:
@@ -100,40 +137,8 @@ def mark(repository: Repository, checkpoints: list[Checkpoint], progress: Progre
     needed: set[bytes] = set()
     for number, checkpoint in enumerate(checkpoints):
         progress(Progress("prune", "mark", number, len(checkpoints)))
-        needed.add(checkpoint.descriptors)
-        for collection in checkpoint.collections:
-            if collection.root is not None:
-                _mark_tree(repository, root_entry(repository.chunks, collection.root), needed)
-    needed.update(list(_bases(repository, needed)))
-    return needed
-
-
-def _mark_tree(repository: Repository, root: Entry, needed: set[bytes]) -> None:
-    stack = [root]
-    while stack:
-        entry = stack.pop()
-        if entry.id in needed:
-            continue
-        needed.add(entry.id)
-        if entry.level:
-            node = decode_node(repository.chunks, entry)
-            assert isinstance(node, list)
-            stack.extend(node)
-        elif entry.pieces:
-            pieces = decode_leaf(repository.chunks.get(entry.id)).pieces
-            needed.update(pieces[at : at + ID_BYTES] for at in range(0, len(pieces), ID_BYTES))
-
-
-def _bases(repository: Repository, needed: set[bytes]) -> Iterator[bytes]:
-    for chunk in needed:
-        found = repository.index.find(chunk)
-        if found is None:
-            raise IntegrityError(f"the chunk {chunk.hex()[:16]} is missing")
-        if found[1].codec == Codec.ZSTD_DELTA:
-            base = repository.index.find_base(found[1].base)
-            if base is None:
-                raise IntegrityError(f"the base of the chunk {chunk.hex()[:16]} is missing")
-            yield base[1].id
+        needed_chunks(repository, checkpoint, needed, refuse)
+    return set(needed_places(repository, needed, refuse))
 
 
 @dataclass(slots=True)

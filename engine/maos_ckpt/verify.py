@@ -1,7 +1,8 @@
 """Checking stored checkpoints, at three depths, and naming what a fault touches.
 
-*quick* reads manifests and index nodes and looks every chunk up; *standard* also reads every pack against its checksum;
-*full* also decodes every chunk, rebuilds counts and sizes, and compares the SHA-512 of the state.
+*quick* reads manifests and index nodes and looks their nodes and leaves up; *standard* also reads every pack that is
+needed against its checksum; *full* also decodes every chunk, rebuilds counts and sizes, and compares the SHA-512 of the
+state.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import Checkpoint, Collection, Finding, Progress, Severity, VerifyLevel, VerifyResult
 from maos_ckpt.repository.descriptors import decode_descriptors
 from maos_ckpt.repository.manifests import ManifestCollection, manifest_name, state_digest
+from maos_ckpt.repository.needed import needed_chunks, needed_places
 from maos_ckpt.repository.packs import pack_digest
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.tree.cursor import decode_node, root_entry
@@ -70,22 +72,26 @@ class _Verifier:
         self._bytes = 0
 
     def run(self, checkpoints: list[Checkpoint], *, everything: bool) -> VerifyResult:
-        self._check_packs(everything)
-        if everything:
-            for name, why in self._repository.damaged_manifests().items():
-                self._find(Severity.ERROR, "manifest", why, name)
+        self._check_packs(None if everything else checkpoints)
+        # Where others were asked for, they are no fault of theirs, but `latest` may have been meant to be one of them.
+        severity = Severity.ERROR if everything else Severity.WARNING
+        for name, why in self._repository.damaged_manifests().items():
+            self._find(severity, "manifest", why, name)
         damaged: set[str] = set()
         for number, checkpoint in enumerate(checkpoints):
             self._progress(Progress("verify", checkpoint.id, number, len(checkpoints), self._bytes))
             if not self._check_checkpoint(checkpoint):
                 damaged.add(checkpoint.id)
+        removed = self._removed(checkpoints)
         for chunk, damage in self._damage.items():
-            affected = (*damage.checkpoints, *damage.records)
+            affected = tuple(one for one in (*damage.checkpoints, *damage.records) if one not in removed)
+            if removed.issuperset(damage.checkpoints):
+                continue
             if affected:
                 self._find(Severity.ERROR, "chunk", damage.message, damage.object or chunk.hex(), affected)
-        self._mark(checkpoints, damaged)
+        self._mark([one for one in checkpoints if one.id not in removed], damaged)
         ok = not any(one.severity is Severity.ERROR for one in self._findings)
-        took_s = self._repository.seams.clock.monotonic_s() - self._started_s
+        took_s = round(self._repository.seams.clock.monotonic_s() - self._started_s, 3)
         return VerifyResult(
             self._level, ok, len(checkpoints), self._objects, self._bytes, tuple(self._bounded()), took_s
         )
@@ -103,22 +109,49 @@ class _Verifier:
 
     # Objects
 
-    def _check_packs(self, everything: bool) -> None:
-        there = self._repository.backend.list("packs")
+    def _removed(self, checkpoints: list[Checkpoint]) -> set[str]:
+        """Ids of those that retention took while they were being checked; that their chunks are gone is no damage."""
+        there = self._repository.backend.list("manifests")
+        return {one.id for one in checkpoints if manifest_name(one.seq) not in there}
+
+    def _check_packs(self, checkpoints: list[Checkpoint] | None) -> None:
+        """Look at all packs, and read those that these checkpoints need; all where None is given."""
+        # A pack that is gone is known by the chunks that are missing with it, unless a prune took it: then by none.
+        self._repository.synchronise()
+        known, there = self._repository.index.packs(), self._repository.backend.list("packs")
         for name, error in self._repository.damaged_packs.items():
             self._find(Severity.ERROR, "pack", error.message, name)
-        for name, size in sorted(self._repository.index.packs().items()):
-            if name not in there:
-                self._find(Severity.ERROR, "pack", f"The pack {name} is missing.", name)
-            elif there[name] != size:
-                self._find(Severity.ERROR, "pack", f"The pack {name} has {there[name]} bytes, not {size}.", name)
+        read = set(known) if checkpoints is None else self._needed_packs(checkpoints)
+        for name in sorted(known.keys() & there.keys()):
+            if there[name] != known[name]:
+                message = f"The pack {name} has {there[name]} bytes, not {known[name]}."
+                self._find(Severity.ERROR, "pack", message, name)
             self._objects += 1
-            if self._level is not VerifyLevel.QUICK and name in there and everything:
+            if self._level is not VerifyLevel.QUICK and name in read:
                 self._check_pack(name)
+
+    def _needed_packs(self, checkpoints: list[Checkpoint]) -> set[str]:
+        if self._level is VerifyLevel.QUICK:
+            return set()
+
+        def pass_over(_: IntegrityError) -> None:
+            """What cannot be read is found again, and named, when the checkpoint itself is checked."""
+
+        needed: set[bytes] = set()
+        for checkpoint in checkpoints:
+            needed_chunks(self._repository, checkpoint, needed, pass_over)
+        return set(needed_places(self._repository, needed, pass_over).values())
 
     def _check_pack(self, name: str) -> None:
         self._progress(Progress("verify", "packs", self._objects, 0, self._bytes, name))
-        digest, size = self._repository.reader.digest(name)
+        try:
+            digest, size = self._repository.reader.digest(name)
+        except IntegrityError as error:
+            # A prune beside this may have removed it since the listing; then the index does not know it any more.
+            self._repository.synchronise()
+            if name in self._repository.backend.list("packs"):
+                self._find(Severity.ERROR, "pack", error.message, name)
+            return
         self._bytes += size
         if digest == pack_digest(name):
             return

@@ -119,7 +119,8 @@ def _kinds() -> dict[str, type[CkptError]]:
     waiting: list[type[CkptError]] = [CkptError]
     while waiting:
         cls = waiting.pop()
-        found[cls.kind] = cls
+        # Subclasses that share a kind cross as the class that gave it.
+        found.setdefault(cls.kind, cls)
         waiting += cls.__subclasses__()
     return found
 

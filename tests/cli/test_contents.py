@@ -62,7 +62,7 @@ def test_diff_counts_all_and_lists_what_was_asked_for(cli: Cli) -> None:
     assert len(some["changes"]) == 3
     assert some["truncated"]
     assert some["summary"] == stat["summary"]
-    assert "more; --limit" in cli.ok("diff", "latest", "--limit", "3").out
+    assert "more changes; --limit" in cli.ok("diff", "latest", "--limit", "3").out
 
 
 def test_records_stream_as_json_lines_with_every_value(cli: Cli) -> None:
@@ -100,7 +100,9 @@ def test_history_tells_how_one_record_changed(cli: Cli) -> None:
         (fourth["id"], "removed"),
     ]
     assert [f["path"] for f in versions[1]["fields"]] == ["status"]
-    assert "status" in cli.ok("history", key).out
+    text = cli.ok("history", key).out
+    assert text.startswith(f"3 versions of agents/agents/{key}\n")
+    assert "status" in text
 
 
 def test_export_gives_plain_files_that_hold_every_record(cli: Cli, tmp_path: Path) -> None:

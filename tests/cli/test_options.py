@@ -10,6 +10,7 @@ import time
 import pytest
 
 from maos_ckpt import __version__
+from maos_ckpt.cli.later import refuse_later_options
 from maos_ckpt.cli.options import COMMANDS, NO_COMMAND, find_command, parser_for
 from maos_ckpt.errors import UsageError
 from tests.cli.conftest import Cli
@@ -116,17 +117,48 @@ def test_a_mistyped_word_is_an_error_that_names_the_nearest(words: list[str], ne
         ["demo", "--seconds", "nan"],
         ["--interval", "0", "--headless"],
         ["--log-level", "loud", "list"],
-        # Later versions have these; until then they are unknown, not half-working.
-        ["find", "x"],
-        ["ps"],
-        ["token", "list"],
-        ["restore", "latest", "--to", "maos:x"],
-        ["verify", "--repair"],
-        ["--connect", "unix:x"],
     ],
 )
 def test_bad_usage_is_exit_code_2(words: list[str], empty: Cli) -> None:
     assert empty.fails(2, *words)["kind"] in ("usage", "config")
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["find", "x"], "maos-ckpt find"),
+        (["ps"], "maos-ckpt ps"),
+        (["rescue", "--dry-run"], "maos-ckpt rescue"),
+        (["drill"], "maos-ckpt drill"),
+        (["metrics", "--hours", "3"], "maos-ckpt metrics"),
+        (["token", "create", "--scope", "read"], "maos-ckpt token"),
+        (["restore", "latest", "--to", "maos:x"], "maos-ckpt restore --to"),
+        (["restore", "--agent=analyst-3", "latest"], "maos-ckpt restore --agent"),
+        (["verify", "--repair"], "maos-ckpt verify --repair"),
+        (["--connect", "unix:x", "list"], "--connect"),
+        (["list", "--token-file", "f"], "--token-file"),
+        (["--headless", "--listen=unix:x"], "--listen"),
+    ],
+)
+def test_what_a_later_version_has_is_said_so_in_one_sentence(words: list[str], what: str, empty: Cli) -> None:
+    error = empty.fails(2, *words)
+    assert error["message"] == f"`{what}` comes with a later version."
+    assert error["hint"]
+    assert list(empty.cwd.iterdir()) == []
+
+
+def test_what_the_parser_knows_is_never_put_off_to_a_later_version() -> None:
+    refuse_later_options("verify", ["--repair", "--all"], {"--repair"})
+    # A value may look like such an option of another command.
+    assert parser_for(COMMANDS["save"]).parse(["-m", "to --repair"]).message == "to --repair"
+    for command in COMMANDS.values():
+        parser_for(command)
+    assert not set(COMMANDS) & {"find", "ps", "rescue", "drill", "metrics", "token"}
+
+
+def test_help_says_that_components_and_records_add_up(empty: Cli) -> None:
+    text = " ".join(empty.ok("restore", "--help").out.split())
+    assert "They add up: a record is recovered where its component or any of the patterns names it." in text
 
 
 @pytest.mark.parametrize(
@@ -151,6 +183,22 @@ def test_no_argument_is_ever_a_traceback(empty: Cli) -> None:
         assert result.code in (2, 3)
         assert "\x1b" not in result.err
         assert "\u202e" not in result.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["save", "-m", "\udcff"],
+        ["save", "--tag", "\udcff"],
+        ["tag", "latest", "x", "\udcff"],
+        ["history", "\udcff"],
+        ["restore", "latest", "--record", "agents/agents/*\udcff", "--dry-run"],
+        ["undo", "--reason", "\udcff", "--yes"],
+    ],
+)
+def test_an_argument_that_is_no_text_is_refused_before_anything_is_done(words: list[str], cli: Cli) -> None:
+    assert "not UTF-8" in cli.fails(2, *words)["message"]
+    assert not cli.repository.exists()
 
 
 def test_without_a_terminal_the_console_says_so_and_tells_the_status(cli: Cli) -> None:

@@ -14,16 +14,17 @@ TURNS = [{"role": "user", "content": f"turn {i}"} for i in range(30)]
 ROWID = Descriptor("tasks", "tasks", CollectionKind.TABLE, ("id",), ("rowid", "status", "progress"), "tasks", True)
 
 
-def paths(before: dict, after: dict) -> list[str]:
+def paths(before: dict[str, object], after: dict[str, object]) -> list[str]:
     return [one.path for one in changed_fields(before, after)]
 
 
 def test_an_appended_turn_is_one_change() -> None:
     before = {"conversation_history": json.dumps(TURNS[:29]), "turn_count": 29}
     after = {"conversation_history": json.dumps(TURNS), "turn_count": 30}
+    turn = '{"role": "user", "content": "turn 29"}'
     assert changed_fields(before, after) == (
-        FieldChange("conversation_history[29]", None, '{"role": "user", "content": "turn 29"}'),
-        FieldChange("turn_count", "29", "30"),
+        FieldChange("conversation_history[29]", None, turn, after_json=turn),
+        FieldChange("turn_count", "29", "30", "29", "30"),
     )
 
 

@@ -200,6 +200,44 @@ def test_retention_is_applied_after_saves_and_spares_what_is_pinned(configured: 
         assert client.verify([], VerifyLevel.FULL).ok
 
 
+def test_retention_leaves_what_is_on_a_screen_until_it_is_not(configured: MakeWorkspace) -> None:
+    """Also where another process does the pruning; and a console that closes holds nothing any more."""
+    workspace = configured(interval_seconds=FAR_S, max_checkpoints=2)
+    with running(workspace) as (client, events):
+        shown = _id(events.wait_for(CheckpointCreated)[0])
+        client.hold(frozenset({shown}))
+        saved = [client.save(str(number)).id for number in range(3)]
+        assert names(client) == [*reversed(saved[-2:]), shown]
+        kept = checkpoints.prune(workspace, 1, True, lambda progress: None).kept
+        assert kept[shown] == "shown on a console"
+        client.hold(frozenset({saved[-1]}))
+        saved.append(client.save().id)
+        assert names(client) == [*reversed(saved[-2:])]
+        client.hold(frozenset({saved[-2]}))
+    assert checkpoints.prune(workspace, 1, False, lambda progress: None).removed == (saved[-2],)
+
+
+def test_a_plan_keeps_its_checkpoint_from_the_retention_of_the_next_saves(configured: MakeWorkspace) -> None:
+    workspace = configured(interval_seconds=FAR_S, max_checkpoints=1)
+    with running(workspace) as (client, events):
+        first = _id(events.wait_for(CheckpointCreated)[0])
+        mutate(database(workspace).parent, 0.1, seed=3)
+        plan = client.plan(first, Selection())
+        client.save()
+        client.save()
+        assert client.recover(first, Selection(), digest=plan.digest, reason="").verified
+
+
+def test_the_status_names_manifests_that_cannot_be_read(configured: MakeWorkspace) -> None:
+    workspace = configured(interval_seconds=FAR_S)
+    for _ in range(2):
+        checkpoints.save(workspace, Trigger.MANUAL, "", (), lambda progress: None)
+    newest = max((workspace.repository / "manifests").iterdir())
+    newest.write_bytes(b"garbage")
+    with running(workspace) as (client, _):
+        assert client.status().damaged_manifests == (f"manifests/{newest.name}",)
+
+
 def test_saves_without_an_engine_remove_nothing(workspace: Workspace, configured: MakeWorkspace) -> None:
     few = configured(max_checkpoints=1)
     for _ in range(3):

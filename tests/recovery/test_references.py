@@ -15,7 +15,7 @@ from maos_ckpt.codec.values import encode_key
 from maos_ckpt.model import Checkpoint, Finding, Selection, Severity, Trigger
 from maos_ckpt.recovery.lookup import every, lookup
 from maos_ckpt.recovery.missing import missing_dependencies
-from maos_ckpt.recovery.plan import Planner
+from maos_ckpt.recovery.planner import Planner
 from maos_ckpt.recovery.references import reference_findings, still_referenced
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import SYSTEM

@@ -9,6 +9,7 @@ import random
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -249,9 +250,7 @@ def test_a_manifest_under_another_number_is_refused() -> None:
 def test_a_sequence_number_can_be_taken_once(tmp_path: Path) -> None:
     repository = open_repository(tmp_path)
     one = manifest()
-    committed = repository.commit(
-        Manifest(*[getattr(one, name) for name in one.__struct_fields__[:-2]], repository.header.id, False)
-    )
+    committed = repository.commit(msgspec.structs.replace(one, repository=repository.header.id))
     with pytest.raises(CkptError, match="same moment"):
         repository.commit(one)
     assert [found.id for found in repository.checkpoints()] == [committed.id]

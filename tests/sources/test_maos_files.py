@@ -125,7 +125,9 @@ def test_files_beyond_the_bound_are_left_out_and_named(tmp_path: Path, monkeypat
         {".claude/agents/a.md": b"x" * 101, ".claude/agents/b.md": b"x" * 90, ".claude/agents/c.md": b"x" * 90},
     )
     with closing(source_in(tmp_path).open_cut(tmp_path)) as cut:
-        assert [row[1] for row in rows_of(cut, "system/files")] == [".claude/agents/b.md"]
+        found = {row[1]: row[3] for row in rows_of(cut, "system/files")}
+        # Without a content, so that a recovery does not take them for files that were not there.
+        assert found == {".claude/agents/a.md": None, ".claude/agents/b.md": b"x" * 90, ".claude/agents/c.md": None}
         assert [note.split(" ")[0] for note in cut.notes] == [".claude/agents/a.md", ".claude/agents/c.md"]
 
 

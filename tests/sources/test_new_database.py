@@ -106,7 +106,7 @@ def test_a_journal_left_by_a_lost_database_is_moved_aside_and_does_no_harm(tmp_p
         connection.execute("CREATE TABLE t (v)")
     build(path, other)
     assert dump_exact(path) == dump_exact(other)
-    assert [one.name for one in tmp_path.glob("x.db-wal.*")] != []
+    assert [one.name for one in tmp_path.glob("x.db.lost-*-wal")] != []
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:

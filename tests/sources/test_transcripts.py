@@ -12,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maos_ckpt.codec.values import RawText, encode_key
-from maos_ckpt.errors import SourceError
 from maos_ckpt.model import Row
 from maos_ckpt.sources.base import MEMO_BYTES_MAX
 from maos_ckpt.sources.maos import transcripts as module
 from maos_ckpt.sources.maos.layout import Layout
-from maos_ckpt.sources.maos.transcripts import Transcripts, list_transcripts
+from maos_ckpt.sources.maos.transcripts import UNREAD_LINE, Transcripts, list_transcripts
 from maos_ckpt.sources.memo import FileMark, Memo
 
 LATER_NS = 10**18 * 9
@@ -101,10 +100,11 @@ def test_what_is_appended_after_the_cut_is_not_in_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("deed", ["shorter", "replaced", "gone", "linked"])
-def test_a_file_that_is_not_only_appended_to_fails_the_capture(tmp_path: Path, deed: str) -> None:
+def test_a_file_that_is_not_only_appended_to_costs_its_own_lines_and_says_so(tmp_path: Path, deed: str) -> None:
     layout = layout_in(tmp_path)
-    path = layout.projects / layout.slugs[0] / "a.jsonl"
+    path, other = (layout.projects / layout.slugs[0] / name for name in ("a.jsonl", "b.jsonl"))
     path.write_bytes(b"one\ntwo\n")
+    other.write_bytes(b"three\n")
     cut = cut_of(layout)
     if deed == "shorter":
         os.truncate(path, 3)
@@ -115,9 +115,36 @@ def test_a_file_that_is_not_only_appended_to_fails_the_capture(tmp_path: Path, d
         path.rename(path.with_suffix(".moved"))
         if deed == "linked":
             path.symlink_to(path.with_suffix(".moved"))
-    with pytest.raises(SourceError, match="cut or replaced"):
-        list(cut.rows())
-    assert cut.marks is None
+    rows = [row for batch in cut.rows() for row in batch]
+    slug = layout.slugs[0]
+    assert rows == [(f"{slug}/a.jsonl", UNREAD_LINE, None), (f"{slug}/b.jsonl", 1, "three\n")]
+    (note,) = cut.notes
+    assert note.startswith(f"{slug}/a.jsonl: it was cut, replaced or removed")
+    marks = cut.marks
+    if deed in ("shorter", "replaced"):
+        # The next cut reads all of it again, and takes the mark away.
+        path.write_bytes(b"one\ntwo\n")
+        (changed,) = cut_of(layout).changed_ranges(marks) or []
+        assert [row[2] for row in changed.rows] == ["one\n", "two\n"]
+        assert changed.high > encode_key((f"{slug}/a.jsonl", UNREAD_LINE))
+
+
+def test_a_file_that_can_no_longer_be_read_keeps_the_lines_that_are_known(tmp_path: Path) -> None:
+    layout = layout_in(tmp_path)
+    path = layout.projects / layout.slugs[0] / "a.jsonl"
+    path.write_bytes(b"one\ntwo\n")
+    first = cut_of(layout)
+    list(first.rows())
+    with open(path, "ab") as file:
+        file.write(b"three\n")
+    second = cut_of(layout)
+    path.rename(path.with_suffix(".away"))
+    (unread,) = second.changed_ranges(first.marks) or []
+    assert unread.low == encode_key((f"{layout.slugs[0]}/a.jsonl", 3))
+    assert [row[1:] for row in unread.rows] == [(UNREAD_LINE, None)]
+    path.with_suffix(".away").rename(path)
+    (known,) = cut_of(layout).changed_ranges(second.marks) or []
+    assert [row[1:] for row in known.rows] == [(3, "three\n")]
 
 
 def test_links_and_pipes_are_not_followed(tmp_path: Path) -> None:

@@ -31,9 +31,9 @@ Files = dict[Descriptor, dict[bytes, Row]]
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    for name in ("work/.claude/agents", "work/.maos", "claude/projects", "home"):
+    for name in ("work/.claude/agents", "work/.maos", "home/.claude/projects"):
         (tmp_path / name).mkdir(parents=True)
-    found = Layout.of(tmp_path / "work", tmp_path / "claude", tmp_path / "home")
+    found = Layout.of(tmp_path / "work", tmp_path / "home/.claude", tmp_path / "home")
     (found.projects / found.slugs[0]).mkdir()
     return found
 
@@ -368,3 +368,14 @@ def test_many_files_that_cannot_be_put_back_are_counted(layout: Layout) -> None:
     result = write_files(layout, SYSTEM, plan, lambda done: None)
     assert len(result.skipped) == 101
     assert result.skipped[-1] == "30 more files were left alone."
+
+
+def test_a_resume_command_names_a_claude_home_that_is_not_the_usual_one(layout: Layout, tmp_path: Path) -> None:
+    (tmp_path / "other home/projects" / layout.slugs[0]).mkdir(parents=True)
+    other = Layout.of(layout.directory, tmp_path / "other home", layout.home)
+    path = transcript(other)
+    path.write_bytes(line(1, "/srv/plain"))
+    wanted = records(other, tmp_path)
+    path.unlink()
+    command = f"cd /srv/plain && CLAUDE_CONFIG_DIR='{other.claude_home}' claude --resume {SESSION}"
+    assert put_back(other, tmp_path, wanted).resume_commands == (command,)

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import sys
 from functools import cached_property
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from maos_ckpt.operations.workspace import Workspace
 
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+#: What a person at a command gets: only warnings are shown then.
+_NOTICE_FORMAT = "warning: %(message)s"
 #: Option → (its place in the parsed arguments, the setting it overrides).
 _FLAGS = {
     "--repo": ("repo", "storage.local.path"),
@@ -92,13 +95,14 @@ class Context:
 
     def configure_logging(self) -> None:
         """Log to standard error; where no level is configured, one-shot commands keep quiet below warnings."""
-        level = "info" if getattr(self.arguments, "headless", False) else "warning"
+        headless = getattr(self.arguments, "headless", False)
+        level, form = ("info", _LOG_FORMAT) if headless else ("warning", _NOTICE_FORMAT)
         # A configuration that is wrong is reported by the command, if it needs one.
         with contextlib.suppress(CkptError):
             if self.settings.origins["log_level"] != "default":
-                level = self.settings.config.log_level
+                level, form = self.settings.config.log_level, _LOG_FORMAT
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_SafeFormatter(_LOG_FORMAT))
+        handler.setFormatter(_SafeFormatter(form))
         logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
     def log_to_file(self) -> None:
@@ -122,6 +126,19 @@ class Context:
     def on_terminal(self) -> bool:
         """Whether a person can be asked."""
         return sys.stdin.isatty() and sys.stderr.isatty()
+
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal that standard output is, or None: lines for programs are never cut."""
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+    def confirmed(self, question: str) -> bool:
+        """Whether the person at the terminal says yes; anything else is no."""
+        sys.stdout.flush()
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        # Not `input`, which would write its prompt among the data on standard output.
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     @property
     def screen(self) -> bool:

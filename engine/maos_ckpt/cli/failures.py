@@ -9,13 +9,15 @@ import os
 import sys
 import traceback
 
+from maos_ckpt.cli.text import clip
 from maos_ckpt.environment import log_file
 from maos_ckpt.errors import CkptError, StorageError
 from maos_ckpt.fs import raise_storage_error
-from maos_ckpt.safe_text import safe_text
 
 #: The log of unexpected errors is begun anew beyond this size; one old one is kept.
 LOG_BYTES_MAX = 1 << 20
+#: A message may quote what was typed, or a record's key.
+LINE_CHARACTERS_MAX = 2000
 _OF_THE_MACHINE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
@@ -32,7 +34,7 @@ def print_error(error: CkptError, *, as_json: bool) -> None:
         text = json.dumps({"error": body}, default=str)
     else:
         lines = [f"error: {error.message}", error.kept, error.hint and f"hint: {error.hint}"]
-        text = "\n".join(safe_text(line) for line in lines if line)
+        text = "\n".join(clip(line, LINE_CHARACTERS_MAX) for line in lines if line)
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()

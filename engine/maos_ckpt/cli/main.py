@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from maos_ckpt import __version__
-from maos_ckpt.cli.options import NO_COMMAND, PROGRAM, Command, find_command, overview, parser_for
+from maos_ckpt.cli.options import NO_COMMAND, Command, find_command, overview, parser_for
+from maos_ckpt.cli.parser import PROGRAM
 from maos_ckpt.errors import CkptError, ExitCode, InterruptedByUserError
 
 if TYPE_CHECKING:

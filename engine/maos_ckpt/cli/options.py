@@ -6,41 +6,14 @@ import argparse
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
 
+from maos_ckpt.cli.later import refuse_later_command, refuse_later_options
+from maos_ckpt.cli.parser import PROGRAM, Parser
 from maos_ckpt.errors import UsageError
 
-PROGRAM = "maos-ckpt"
+_LIMIT_HELP = "list at most N changes; by default 1,000, with --json 1,000,000"
 _CHECKPOINT_HELP = "an id, a unique part of one, latest or latest~N"
 _Configure = Callable[[argparse.ArgumentParser], None]
-
-
-class Parser(argparse.ArgumentParser):
-    """An `ArgumentParser` that raises `UsageError`, with the nearest option where one was mistyped."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing and exiting."""
-        raise UsageError(
-            f"{message[:1].upper()}{message[1:]}.", hint=f"`{self.prog} --help` shows what it takes.", usage=self.prog
-        )
-
-    def parse(self, arguments: list[str]) -> argparse.Namespace:
-        """Parse all of `arguments`."""
-        namespace, unknown = self.parse_known_args(arguments)
-        if unknown:
-            self._reject(unknown[0])
-        return namespace
-
-    def _reject(self, word: str) -> NoReturn:
-        if not word.startswith("-"):
-            self.error(f"there is no place for the argument {word!r}")
-        near = difflib.get_close_matches(word.partition("=")[0], self._option_string_actions, 1)
-        raise UsageError(
-            f"{self.prog} has no option {word!r}." + (f" Did you mean {near[0]}?" if near else ""),
-            hint=f"`{self.prog} --help` shows all options.",
-            option=word,
-            nearest=near[0] if near else None,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +78,11 @@ def _checkpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help=_CHECKPOINT_HELP)
 
 
+def _delete(parser: argparse.ArgumentParser) -> None:
+    _checkpoint(parser)
+    parser.add_argument("--yes", action="store_true", help="delete without asking; only a terminal is asked")
+
+
 def _save(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", "--message", metavar="TEXT", default="", help="a description")
     parser.add_argument("--tag", metavar="T", action="append", default=[], help="a tag; repeatable")
@@ -119,7 +97,7 @@ def _diff(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("before", metavar="A", help=f"{_CHECKPOINT_HELP}, or live")
     parser.add_argument("after", metavar="B", nargs="?", default="live", help="as A; by default live")
     parser.add_argument("--stat", action="store_true", help="only counts")
-    parser.add_argument("--limit", metavar="N", type=_number(0), help="list at most N changes")
+    parser.add_argument("--limit", metavar="N", type=_number(0), help=_LIMIT_HELP)
 
 
 def _records(parser: argparse.ArgumentParser) -> None:
@@ -130,7 +108,9 @@ def _records(parser: argparse.ArgumentParser) -> None:
 
 
 def _history(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("key", metavar="KEY", help="a key as `records` shows it, or component/collection/key")
+    parser.add_argument(
+        "key", metavar="KEY", help="a key, or component/collection/key, as `records` shows it; or a glob that means one"
+    )
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:
@@ -141,21 +121,27 @@ def _verify(parser: argparse.ArgumentParser) -> None:
 
 def _apply(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show the plan and write nothing")
-    parser.add_argument("--plan", metavar="DIGEST", help="apply exactly the plan of this digest, or refuse")
+    parser.add_argument(
+        "--plan", metavar="DIGEST", help="apply exactly the plan of this digest (its first 12 digits do), or refuse"
+    )
     parser.add_argument("--reason", metavar="TEXT", default="", help="why; kept in the journal")
     parser.add_argument("--yes", action="store_true", help="apply without asking")
-    parser.add_argument("--limit", metavar="N", type=_number(0), help="list at most N changes")
+    parser.add_argument("--limit", metavar="N", type=_number(0), help=_LIMIT_HELP)
 
 
 def _restore(parser: argparse.ArgumentParser) -> None:
     _checkpoint(parser)
-    parser.add_argument("--component", metavar="C", action="append", default=[], help="only this one; repeatable")
+    parser.epilog = (
+        "Without --component and --record everything is recovered. They add up: a record is recovered where its "
+        "component or any of the patterns names it."
+    )
+    parser.add_argument("--component", metavar="C", action="append", default=[], help="this component; repeatable")
     parser.add_argument(
         "--record",
         metavar="COMPONENT/COLLECTION/KEY-GLOB",
         action="append",
         default=[],
-        help="only records that match; repeatable",
+        help="records that match, besides those of --component; repeatable",
     )
     parser.add_argument("--with-dependencies", action="store_true", help="also missing records these refer to")
     parser.add_argument("--exact", action="store_true", help="also remove what the checkpoint does not hold")
@@ -179,8 +165,8 @@ def _export(parser: argparse.ArgumentParser) -> None:
 
 
 def _events(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--follow", action="store_true", help="go on with what happens")
-    parser.add_argument("--since", metavar="T", help="RFC 3339 time, or an age such as 90s, 30m, 2h, 1d")
+    parser.add_argument("--follow", action="store_true", help="the last 10, then go on with what happens")
+    parser.add_argument("--since", metavar="T", help="from an RFC 3339 time, or an age such as 90s, 30m, 2h, 1d")
 
 
 def _config(parser: argparse.ArgumentParser) -> None:
@@ -211,7 +197,7 @@ COMMANDS = {
         Command("pin", "Checkpoints", "keep a checkpoint for good", "checkpoints:pin", _checkpoint),
         Command("unpin", "Checkpoints", "let retention have it again", "checkpoints:unpin", _checkpoint),
         Command("tag", "Checkpoints", "add or take away tags", "checkpoints:tag", _tag),
-        Command("delete", "Checkpoints", "remove a checkpoint", "checkpoints:delete", _checkpoint),
+        Command("delete", "Checkpoints", "remove a checkpoint", "checkpoints:delete", _delete),
         Command("diff", "Looking inside", "what differs, record by record", "contents:diff", _diff),
         Command("records", "Looking inside", "a checkpoint's records", "contents:records", _records),
         Command("history", "Looking inside", "how one record changed", "contents:history", _history),
@@ -241,6 +227,7 @@ def find_command(words: list[str]) -> tuple[Command, list[str]]:
     at = 0
     while at < len(words):
         word = words[at]
+        refuse_later_options("", [word], VALUED)
         if word in VALUED:
             at += 2
         elif word.startswith("-"):
@@ -248,6 +235,7 @@ def find_command(words: list[str]) -> tuple[Command, list[str]]:
         elif word in COMMANDS:
             return COMMANDS[word], words[:at] + words[at + 1 :]
         else:
+            refuse_later_command(word)
             near = difflib.get_close_matches(word, COMMANDS, 1)
             raise UsageError(
                 f"There is no command {word!r}." + (f" Did you mean {near[0]}?" if near else ""),

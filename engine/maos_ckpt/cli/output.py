@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -16,8 +16,12 @@ class Output:
         self.as_json = as_json
 
     def document(self, document: dict[str, object]) -> None:
-        """One JSON document. ASCII only, so that no state content can reach a terminal's interpreter."""
-        sys.stdout.write(_indented(json.dumps(document)) + "\n")
+        """One JSON document. ASCII only, so that no state content can reach a terminal's interpreter.
+
+        A value that is an iterator is written as a list, item by item, one a line, and never held as a whole.
+        """
+        _write(document, "\n")
+        sys.stdout.write("\n")
 
     def stream_line(self, document: dict[str, object]) -> None:
         """One object of a long stream."""
@@ -44,8 +48,27 @@ class Output:
         sys.stderr.flush()
 
 
+def _write(value: object, newline: str) -> None:
+    write, inner = sys.stdout.write, newline + "  "
+    if isinstance(value, dict) and value:
+        before = "{"
+        for key, one in value.items():
+            write(f"{before}{inner}{json.dumps(key)}: ")
+            _write(one, inner)
+            before = ","
+        write(newline + "}")
+    elif isinstance(value, Iterator):
+        before = ""
+        for one in value:
+            write((before or "[") + inner + json.dumps(one))
+            before = ","
+        write(newline + "]" if before else "[]")
+    else:
+        write(_indented(json.dumps(value)).replace("\n", newline))
+
+
 def _indented(text: str) -> str:
-    # By msgspec: the standard library indents in Python, which takes seconds for a large diff.
+    # By msgspec: the standard library indents in Python, which takes seconds for a long list.
     try:
         return msgspec.json.format(text, indent=2)
     except msgspec.DecodeError:

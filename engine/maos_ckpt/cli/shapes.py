@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from maos_ckpt.cli.text import rfc3339
-from maos_ckpt.model import Checkpoint, Counts, DiffResult, Finding, Plan, RecordChange, RecoveryResult, VerifyResult
+from maos_ckpt.model import (
+    Checkpoint,
+    Counts,
+    DiffResult,
+    FieldChange,
+    Finding,
+    Plan,
+    RecordChange,
+    RecoveryResult,
+    VerifyResult,
+)
 
 if TYPE_CHECKING:
-    from maos_ckpt.diff import Version
+    from maos_ckpt.history import Version
 
 _PLAN_ID_CHARACTERS = 15
 
@@ -67,7 +79,7 @@ def counts(one: Counts) -> dict[str, object]:
 
 
 def change(one: RecordChange) -> dict[str, object]:
-    """One record that differs; `fields` where it was modified."""
+    """One record that differs; `fields` has one side absent where the record was added or removed."""
     shape: dict[str, object] = {
         "component": one.component,
         "collection": one.collection,
@@ -75,7 +87,21 @@ def change(one: RecordChange) -> dict[str, object]:
         "kind": one.kind.value,
     }
     if one.fields:
-        shape["fields"] = [{"path": f.path, "before": f.before, "after": f.after} for f in one.fields]
+        shape["fields"] = [field(one) for one in one.fields]
+    return shape
+
+
+def changes(found: Iterable[RecordChange]) -> Iterator[dict[str, object]]:
+    """Records that differ, one at a time: there may be a million."""
+    return (change(one) for one in found)
+
+
+def field(one: FieldChange) -> dict[str, object]:
+    """A field that differs, its values typed; a side on which it is absent has no key here, since null is a value."""
+    shape: dict[str, object] = {"path": one.path}
+    for name, text, as_json in (("before", one.before, one.before_json), ("after", one.after, one.after_json)):
+        if text is not None:
+            shape[name] = text if as_json is None else json.loads(as_json)
     return shape
 
 
@@ -99,8 +125,8 @@ def diff(result: DiffResult, *, stat: bool) -> dict[str, object]:
         "by_component": {name: counts(one) for name, one in result.by_component.items()},
     }
     if not stat:
-        shape["changes"] = [change(one) for one in result.changes]
         shape["truncated"] = result.truncated
+        shape["changes"] = changes(result.changes)
     return shape
 
 
@@ -112,7 +138,7 @@ def plan(one: Plan) -> dict[str, object]:
         "checkpoint": one.checkpoint,
         "summary": counts(one.summary),
         "by_component": {name: counts(c) for name, c in one.by_component.items()},
-        "changes": [change(c) for c in one.changes],
+        "changes": changes(one.changes),
         "truncated": one.truncated,
         "findings": [finding(f) for f in one.findings],
         "write_bytes": one.write_bytes,
@@ -127,6 +153,8 @@ def recovery(result: RecoveryResult) -> dict[str, object]:
         "plan": plan(result.plan),
         "applied": result.applied,
         "verified": result.verified,
+        "partial": result.partial,
+        "skipped": list(result.skipped),
         "safety_checkpoint": result.safety_checkpoint,
         "duration_s": result.duration_s,
         "stall_s": result.stall_s,
@@ -135,10 +163,11 @@ def recovery(result: RecoveryResult) -> dict[str, object]:
     }
 
 
-def dry_run(one: Plan, duration_s: float) -> dict[str, object]:
-    """A plan that was not applied, in the form of a recovery."""
+def dry_run(one: Plan, duration_s: float, command: str) -> dict[str, object]:
+    """A plan that was not applied, in the form of a recovery; `command` is what applies exactly it."""
     return {
         "plan": plan(one),
+        "command": command,
         "applied": False,
         "verified": None,
         "safety_checkpoint": None,
@@ -166,7 +195,7 @@ def version(one: Version) -> dict[str, object]:
         "collection": one.collection,
         "key": one.key,
         "kind": one.kind.value,
-        "fields": [{"path": f.path, "before": f.before, "after": f.after} for f in one.fields],
+        "fields": [field(one) for one in one.fields],
     }
 
 

@@ -9,6 +9,10 @@ from maos_ckpt.safe_text import safe_text
 
 #: A table's column is cut to this width.
 COLUMN_CHARACTERS_MAX = 60
+#: The last column of a table that has to fit a terminal keeps at least so much.
+LAST_COLUMN_CHARACTERS_MIN = 16
+#: A longer name is cut, and its length told.
+NAME_CHARACTERS_MAX = 200
 
 
 def size(number: int) -> str:
@@ -45,10 +49,16 @@ def rfc3339(at_ms: int) -> str:
 def moment(at_ms: int, now_ms: int) -> str:
     """A wall time for people: absolute in UTC, and how long ago."""
     absolute = rfc3339(at_ms)[:19].replace("T", " ") + " UTC"
-    age_s = (now_ms - at_ms) / 1000
-    if age_s < 0:
-        return f"{absolute} (in {duration(-age_s)})"
-    return f"{absolute} ({duration(age_s)} ago)"
+    return f"{absolute} ({age(at_ms, now_ms)})"
+
+
+def age(at_ms: int, now_ms: int) -> str:
+    """How long ago a wall time is."""
+    seconds = round((now_ms - at_ms) / 1000)
+    if not seconds:
+        return "just now"
+    shown = f"{abs(seconds)} s" if abs(seconds) < 60 else duration(abs(seconds))
+    return f"in {shown}" if seconds < 0 else f"{shown} ago"
 
 
 def count(number: int, noun: str) -> str:
@@ -62,15 +72,46 @@ def clip(text: str, width: int = COLUMN_CHARACTERS_MAX) -> str:
     return shown if len(shown) <= width and len(text) <= width * 2 else shown[: width - 1] + "…"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> list[str]:
-    """Aligned lines; columns in `right` are aligned to the right."""
+def name(text: str) -> str:
+    """A record's or checkpoint's name as safe text; a long one is cut, and its length told."""
+    if len(text) <= NAME_CHARACTERS_MAX:
+        return safe_text(text)
+    return f"{safe_text(text[:NAME_CHARACTERS_MAX])}… ({len(text):,} characters)"
+
+
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: frozenset[int] = frozenset(),
+    width: int | None = None,
+    droppable: Sequence[str] = (),
+) -> list[str]:
+    """Aligned lines; columns in `right` are aligned to the right.
+
+    Where they are wider than `width`, empty columns go, then `droppable` ones in that order; the last is cut to fit.
+    """
     cells = [list(head), *([clip(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    columns = list(range(len(head)))
+    widths = [max(len(row[column]) for row in cells) for column in columns]
+
+    def missing(last: int) -> int:
+        """How many characters too wide it is, were the last column of at most `last`."""
+        used = sum(widths[column] + 2 for column in columns[:-1])
+        return 0 if width is None else used + min(widths[columns[-1]], last) - width
+
+    if missing(COLUMN_CHARACTERS_MAX) > 0:
+        columns = [column for column in columns if any(row[column] for row in cells[1:])]
+        for dropped in droppable:
+            if missing(LAST_COLUMN_CHARACTERS_MIN) > 0:
+                columns = [column for column in columns if head[column] != dropped]
+        last = columns[-1]
+        widths[last] = max(widths[last] - max(missing(COLUMN_CHARACTERS_MAX), 0), 1)
     lines = []
     for row in cells:
+        shown = [(column, clip(row[column], widths[column])) for column in columns]
         parts = [
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(widths[column]) if column in right else cell.ljust(widths[column]) for column, cell in shown
         ]
         lines.append("  ".join(parts).rstrip())
     return lines

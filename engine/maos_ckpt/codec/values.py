@@ -11,6 +11,7 @@ BINARY collation does within one type: NULL < INTEGER < REAL < TEXT < BLOB.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -153,6 +154,32 @@ def display_value(value: Value) -> str:
     return repr(value)
 
 
+#: Text that, bare, would read as NULL or as a number.
+_READS_AS_OTHER = re.compile(r"NULL|-?[0-9]+(\.[0-9]+)?(e[-+][0-9]+)?|-?inf|nan")
+
+
 def display_key(key: bytes) -> str:
-    """An encoded key as text: its parts joined by `/`."""
-    return "/".join(display_value(part) for part in decode_key(key))
+    """An encoded key as text, its parts joined by `/`, no two keys of one collection alike.
+
+    Text stands bare, or quoted as in SQL where it is empty, holds a quote, reads as NULL or a number, or holds a `/`
+    and is not the first part. Numbers and NULL stand bare, bytes as `x'00ff'`, text that is not UTF-8 as `t'00ff'`.
+    """
+    return "/".join(_display_part(part, first=at == 0) for at, part in enumerate(decode_key(key)))
+
+
+def _display_part(value: Value, *, first: bool) -> str:
+    if isinstance(value, str):
+        if value and "'" not in value and (first or "/" not in value) and not _READS_AS_OTHER.fullmatch(value):
+            return value
+        return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, RawText):
+        return f"t'{bytes(value.data).hex()}'"
+    return display_value(value)
+
+
+def key_forms(key: bytes) -> tuple[str, ...]:
+    """What an operator may type for a key: as it is shown, and where that has quotes, also without them."""
+    shown = display_key(key)
+    if "'" not in shown:
+        return (shown,)
+    return shown, "/".join(display_value(part) for part in decode_key(key))

@@ -27,6 +27,7 @@ from maos_ckpt.model import Checkpoint, EngineStatus, Progress, RecoveryResult, 
 from maos_ckpt.operations import state
 from maos_ckpt.operations.registry import OPERATIONS, SaveArguments
 from maos_ckpt.operations.workspace import Workspace, is_failure
+from maos_ckpt.repository.holds import hold_shown
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.scheduler import Scheduler
 
@@ -55,6 +56,8 @@ class Engine:
         self._poller = threading.Thread(target=self._poll_loop, name="watch", daemon=True)
         self._failure: state.Failure | None = None
         self._missed_ticks = 0
+        #: Tells what this engine's console holds from what others do.
+        self._screen = workspace.seams.random.token(8).hex()
 
     def start(self) -> None:
         """Open or make the repository, take up the schedule or observe, and begin to watch.
@@ -121,6 +124,7 @@ class Engine:
             self._poller.join(POLL_S * 2)
         if clean and self._lock.held:
             self._record(EngineStopped(self._now_ms()))
+        self.hold(frozenset())
         with contextlib.suppress(CkptError):
             self._poll()
         self._lock.release()
@@ -161,6 +165,7 @@ class Engine:
             missed_ticks=self._missed_ticks,
             read_only=workspace.config.read_only,
             unfinished_recovery=state.unfinished_recovery(workspace),
+            damaged_manifests=self._watching.damaged_manifests(),
         )
 
     def _next_run_at_ms(self, owner: Owner | None) -> int | None:
@@ -171,6 +176,11 @@ class Engine:
         return state.next_run_at_ms(owner.since_ms, owner.interval_s, self._now_ms())
 
     # Doing
+
+    def hold(self, names: frozenset[str]) -> None:
+        """See `EngineClient.hold`."""
+        if self._repository is not None:
+            hold_shown(self._repository, self._screen, names)
 
     def run(self, name: str, arguments: object) -> Any:
         """Carry out a registered operation in a worker process; blocks until it is done.

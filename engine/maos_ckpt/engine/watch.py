@@ -30,6 +30,7 @@ class Watch:
         self._stamp: tuple[int, ...] = ()
         self._checkpoints: list[Checkpoint] = []
         self._stored_bytes = 0
+        self._damaged: tuple[str, ...] = ()
         self._refresh()
         self._announced = {one.id for one in self._checkpoints}
 
@@ -44,6 +45,12 @@ class Watch:
         with self._lock:
             self._refresh()
             return self._stored_bytes
+
+    def damaged_manifests(self) -> tuple[str, ...]:
+        """Names of manifests that cannot be read."""
+        with self._lock:
+            self._refresh()
+            return self._damaged
 
     def poll(self) -> list[Event]:
         """What happened since the last poll, oldest first.
@@ -74,6 +81,7 @@ class Watch:
         stamp = _stamp(self._repository.path)
         if stamp != self._stamp:
             self._checkpoints = self._repository.checkpoints()
+            self._damaged = tuple(self._repository.damaged_manifests())
             self._stored_bytes = self._repository.stored_bytes()
             self._stamp = stamp
 

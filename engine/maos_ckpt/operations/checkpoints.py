@@ -9,6 +9,7 @@ from pathlib import Path
 
 from maos_ckpt import diff as differences
 from maos_ckpt import export as exporting
+from maos_ckpt import history as histories
 from maos_ckpt import prune as pruning
 from maos_ckpt import verify as verification
 from maos_ckpt.capture.save import TAGS_MAX, SaveRequest, save_checkpoint
@@ -16,11 +17,13 @@ from maos_ckpt.client import ProgressSink
 from maos_ckpt.codec.compression import Codec
 from maos_ckpt.codec.policy import CodecSettings
 from maos_ckpt.config import Config
-from maos_ckpt.errors import CkptError, ConflictError, SourceError, UsageError
+from maos_ckpt.errors import CkptError, ConflictError, IntegrityError, SourceError, UsageError
 from maos_ckpt.events import CheckpointCreated, CheckpointMarked, CheckpointsRemoved, VerificationCompleted
 from maos_ckpt.ids import short_id
 from maos_ckpt.model import Checkpoint, DiffResult, PruneResult, Trigger, VerifyLevel, VerifyResult
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.recovery import journal as recoveries
+from maos_ckpt.repository import holds
 from maos_ckpt.repository.repository import Repository
 
 LIVE = "live"
@@ -105,6 +108,12 @@ def list_checkpoints(workspace: Workspace, limit: int, tag: str | None = None) -
     return found[:limit]
 
 
+def damaged_manifests(workspace: Workspace) -> dict[str, str]:
+    """Manifests that cannot be read, and so are missing from every list: object name → what is wrong."""
+    with workspace.reading() as repository:
+        return repository.damaged_manifests()
+
+
 def show(workspace: Workspace, name: str) -> Checkpoint:
     """One checkpoint."""
     with workspace.reading() as repository:
@@ -160,7 +169,7 @@ def delete(workspace: Workspace, name: str) -> Checkpoint:
     """Remove a checkpoint; its space comes back with the next prune.
 
     Raises:
-        ConflictError: it is pinned.
+        ConflictError: it is pinned, or the last recovery cannot be taken back or ended without it.
     """
     with workspace.marking("delete") as repository:
         checkpoint = repository.resolve(name)
@@ -169,6 +178,14 @@ def delete(workspace: Workspace, name: str) -> Checkpoint:
                 f"{checkpoint.id} is pinned, so it is not deleted.",
                 kept="Nothing was changed.",
                 hint=f"`maos-ckpt unpin {checkpoint.id}` first.",
+                id=checkpoint.id,
+            )
+        needed = _needed_by_recoveries(repository).get(checkpoint.id)
+        if needed:
+            raise ConflictError(
+                f"{checkpoint.id} is not deleted: {needed}.",
+                kept="Nothing was changed.",
+                hint="It can be deleted after the next recovery.",
                 id=checkpoint.id,
             )
         repository.remove(checkpoint)
@@ -180,15 +197,28 @@ def prune(workspace: Workspace, keep_last: int, dry_run: bool, progress: Progres
     """Apply retention and give space back; `dry_run` only says what would go."""
     if dry_run:
         with workspace.reading() as repository:
-            return pruning.prune(repository, keep_last, dry_run=True, progress=progress)
+            return pruning.prune(repository, keep_last, held=_held(repository), dry_run=True, progress=progress)
     with workspace.marking("prune") as repository:
         return _prune(workspace, repository, keep_last, progress)
+
+
+def _held(repository: Repository) -> dict[str, str]:
+    """What stays whatever the policy says: id → why."""
+    return {**holds.held(repository), **_needed_by_recoveries(repository)}
+
+
+def _needed_by_recoveries(repository: Repository) -> dict[str, str]:
+    under_way, last = recoveries.under_way(repository.path), recoveries.last_done(repository)
+    needed = {} if last is None else {last.safety: "undo goes back to it"}
+    if under_way is not None:
+        needed |= dict.fromkeys((under_way.checkpoint, under_way.safety), "an interrupted recovery needs it")
+    return needed
 
 
 def _prune(
     workspace: Workspace, repository: Repository, keep_last: int, progress: ProgressSink, *, reclaim: bool = True
 ) -> PruneResult:
-    result = pruning.prune(repository, keep_last, reclaim=reclaim, progress=progress)
+    result = pruning.prune(repository, keep_last, held=_held(repository), reclaim=reclaim, progress=progress)
     if result.removed or result.bytes_freed:
         workspace.record(CheckpointsRemoved(workspace.now_ms(), result.removed, result.bytes_freed, "retention"))
     return result
@@ -202,10 +232,17 @@ def records(
         yield from differences.browse(repository, repository.resolve(name), component, pattern)
 
 
-def history(workspace: Workspace, key: str) -> list[differences.Version]:
+def history(workspace: Workspace, key: str) -> list[histories.Version]:
     """How the records with this key changed over the checkpoints, oldest first."""
     with workspace.reading() as repository:
-        return differences.history(repository, key)
+        before = repository.checkpoints()
+        try:
+            return histories.history(repository, key)
+        except IntegrityError:
+            if repository.checkpoints() == before:
+                raise
+            # Retention took one on the way; the others are still there to be asked.
+            return histories.history(repository, key)
 
 
 def export(workspace: Workspace, name: str, directory: Path, progress: ProgressSink) -> list[exporting.ExportedFile]:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from maos_ckpt import doctor
+from maos_ckpt.backends.local import TEMPORARY, LocalBackend
 from maos_ckpt.config import Settings
 from maos_ckpt.doctor import Check
 from maos_ckpt.environment import terminal_type
-from maos_ckpt.errors import CkptError
+from maos_ckpt.errors import CkptError, IntegrityError
+from maos_ckpt.model import Checkpoint
 from maos_ckpt.operations.locate import locate
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.seams import Seams
+
+#: There should be space for so many more saves as the last ones were, and for the copy that each reads from.
+SAVES_LOOKED_AT = 10
 
 
 def examine(settings: Settings, cwd: Path, seams: Seams) -> list[Check]:
@@ -26,7 +33,7 @@ def examine(settings: Settings, cwd: Path, seams: Seams) -> list[Check]:
     try:
         workspace = locate(settings, cwd, seams)
     except CkptError as error:
-        return [*checks, Check("source", False, f"{error.message} {error.hint}".strip())]
+        return [*checks, Check("source", False, doctor.told(error))]
     return [*checks, *_source_checks(workspace), *_repository_checks(workspace)]
 
 
@@ -37,29 +44,72 @@ def _source_checks(workspace: Workspace) -> list[Check]:
 
     checks = [doctor.attempt("source", look)]
     database = workspace.database
-    if checks[0].ok and database is not None:
-        checks += [doctor.check_lock(database), doctor.check_running(database, workspace.seams)]
+    if checks[0].ok and database is not None and database.exists():
+        checks += _capture_checks(workspace, database)
+        checks.append(doctor.check_running(database, workspace.seams))
     return checks
 
 
+def _capture_checks(workspace: Workspace, database: Path) -> list[Check]:
+    """With the copy where a save makes it, if there is such a place."""
+    temporary = workspace.repository / TEMPORARY
+    usable = not workspace.config.read_only and os.access(temporary, os.W_OK)
+    try:
+        if usable:
+            directory = LocalBackend(workspace.repository, workspace.seams).make_cut_directory()
+        else:
+            directory = Path(tempfile.mkdtemp(prefix="maos-ckpt-doctor-"))
+    except CkptError as error:
+        return [Check("lock", False, doctor.told(error))]
+    except OSError as error:
+        return [Check("lock", False, f"no place for a copy of the database: {error.strerror}")]
+    try:
+        of_maos = workspace.source.startswith("maos:")
+        return doctor.check_capture(database, directory, of_maos=of_maos, seams=workspace.seams)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 def _repository_checks(workspace: Workspace) -> list[Check]:
-    path = workspace.repository
-    checks = [doctor.check_disk(path), doctor.check_writable(path, workspace.seams)]
+    path, seams = workspace.repository, workspace.seams
     if not path.is_dir():
-        checks.append(Check("repository", True, f"none at {path} yet; the first save makes it"))
-        return [*checks, doctor.check_clock(workspace.seams, None)]
-    newest_ms: list[int] = []
+        return [
+            doctor.check_disk(path, _image_bytes(workspace)),
+            doctor.check_writable(path, seams),
+            Check("repository", True, f"none at {path} yet; the first save makes it"),
+            doctor.check_clock(seams, None),
+        ]
+    newest: list[Checkpoint] = []
 
     def look() -> str:
         with workspace.reading() as repository:
             repository.check_source(workspace.source)
-            found = repository.checkpoints()
-            damaged = repository.damaged_manifests()
-            newest_ms.extend(one.created_at_ms for one in found[:1])
-        broken = f", {len(damaged)} unreadable: run `maos-ckpt verify --all`" if damaged else ""
-        return f"{len(found)} checkpoints at {path}{broken}"
+            found, damaged = repository.checkpoints(), repository.damaged_manifests()
+            newest.extend(found[:SAVES_LOOKED_AT])
+            if damaged:
+                raise IntegrityError(
+                    f"{len(damaged)} manifests at {path} cannot be read: {', '.join(list(damaged)[:3])}.",
+                    hint="`maos-ckpt verify --all` says what is wrong.",
+                )
+            if repository.marks_lost:
+                raise IntegrityError(
+                    f"The folder marks of {path} is gone, so every checkpoint counts as pinned.",
+                    hint="The next save makes it anew.",
+                )
+        return f"{len(found)} checkpoints at {path}"
 
-    checks.append(doctor.attempt("repository", look))
-    checks.append(doctor.check_permissions(path))
-    checks.append(doctor.check_clock(workspace.seams, newest_ms[0] if newest_ms else None))
-    return checks
+    repository = doctor.attempt("repository", look)
+    expected_bytes = sum(one.stored_bytes for one in newest) + _image_bytes(workspace)
+    checks = [doctor.check_disk(path, expected_bytes)]
+    if not workspace.config.read_only:
+        checks += [doctor.check_writable(path, seams), doctor.check_lease(path, seams)]
+    checks += [repository, doctor.check_permissions(path)]
+    return [*checks, doctor.check_clock(seams, newest[0].created_at_ms if newest else None)]
+
+
+def _image_bytes(workspace: Workspace) -> int:
+    """What the copy of the database takes while a save reads it."""
+    try:
+        return 0 if workspace.database is None else workspace.database.stat().st_size
+    except OSError:
+        return 0

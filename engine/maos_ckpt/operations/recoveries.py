@@ -8,15 +8,20 @@ from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Plan, RecoveryResult, Selection
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery import undo as undoing
-from maos_ckpt.recovery.apply import Request
 from maos_ckpt.recovery.apply import recover as apply_plan
 from maos_ckpt.recovery.plan import make_plan
+from maos_ckpt.recovery.request import Request, checked_digest
+from maos_ckpt.repository.holds import hold_planned
 
 
 def plan(workspace: Workspace, name: str, selection: Selection, limit: int, progress: ProgressSink) -> Plan:
-    """What recovering `selection` of a checkpoint would change; writes nothing."""
+    """What recovering `selection` of a checkpoint would change; changes nothing.
+
+    Retention leaves the checkpoint alone for `HOLD_S` from now on, so that the plan can be applied after it was read.
+    """
     with workspace.reading() as repository:
         checkpoint = repository.resolve(name)
+        hold_planned(repository, checkpoint.id)
         source = workspace.live_source(repository, allow_missing=True)
         return make_plan(
             repository, source, checkpoint, selection, limit=limit, progress=progress, seams=workspace.seams
@@ -32,7 +37,12 @@ def recover(
     limit: int,
     progress: ProgressSink,
 ) -> RecoveryResult:
-    """Apply exactly the plan of that digest, or, where it is None, the plan as it is at that moment."""
+    """Apply exactly the plan of that digest, or, where it is None, the plan as it is at that moment.
+
+    Raises:
+        UsageError: see `checked_digest`; raised before anything is looked at.
+    """
+    digest = checked_digest(digest)
     with workspace.writing("restore", allow_missing=True) as (repository, source):
         _make_home(workspace)
         request = Request(repository.resolve(name), selection, digest, reason, limit)
@@ -60,7 +70,8 @@ def undo_plan(workspace: Workspace, limit: int, progress: ProgressSink) -> Plan:
 
 
 def undo(workspace: Workspace, digest: str | None, reason: str, limit: int, progress: ProgressSink) -> RecoveryResult:
-    """Take back the last recovery; itself undoable."""
+    """Take back the last recovery; itself undoable. Raises UsageError as `recover` does."""
+    digest = checked_digest(digest)
     with workspace.writing("undo", allow_missing=True) as (repository, source):
         _make_home(workspace)
         result = undoing.undo(

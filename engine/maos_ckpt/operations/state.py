@@ -34,13 +34,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryState:
-    """A repository at a glance."""
+    """A repository at a glance; `damaged_manifests` are the names of manifests that cannot be read."""
 
     last_success: Checkpoint | None
     checkpoints: int
     stored_bytes: int
     logical_bytes: int
     failure: Failure | None
+    damaged_manifests: tuple[str, ...] = ()
 
 
 def repository_state(workspace: Workspace) -> RepositoryState:
@@ -53,6 +54,7 @@ def repository_state(workspace: Workspace) -> RepositoryState:
             stored_bytes=repository.stored_bytes(),
             logical_bytes=sum(one.logical_bytes for one in checkpoints),
             failure=last_failure(workspace.journal),
+            damaged_manifests=tuple(repository.damaged_manifests()),
         )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from maos_ckpt.config import Config
 from maos_ckpt.errors import (
     CkptError,
+    ConflictError,
     IntegrityError,
     PartialError,
     PermissionRefusedError,
@@ -118,10 +119,22 @@ class Workspace:
 
         Raises:
             NotFoundError: there is none yet.
+            ConflictError: a checkpoint that was resolved here was removed by another process while it was being read.
         """
         read_only = self.config.read_only or not os.access(self.repository, os.W_OK)
         with contextlib.closing(Repository.open(self.repository, self.seams, read_only=read_only)) as repository:
-            yield repository
+            try:
+                yield repository
+            except IntegrityError as error:
+                removed = repository.removed_meanwhile()
+                if not removed:
+                    raise
+                raise ConflictError(
+                    f"{' and '.join(removed)} was removed while it was being read.",
+                    kept="Nothing is damaged, and nothing was changed.",
+                    hint="`maos-ckpt list` shows what is there.",
+                    removed=removed,
+                ) from error
 
     @contextlib.contextmanager
     def writing(

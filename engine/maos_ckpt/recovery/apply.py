@@ -8,43 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
-from maos_ckpt.codec.values import decode_key
-from maos_ckpt.errors import CkptError, IntegrityError, PartialError, PlanMovedError
-from maos_ckpt.model import Checkpoint, CollectionKind, Plan, Progress, RecoveryResult, Row, Selection, Trigger
+from maos_ckpt.errors import CkptError, IntegrityError, PartialError
+from maos_ckpt.model import Checkpoint, CollectionKind, Plan, Progress, RecoveryResult, Trigger
 from maos_ckpt.recovery import journal
-from maos_ckpt.recovery.plan import Planner, plan_quickly, with_findings
+from maos_ckpt.recovery.plan import builds_database, damage_findings, plan_quickly, with_findings
+from maos_ckpt.recovery.planner import Planner
+from maos_ckpt.recovery.request import Request, plan_moved
+from maos_ckpt.recovery.schema_changes import can_drop, schema_rows
+from maos_ckpt.recovery.selection import require_collections, require_records
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
 from maos_ckpt.sources.change import Change
+from maos_ckpt.sources.sqlite import probe
 from maos_ckpt.sources.sqlite.create import schema_from_rows
+from maos_ckpt.sources.sqlite.faults import DamagedError
 from maos_ckpt.sources.sqlite.fence import create_fence
 from maos_ckpt.sources.sqlite.live import Held, hold, release_fence, remove_fence
-from maos_ckpt.sources.sqlite.new_file import create_database
+from maos_ckpt.sources.sqlite.new_file import aside_of, create_database, refuse_writers
 from maos_ckpt.sources.sqlite.reread import differing
 from maos_ckpt.sources.sqlite.write import apply_changes
 from maos_ckpt.states import StoredState, live_state
-from maos_ckpt.tree.cursor import records
-from maos_ckpt.tree.large import load_row
 
 ProgressSink = Callable[[Progress], None]
 #: How often the guardian of stopped processes hears from a recovery: every so many changes.
 _BEAT_CHANGES = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a recovery is asked to do. `digest` None applies the plan as it is at that moment."""
-
-    checkpoint: Checkpoint
-    selection: Selection
-    digest: str | None
-    reason: str
-    limit: int = 1000
-    undo: bool = False
-    extra: frozenset[tuple[str, bytes]] = frozenset()
+#: A database counts as damaged where that is so at every look, of which the last is taken while nobody writes to it.
+_DAMAGE_LOOKS = 2
 
 
 @dataclass(slots=True)
@@ -64,10 +57,13 @@ def recover(
 
     Raises:
         PartialError: the database was recovered and a file could not be; the next operation goes on with it.
-        PlanMovedError: the plan of `request.digest` is no longer the plan; `data["digest"]` is that of the fresh one.
+        PlanMovedError: the plan of `request.digest` is no longer the plan; `data` has `digest`, `changes`, `summary`
+            and `by_component` of the fresh one. Never where `request.digest` is None: that plan is made and applied
+            while MAOS stands.
         ConflictError: a record cannot be put back without breaking another.
+        NotFoundError: see `make_plan`.
         SourceError, PermissionRefusedError: the live state cannot be written.
-        In these three cases nothing live was changed.
+        In these cases nothing live was changed.
     """
     return _Recovery(repository, source, request, progress, seams).run()
 
@@ -78,6 +74,10 @@ class _Recovery:
     ) -> None:
         self._repository = repository
         self._source = source
+        #: The source as it is before: without its database, where that is damaged.
+        self._before = source
+        self._damage = ""
+        self._aside: Path | None = None
         self._request = request
         self._progress = progress
         self._seams = seams
@@ -131,12 +131,35 @@ class _Recovery:
     def _write(self) -> None:
         database = self._source.database
         if database is None or not database.exists():
-            self._plan(None)
-            if self._written.intent is not None:
-                self._write_new_database()
-                self._committed = True
-                self._follow(only_files=False)
+            self._write_unheld()
             return
+        damage = ""
+        for _ in range(_DAMAGE_LOOKS):
+            try:
+                probe.read_header(database)
+                self._write_live(database)
+                return
+            except DamagedError as error:
+                if self._written.intent is not None:
+                    # It could be read and not be written: the plan, which was made from it, does not hold.
+                    raise
+                refuse_writers(database, self._seams)
+                self._written.held, damage = None, error.message
+        self._damage = damage
+        self._before, self._aside = self._source.without_database(), aside_of(database, self._seams)
+        self._write_unheld()
+
+    def _write_unheld(self) -> None:
+        """There is no database, or none that is sound: make it, where the selection holds anything of it."""
+        self._plan(None)
+        if self._written.intent is None:
+            return
+        if self._written.intent.builds:
+            self._write_new_database()
+        self._committed = True
+        self._follow(only_files=False)
+
+    def _write_live(self, database: Path) -> None:
         self._progress(Progress("recovery", "stop writers"))
         with hold(database, self._seams) as held:
             self._written.held = held
@@ -158,16 +181,21 @@ class _Recovery:
         request = self._request
         safety = self._save_safety(held)
         try:
-            planner = Planner(
-                StoredState(self._repository, safety, "live"),
-                StoredState(self._repository, request.checkpoint),
-                request.selection,
-                request.extra,
-            )
+            live = StoredState(self._repository, safety, "live")
+            target = StoredState(self._repository, request.checkpoint)
+            asked = request.digest is None and not request.undo
+            if asked:
+                require_collections(request.selection, target, live)
+            planner = Planner(live, target, request.selection, request.extra, droppable=request.droppable)
             stopped = () if held is None else held.stopped
             plan = plan_quickly(planner, self._source, stopped, request.limit, self._beating(held), "recovery")
-            if request.digest is not None and request.digest != plan.digest:
-                raise _moved(plan)
+            about = (*damage_findings(planner, self._damage), *request.findings)
+            plan = replace(plan, findings=(*plan.findings, *about))
+            if request.digest is not None and not plan.digest.startswith(request.digest):
+                raise plan_moved(plan)
+            if asked:
+                beat = held.beat if held is not None else lambda: None
+                require_records(planner.quiet_patterns, (target, live), beat)
         except BaseException:
             self._repository.remove(safety)
             raise
@@ -184,6 +212,9 @@ class _Recovery:
             digest=plan.digest,
             reason=request.reason,
             undo=request.undo,
+            created=can_drop(planner.creates),
+            builds=held is None and self._source.database is not None and builds_database(planner),
+            aside=str(self._aside or ""),
         )
         journal.begin(self._repository, intent)
         self._written.intent = intent
@@ -197,7 +228,7 @@ class _Recovery:
         def relabel(step: Progress) -> None:
             progress(replace(step, operation="recovery", phase="safety checkpoint"))
 
-        return save_checkpoint(self._repository, self._source, request, relabel, self._seams, held)
+        return save_checkpoint(self._repository, self._before, request, relabel, self._seams, held)
 
     def _beating(self, held: Held | None) -> ProgressSink:
         def sink(step: Progress) -> None:
@@ -249,17 +280,14 @@ class _Recovery:
             yield change
 
     def _write_new_database(self) -> None:
-        """The database is gone: build it from the checkpoint, where the selection holds anything of it."""
+        """Build the database from the checkpoint; a damaged one is moved aside at the last moment."""
         written, database = self._written, self._source.database
         assert written.intent is not None
         assert written.planner is not None
         assert written.plan is not None
-        if database is None:
-            return
+        assert database is not None
         planner, target = written.planner, StoredState(self._repository, self._request.checkpoint)
-        if not any(change.descriptor.kind is CollectionKind.TABLE for change in planner.changes()):
-            return
-        objects, pragmas = schema_from_rows(_schema_rows(target))
+        objects, pragmas = schema_from_rows(schema_rows(target))
         total = written.plan.summary.total
         intent = written.intent
         result = create_database(
@@ -271,6 +299,7 @@ class _Recovery:
             allow_new_violations=self._request.selection.whole,
             progress=lambda done: self._progress(Progress("recovery", "write", done, total)),
             mark=lambda connection: create_fence(connection, intent.id, expires_at_s=0),
+            aside=self._aside,
         )
         self._notes += result.notes
         self._created = True
@@ -309,7 +338,8 @@ class _Recovery:
         progress = self._beating(self._written.held)
         progress(Progress("recovery", "verify"))
         request = self._request
-        with live_state(self._repository, self._source, progress, "recovery") as live:
+        source = self._source if self._created else self._before
+        with live_state(self._repository, source, progress, "recovery") as live:
             again = Planner(
                 live,
                 StoredState(self._repository, request.checkpoint),
@@ -317,6 +347,7 @@ class _Recovery:
                 self._written.planner.extra,
                 spared=self._written.planner.spared,
                 only_files=only_files,
+                droppable=request.droppable,
             )
             left = next(again.changes(), None)
         if left is not None and not self._skipped:
@@ -334,21 +365,5 @@ class _Recovery:
             stall_s=round(written.held.stall_s, 3) if written.held else 0.0,
             resume_commands=self._resume_commands,
             notes=tuple(self._notes),
+            skipped=self._skipped,
         )
-
-
-def _schema_rows(state: StoredState) -> Iterator[Row]:
-    for name, descriptor in state.descriptors().items():
-        if descriptor.kind is CollectionKind.SCHEMA:
-            for key, value in records(state.chunks, state.root(name)):
-                yield (*decode_key(key), *load_row(value, state.get))
-
-
-def _moved(plan: Plan) -> PlanMovedError:
-    return PlanMovedError(
-        "The live state moved since the plan was made, so that plan was not applied.",
-        kept="Nothing live was changed.",
-        hint=f"Look at the fresh plan ({plan.digest[:12]}…) and apply that one, or apply without a digest.",
-        digest=plan.digest,
-        changes=plan.summary.total,
-    )

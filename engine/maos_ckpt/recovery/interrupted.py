@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from maos_ckpt.model import Progress
 from maos_ckpt.recovery import journal
-from maos_ckpt.recovery.plan import Planner
+from maos_ckpt.recovery.planner import Planner
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
+from maos_ckpt.sources.sqlite.faults import DamagedError
 from maos_ckpt.sources.sqlite.live import last_recovery, remove_fence
 from maos_ckpt.states import StoredState, live_state
 
@@ -24,26 +27,31 @@ def finish_interrupted(repository: Repository, source: Source, seams: Seams) -> 
     if intent is None:
         return None
     what = "undo" if intent.undo else f"recovery of {intent.checkpoint}"
-    if not _committed(source, intent.id):
+    if not _committed(source, intent):
         journal.drop(repository)
         return f"The interrupted {what} had changed nothing and was dropped."
     target = StoredState(repository, repository.resolve(intent.checkpoint))
-    with live_state(repository, source, _silent, "recovery") as live:
+    with live_state(repository, source.without_database(), _silent, "recovery") as live:
         planner = Planner(live, target, intent.selection, intent.extra_keys, only_files=True)
         written = source.write_files(planner.changes(), lambda done: None)
     journal.finish(repository, intent)
-    if source.database is not None:
-        remove_fence(source.database, seams, intent.id)
+    if source.database is not None and source.database.exists():
+        # A file that was damaged before, or has been since, holds no fence.
+        with contextlib.suppress(DamagedError):
+            remove_fence(source.database, seams, intent.id)
     left = f" {len(written.skipped)} files were left alone: {written.skipped[0]}" if written.skipped else ""
     return f"The interrupted {what} was finished.{left}"
 
 
-def _committed(source: Source, recovery: str) -> bool:
-    """Whether the transaction of that recovery is in the database; where there is none, files are all there is."""
+def _committed(source: Source, intent: journal.Intent) -> bool:
+    """Whether the transaction of that recovery is in the database; where it writes to none, files are all there is."""
     database = source.database
     if database is None or not database.exists():
-        return True
-    return last_recovery(database) == recovery
+        return not intent.builds
+    try:
+        return last_recovery(database) == intent.id
+    except DamagedError:
+        return bool(intent.aside) and not intent.builds
 
 
 def _silent(step: Progress) -> None:

@@ -26,7 +26,9 @@ _BYTES_MAX = 16 << 20
 class Intent(msgspec.Struct, frozen=True):
     """One recovery: from which checkpoint, which part, and the safety checkpoint that holds what it replaces.
 
-    `extra` are (collection path, key) of records that were added because chosen ones refer to them.
+    `extra` are (collection path, key) of records that were added because chosen ones need them, `created` the schema
+    objects (type, name) that it creates and its undo drops again. `builds`: there is no sound database, and it makes
+    one; `aside` is where a damaged one is moved to for that, "" where there is none.
     """
 
     id: str
@@ -41,6 +43,9 @@ class Intent(msgspec.Struct, frozen=True):
     reason: str
     started_at_ms: int
     undo: bool
+    created: list[tuple[str, str]] = []
+    builds: bool = False
+    aside: str = ""
 
     @property
     def selection(self) -> Selection:
@@ -68,6 +73,9 @@ def new_intent(
     digest: str,
     reason: str,
     undo: bool,
+    created: frozenset[tuple[str, str]],
+    builds: bool,
+    aside: str,
 ) -> Intent:
     """An intent with a fresh id; not written yet."""
     seams = repository.seams
@@ -84,6 +92,9 @@ def new_intent(
         reason=reason,
         started_at_ms=seams.clock.now_ms(),
         undo=undo,
+        created=sorted(created),
+        builds=builds,
+        aside=aside,
     )
 
 

@@ -11,12 +11,9 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from maos_ckpt.codec.values import decode_key, display_key, encode_key, encode_row
-from maos_ckpt.fields import changed_fields, named
+from maos_ckpt.codec.values import display_key, encode_row
+from maos_ckpt.fields import VALUES_LISTED_MAX, changed_fields, named
 from maos_ckpt.model import (
-    COMPONENT_DATABASE,
-    COMPONENT_OTHER,
-    COMPONENTS,
     ChangeKind,
     Checkpoint,
     CollectionKind,
@@ -33,151 +30,22 @@ from maos_ckpt.model import (
 )
 from maos_ckpt.processes import ProcessInfo
 from maos_ckpt.recovery.missing import missing_dependencies
+from maos_ckpt.recovery.planner import Planner
 from maos_ckpt.recovery.references import reference_findings, still_referenced
-from maos_ckpt.recovery.selection import SEQUENCE_TABLE, Matcher, can_write
+from maos_ckpt.recovery.schema_changes import SchemaObjects, missing_tables
+from maos_ckpt.recovery.selection import require_collections, require_records
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
-from maos_ckpt.sources.change import Alignment, Change, align
-from maos_ckpt.sources.sqlite.faults import describe_process
-from maos_ckpt.states import CollectionPair, State, StoredState, collection_pairs, live_state
-from maos_ckpt.tree.cursor import records
-from maos_ckpt.tree.diff import differences
-from maos_ckpt.tree.large import load_row
+from maos_ckpt.sources.change import Change
+from maos_ckpt.sources.sqlite.faults import DamagedError, describe_process
+from maos_ckpt.states import StoredState, live_state
 
 ProgressSink = Callable[[Progress], None]
-#: Order of writing; what depends on agents comes after them.
-_ORDER = {name: at for at, name in enumerate((*COMPONENTS, COMPONENT_OTHER, COMPONENT_DATABASE))}
 #: What a recovery is reckoned with: records and bytes written per second, on a slow machine.
 _RECORDS_PER_S = 20_000
 _BYTES_PER_S = 40e6
 _REPORT_EVERY = 1000
-#: Kinds of collections that are files; the others live in the database.
-FILE_KINDS = (CollectionKind.LINES, CollectionKind.FILES)
-
-
-@dataclass(slots=True)
-class Planner:
-    """The changes from `live` to the selected part of `target`, computed as often as asked.
-
-    `extra`: further records, as (collection path, key). `spared`: records that a partial recovery
-    would remove and leaves, because others refer to them. `only_files`: leave the database out. `findings` fills while
-    changes are read: columns and schema that have no place.
-    """
-
-    live: State
-    target: StoredState
-    selection: Selection
-    extra: frozenset[tuple[str, bytes]] = frozenset()
-    findings: dict[str, Finding] = field(default_factory=dict)
-    spared: frozenset[tuple[str, bytes]] = frozenset()
-    only_files: bool = False
-    _last_file: tuple[bytes, bool] = (b"", False)
-
-    def pairs(self) -> list[tuple[CollectionPair, Alignment | None]]:
-        """The collections that may change, in the order in which they are written."""
-        matcher = Matcher(self.selection, self.target.checkpoint)
-        extra = {path for path, _ in self.extra}
-        found = []
-        for pair in collection_pairs(self.live, self.target):
-            one = pair.after or pair.before
-            assert one is not None
-            if self.only_files and one.kind not in FILE_KINDS:
-                continue
-            if not matcher.collection(pair) and one.path not in extra:
-                continue
-            found.append((pair, self._align(pair)))
-        return sorted(found, key=lambda item: _write_order(item[0]))
-
-    def _align(self, pair: CollectionPair) -> Alignment | None:
-        if pair.after is None or pair.before is None:
-            one = pair.after or pair.before
-            assert one is not None
-            return align(one, one)
-        alignment = align(pair.after, pair.before)
-        if alignment is None:
-            self._note(pair, "keys", Severity.ERROR, "identifies its records by another key now and is left as it is")
-        elif alignment.homeless:
-            names = ", ".join(alignment.homeless)
-            self._note(pair, "columns", Severity.WARNING, f"has no place any more for the columns {names}")
-        return alignment
-
-    def _note(self, pair: CollectionPair, kind: str, severity: Severity, what: str) -> None:
-        path = "/".join(pair.name)
-        self.findings.setdefault(f"{kind}:{path}", Finding(severity, kind, f"{path} {what}.", path))
-
-    def changes(self, *, files: bool | None = None) -> Iterator[Change]:
-        """All changes, streamed, collection by collection in the order of writing; `files` takes only (no) files."""
-        matcher = Matcher(self.selection, self.target.checkpoint)
-        for pair, alignment in self.pairs():
-            if alignment is None or files not in (None, alignment.live.kind in FILE_KINDS):
-                continue
-            for key, old, new in differences(self.live.stream(pair.name), self.target.stream(pair.name)):
-                wanted = matcher.collection(pair) and matcher.record(alignment.live, key)
-                if not wanted and (alignment.live.path, key) not in self.extra:
-                    continue
-                before = None if old is None else load_row(old, self.live.get)
-                after = None if new is None else load_row(new, self.target.get)
-                change = self._change(pair, alignment, key, before, after, matcher)
-                if change is not None:
-                    yield change
-
-    def _cuts_off(self, pair: CollectionPair, key: bytes) -> bool:
-        """Whether a live line goes because its file is put back: a transcript of two ages would be no conversation."""
-        if pair.after is None or pair.after.kind is not CollectionKind.LINES:
-            return False
-        path = encode_key(decode_key(key)[:1])
-        if path != self._last_file[0]:
-            lines = records(self.target.chunks, self.target.root(pair.name), path, path + b"\xff")
-            self._last_file = (path, next(lines, None) is not None)
-        return self._last_file[1]
-
-    def _change(
-        self,
-        pair: CollectionPair,
-        alignment: Alignment,
-        key: bytes,
-        before: Row | None,
-        after: Row | None,
-        matcher: Matcher,
-    ) -> Change | None:
-        if after is None and not matcher.exact and not self._cuts_off(pair, key):
-            return None
-        change = alignment.change(key, before, after)
-        if change is None:
-            return None
-        if after is None and (alignment.live.path, key) in self.spared:
-            self._note(pair, "spared", Severity.WARNING, "keeps records that others still refer to")
-            return None
-        descriptor = alignment.live
-        if descriptor.kind is CollectionKind.SCHEMA:
-            if not can_write(descriptor, change.parts, added=before is None):
-                kind, name = (str(part) for part in change.parts[:2])
-                what = f"differs in {kind} {name}, which stays as it is"
-                self._note(pair, f"schema {kind} {name}", Severity.INFO, what)
-                return None
-        elif descriptor.origin == SEQUENCE_TABLE and not self.selection.whole and not _raises(before, after):
-            return None
-        return change
-
-
-def _write_order(pair: CollectionPair) -> tuple[int, int]:
-    # Tables must be there before their rows, and files follow what a transaction can take back.
-    order = (CollectionKind.SCHEMA, CollectionKind.TABLE, CollectionKind.FILES, CollectionKind.LINES)
-    one = pair.after or pair.before
-    assert one is not None
-    in_database = one.kind is CollectionKind.TABLE
-    return order.index(one.kind), _ORDER.get(one.component, len(_ORDER)) if in_database else 0
-
-
-def _raises(before: Row | None, after: Row | None) -> bool:
-    """Whether a sequence grows: lowering one would give ids out again that live messages already have."""
-    if after is None:
-        return False
-    if before is None:
-        return True
-    old, new = before[-1], after[-1]
-    return isinstance(old, int) and isinstance(new, int) and new > old
 
 
 @dataclass(slots=True)
@@ -202,7 +70,7 @@ def summarise(planner: Planner, found: Summary, limit: int, progress: ProgressSi
         if change.after is not None:
             found.write_bytes += len(change.key) + len(encode_row(change.after))
         if len(found.listed) < limit:
-            found.listed.append(shown(change))
+            found.listed.append(shown(change, values=len(found.listed) < VALUES_LISTED_MAX))
         if found.counts.total % _REPORT_EVERY == 0:
             progress(Progress(operation, "plan", found.counts.total))
         yield change
@@ -222,15 +90,13 @@ def _selection_bytes(checkpoint: Checkpoint, selection: Selection) -> bytes:
     )
 
 
-def shown(change: Change) -> RecordChange:
-    """A change for people."""
+def shown(change: Change, *, values: bool = True) -> RecordChange:
+    """A change for people; `values` gives all fields of an added or removed record too."""
     descriptor = change.descriptor
     fields: tuple[FieldChange, ...] = ()
-    if change.kind is ChangeKind.MODIFIED:
-        assert change.before is not None
-        assert change.after is not None
+    if values or change.kind is ChangeKind.MODIFIED:
         before = named(descriptor, (), change.before)
-        after = before | dict(_visible(descriptor, change.columns, change.after))
+        after = {} if change.after is None else before | dict(_visible(descriptor, change.columns, change.after))
         fields = changed_fields(before, after)
     return RecordChange(descriptor.component, descriptor.name, display_key(change.key), change.kind, fields)
 
@@ -285,6 +151,9 @@ def with_findings(planner: Planner, plan: Plan) -> Plan:
 
 def _complete(planner: Planner) -> None:
     """Add what a partial selection needs, and spare what others need."""
+    added = [pair.after for pair, _ in planner.pairs() if pair.before is None and pair.after is not None]
+    tables = [one.origin for one in added if one.kind is CollectionKind.TABLE]
+    planner.extra |= missing_tables(planner.live, planner.target, tables)
     if planner.selection.with_dependencies:
         planner.extra |= missing_dependencies(planner.live, planner.target, planner.changes)
     if planner.selection.exact and not planner.selection.whole:
@@ -318,15 +187,51 @@ def make_plan(
     progress: ProgressSink,
     seams: Seams,
     extra: frozenset[tuple[str, bytes]] = frozenset(),
+    droppable: SchemaObjects = frozenset(),
+    undo: bool = False,
 ) -> Plan:
     """What recovering `selection` of a checkpoint would change now; writes nothing.
 
+    Args:
+        extra, droppable: see `Planner`.
+        undo: the selection is that of a recovery; what it named may be gone since.
+
     Raises:
-        NotFoundError: the checkpoint has no such component or collection.
+        NotFoundError: a part of the selection names nothing in the checkpoint nor in the live state.
     """
-    target = StoredState(repository, checkpoint)
-    with live_state(repository, source, progress, "plan") as live:
-        planner = Planner(live, target, selection, extra)
-        database = source.database
-        holders = seams.processes.holders(database, writing=True) if database is not None else []
-        return plan_changes(planner, source, holders, limit, progress, "plan")
+    database = source.database
+    holders = seams.processes.holders(database, writing=True) if database is not None else []
+
+    def plan(from_source: Source, damage: str) -> Plan:
+        target = StoredState(repository, checkpoint)
+        with live_state(repository, from_source, progress, "plan") as live:
+            if not undo:
+                require_collections(selection, target, live)
+            planner = Planner(live, target, selection, extra, droppable=droppable)
+            made = plan_changes(planner, source, holders, limit, progress, "plan")
+            if not undo:
+                require_records(planner.quiet_patterns, (target, live))
+            return replace(made, findings=(*made.findings, *damage_findings(planner, damage)))
+
+    try:
+        return plan(source, "")
+    except DamagedError as error:
+        return plan(source.without_database(), error.message)
+
+
+def damage_findings(planner: Planner, damage: str) -> tuple[Finding, ...]:
+    """What a plan does about a damaged database, said by `damage`; nothing where that is empty."""
+    if not damage:
+        return ()
+    if not builds_database(planner):
+        text = f"{damage} Nothing in the selection belongs to it: it stays as it is."
+        return (Finding(Severity.WARNING, "damaged", text),)
+    text = f"{damage} It is built anew; the damaged file is moved aside with its journal or log, not removed."
+    if not planner.selection.whole:
+        text += " The new one holds only the selected part."
+    return (Finding(Severity.WARNING, "damaged", text),)
+
+
+def builds_database(planner: Planner) -> bool:
+    """Whether a plan, for a source without a database, makes one."""
+    return next(planner.changes(files=False), None) is not None

@@ -65,6 +65,7 @@ class ReferenceCheck:
     def findings(self, *, running: bool) -> list[Finding]:
         """What an operator should know before applying the plan."""
         found = [*self._broken(), *self._wrong(), *self._plan.transcripts.findings()]
+        found += self._plan.state_files.findings()
         found += self._about_agents(running=running)
         if self._plan.incomplete:
             text = "The plan is too large for every reference in it to be checked."

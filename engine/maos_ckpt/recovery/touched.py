@@ -9,6 +9,7 @@ from maos_ckpt.codec.values import display_key
 from maos_ckpt.model import COMPONENTS, CollectionKind, Descriptor, Row, Value
 from maos_ckpt.recovery.lookup import RecordView, Shape
 from maos_ckpt.recovery.reference_rules import COLLECTIONS, CONVERSATIONS, Json, Reference, problems, references
+from maos_ckpt.recovery.state_files import StateFileCheck
 from maos_ckpt.recovery.transcript_rules import TranscriptCheck
 from maos_ckpt.sources.change import Change
 from maos_ckpt.states import CollectionName, State
@@ -18,6 +19,7 @@ AFFECTED_MAX: Final = 20
 #: Distinct references that one plan is checked for.
 REFERENCES_MAX: Final = 300_000
 TRANSCRIPT_FILES: Final[CollectionName] = ("memory", "transcript_files")
+TRANSCRIPTS: Final[CollectionName] = ("memory", "transcripts")
 _ENDING: Final = ".jsonl"
 
 Holder = tuple[Descriptor, bytes]
@@ -83,6 +85,7 @@ class Touched:
         self.parents: dict[str, str] = {}
         self.new_parents = False
         self.transcripts = TranscriptCheck(live)
+        self.state_files = StateFileCheck(live)
 
     @property
     def incomplete(self) -> bool:
@@ -95,6 +98,7 @@ class Touched:
         if descriptor.kind is CollectionKind.LINES:
             self.transcripts.take(change)
         elif descriptor.kind is CollectionKind.FILES:
+            self.state_files.take(change)
             if (descriptor.component, descriptor.name) == TRANSCRIPT_FILES:
                 self._note_existence(CONVERSATIONS, session_name(change.parts[0]), change)
         elif descriptor.kind is CollectionKind.TABLE and descriptor.component in COMPONENTS:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from maos_ckpt.errors import NotFoundError
-from maos_ckpt.model import Plan, RecoveryResult
+from maos_ckpt.model import Finding, Plan, RecoveryResult, Severity
 from maos_ckpt.recovery import journal
-from maos_ckpt.recovery.apply import ProgressSink, Request, recover
+from maos_ckpt.recovery.apply import ProgressSink, recover
 from maos_ckpt.recovery.plan import make_plan
+from maos_ckpt.recovery.request import Request
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
@@ -19,7 +22,7 @@ def undo_plan(repository: Repository, source: Source, *, limit: int, progress: P
         NotFoundError: there was no recovery, or its safety checkpoint is gone.
     """
     last = _last(repository)
-    return make_plan(
+    plan = make_plan(
         repository,
         source,
         repository.resolve(last.safety),
@@ -28,7 +31,10 @@ def undo_plan(repository: Repository, source: Source, *, limit: int, progress: P
         progress=progress,
         seams=seams,
         extra=last.extra_keys,
+        droppable=frozenset(last.created),
+        undo=True,
     )
+    return replace(plan, findings=(*plan.findings, *_about(last)))
 
 
 def undo(
@@ -51,8 +57,22 @@ def undo(
         limit=limit,
         undo=True,
         extra=last.extra_keys,
+        droppable=frozenset(last.created),
+        findings=_about(last),
     )
     return recover(repository, source, request, progress, seams)
+
+
+def _about(last: journal.Intent) -> tuple[Finding, ...]:
+    """What taking back a recovery that made the database cannot do."""
+    if not last.builds:
+        return ()
+    if not last.aside:
+        text = "There was no database before that recovery: taking it back empties the one that it made."
+        return (Finding(Severity.INFO, "damaged", text),)
+    text = f"That recovery moved a damaged database to {last.aside}; taking it back empties the new one and leaves the"
+    text += " damaged one there. To have it back, stop MAOS and move it into place yourself."
+    return (Finding(Severity.WARNING, "damaged", text, last.aside),)
 
 
 def _last(repository: Repository) -> journal.Intent:

@@ -67,7 +67,8 @@ class Failure(msgspec.Struct, frozen=True):
 def _error_classes(root: type[CkptError] = CkptError) -> dict[str, type[CkptError]]:
     found = {root.kind: root}
     for one in root.__subclasses__():
-        found.update(_error_classes(one))
+        # Subclasses that share a kind cross as the class that gave it.
+        found = {**_error_classes(one), **found}
     return found
 
 

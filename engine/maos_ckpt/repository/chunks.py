@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Protocol
 
 from maos_ckpt.codec.compression import Codec, compress_delta, decompress
@@ -30,9 +31,11 @@ _DELTA_SHARE_MAX = 0.7
 class ChunkStore:
     """Verified reads: what comes back hashes to the name it was asked by. Thread-safe."""
 
-    def __init__(self, index: ChunkIndex, reader: PackReader) -> None:
+    def __init__(self, index: ChunkIndex, reader: PackReader, refresh: Callable[[], None]) -> None:
+        """`refresh` brings the index up to date with the packs that are there now."""
         self._index = index
         self._reader = reader
+        self._refresh = refresh
         self._cache: OrderedDict[bytes, bytes] = OrderedDict()
         self._cache_bytes = 0
         self._lock = threading.Lock()
@@ -62,7 +65,15 @@ class ChunkStore:
                 hint="Run `maos-ckpt verify --all --level full` to see which checkpoints it damages.",
                 chunk=chunk.hex(),
             )
-        plain = self.decode(*found)
+        try:
+            plain = self.decode(*found)
+        except IntegrityError:
+            # A prune beside this read may have carried the chunk over into another pack.
+            self._refresh()
+            moved = self._index.find(chunk)
+            if moved is None or moved == found:
+                raise
+            found, plain = moved, self.decode(*moved)
         if chunk_id(plain) != chunk:
             raise IntegrityError(
                 f"The chunk {chunk.hex()[:16]} in {found[0]} is not what its name says.",
@@ -119,7 +130,8 @@ class ChunkWriter(ChunkSink, Protocol):
 class LocalChunkWriter:
     """Hashes, deduplicates, compresses and packs in the calling thread.
 
-    Every payload is decompressed and compared before it is kept.
+    Every payload is decompressed and compared before it is kept. Several threads may put: deltas are made side by side,
+    everything else in turn.
     """
 
     def __init__(self, store: ChunkStore, index: ChunkIndex, pack: PackWriter, policy: CodecPolicy) -> None:
@@ -128,17 +140,20 @@ class LocalChunkWriter:
         self._pack = pack
         self._policy = policy
         self._new: set[bytes] = set()
+        self._lock = threading.Lock()
 
     def put(self, plain: bytes, label: str, predecessor: bytes | None = None) -> Pending:
         """See `ChunkSink.put`."""
         name = chunk_id(plain)
         if name not in self._new and not self._index.has(name):
-            self._add(name, plain, label, predecessor)
-            self._new.add(name)
+            delta = None if predecessor is None else self._delta(plain, predecessor)
+            with self._lock:
+                if name not in self._new:
+                    self._add(name, plain, label, delta)
+                    self._new.add(name)
         return Done(name)
 
-    def _add(self, name: bytes, plain: bytes, label: str, predecessor: bytes | None) -> None:
-        delta = None if predecessor is None else self._delta(plain, predecessor)
+    def _add(self, name: bytes, plain: bytes, label: str, delta: tuple[bytes, bytes] | None) -> None:
         if delta is not None and len(delta[0]) <= len(plain) * _DELTA_SHARE_SURE:
             self._keep(name, Codec.ZSTD_DELTA, plain, *delta)
             return
@@ -149,6 +164,7 @@ class LocalChunkWriter:
         if delta is not None and len(delta[0]) <= len(payload) * _DELTA_SHARE_MAX:
             self._keep(name, Codec.ZSTD_DELTA, plain, *delta)
         else:
+            _require_back(codec, payload, plain)
             self._keep(name, codec, plain, payload, b"")
 
     def _delta(self, plain: bytes, predecessor: bytes) -> tuple[bytes, bytes] | None:
@@ -163,30 +179,33 @@ class LocalChunkWriter:
         if before is None or base is None:
             return None
         try:
-            payload = compress_delta(plain, self._store.get(base[1].id))
-            worn = base[1].id != predecessor and self._worn(plain, predecessor, len(payload), base[1].stored)
+            raw_base = self._store.get(base[1].id)
+            payload = compress_delta(plain, raw_base)
+            worn = base[1].id != predecessor and self._worn(plain, before[1], len(payload), base[1].stored)
         except IntegrityError:
             # A damaged predecessor must not fail a new save: the chunk is stored in full instead.
             return None
-        return None if worn else (payload, base[1].id)
+        if worn:
+            return None
+        _require_back(Codec.ZSTD_DELTA, payload, plain, raw_base)
+        return payload, base[1].id
 
-    def _worn(self, plain: bytes, predecessor: bytes, delta_bytes: int, base_bytes: int) -> bool:
+    def _worn(self, plain: bytes, predecessor: Stored, delta_bytes: int, base_bytes: int) -> bool:
         """Whether the deltas on this base have cost as much as a new base does.
 
         Every delta repeats what changed since the base. Where c bytes change each time, the delta of d bytes is about
         the (d/c)-th one, and together they took d * d / (2 * c): from the size of a base on, a new one is cheaper.
         """
-        if delta_bytes < _WORN_BYTES_MIN:
+        # What the delta has grown by cannot be more than what changed; mostly that says enough, without measuring it.
+        growth_bytes = max(delta_bytes - predecessor.stored, 0)
+        if delta_bytes < _WORN_BYTES_MIN or delta_bytes * delta_bytes < 2 * growth_bytes * base_bytes:
             return False
-        step_bytes = len(compress_delta(plain, self._store.get(predecessor)))
+        step_bytes = len(compress_delta(plain, self._store.get(predecessor.id)))
         saves = step_bytes < delta_bytes * _DELTA_SHARE_MAX
         return saves and delta_bytes * delta_bytes >= 2 * step_bytes * base_bytes
 
     def _keep(self, name: bytes, codec: Codec, plain: bytes, payload: bytes, base: bytes) -> None:
-        """Add a payload to the pack, after it has shown that it gives back what it was made of."""
-        raw_base = self._store.get(base) if base else None
-        if decompress(codec, payload, len(plain), raw_base) != plain:
-            raise IntegrityError("A codec did not give back what it was given; nothing was stored.", codec=codec.name)
+        """Add a payload, which has shown that it gives back what it was made of, to the pack."""
         self._pack.add(name, codec, len(plain), payload, base)
         self._pack.sync_portion()
 
@@ -205,3 +224,8 @@ class LocalChunkWriter:
     def close(self) -> None:
         """See `ChunkWriter.close`."""
         self._pack.abandon()
+
+
+def _require_back(codec: Codec, payload: bytes, plain: bytes, base: bytes | None = None) -> None:
+    if decompress(codec, payload, len(plain), base) != plain:
+        raise IntegrityError("A codec did not give back what it was given; nothing was stored.", codec=codec.name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from maos_ckpt.codec.compression import Codec
@@ -19,6 +19,8 @@ from maos_ckpt.repository.packs import BASE_BYTES, Stored
 
 _VERSION = 1
 _BUSY_S = 10.0
+#: How SQLite says that there is no space: for the file itself, and for the shared memory beside it.
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 _SCHEMA = """
 CREATE TABLE packs(number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, bytes INTEGER NOT NULL);
 CREATE TABLE chunks(id BLOB NOT NULL, pack INTEGER NOT NULL, codec INTEGER NOT NULL, raw INTEGER NOT NULL,
@@ -87,45 +89,75 @@ class ChunkIndex:
             self._connection = self._connect()
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _use(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise StorageError(
+                    f"The chunk index at {self._path or 'hand'} cannot be used: {error}.",
+                    kept="Every checkpoint committed before is untouched.",
+                    hint="Check the disk and try again; the index is rebuilt from the packs where it cannot be read.",
+                    path=str(self._path),
+                ) from error
+
+    def _change(self, change: Callable[[sqlite3.Connection], None]) -> None:
+        """Carry out a transaction; on a full disk in memory, so that a prune can still give space back."""
+        with self._use():
+            try:
+                _in_transaction(self._connection, change)
+            except sqlite3.OperationalError as error:
+                if self._path is None or error.sqlite_errorcode & 0xFF not in _FULL:
+                    raise
+                self._move_into_memory()
+                _in_transaction(self._connection, change)
+
+    def _move_into_memory(self) -> None:
+        memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._connection.backup(memory)
+        self._connection.close()
+        self._connection = memory
+        with contextlib.suppress(StorageError):
+            # What it says is about to be out of date; the next opening makes a new one.
+            self._discard()
+        self._path = None
 
     def packs(self) -> dict[str, int]:
         """Indexed packs with their sizes in bytes."""
-        with self._lock:
-            return dict(self._connection.execute("SELECT name, bytes FROM packs"))
+        with self._use() as connection:
+            return dict(connection.execute("SELECT name, bytes FROM packs"))
 
     def add_pack(self, name: str, size: int, chunks: Iterable[Stored]) -> None:
         """Enter a durable pack."""
-        with self._transaction() as connection:
+        listed = list(chunks)
+
+        def add(connection: sqlite3.Connection) -> None:
             cursor = connection.execute("INSERT OR IGNORE INTO packs(name, bytes) VALUES(?, ?)", (name, size))
             if not cursor.rowcount:
                 return
             pack = cursor.lastrowid
             connection.executemany(
                 "INSERT OR IGNORE INTO chunks VALUES(?, ?, ?, ?, ?, ?, ?)",
-                ((c.id, pack, c.codec, c.raw, c.stored, c.offset, c.base) for c in chunks),
+                ((c.id, pack, c.codec, c.raw, c.stored, c.offset, c.base) for c in listed),
             )
+
+        self._change(add)
 
     def remove_pack(self, name: str) -> None:
         """Forget a pack and everything in it."""
-        with self._transaction() as connection:
+
+        def remove(connection: sqlite3.Connection) -> None:
             row = connection.execute("SELECT number FROM packs WHERE name=?", (name,)).fetchone()
             if row is not None:
                 connection.execute("DELETE FROM chunks WHERE pack=?", row)
                 connection.execute("DELETE FROM packs WHERE number=?", row)
 
+        self._change(remove)
+
     def has(self, chunk: bytes) -> bool:
         """Whether a chunk is stored."""
-        with self._lock:
-            return self._connection.execute("SELECT 1 FROM chunks WHERE id=? LIMIT 1", (chunk,)).fetchone() is not None
+        with self._use() as connection:
+            return connection.execute("SELECT 1 FROM chunks WHERE id=? LIMIT 1", (chunk,)).fetchone() is not None
 
     def find(self, chunk: bytes) -> tuple[str, Stored] | None:
         """The pack that holds a chunk, and where; copies stored in full are preferred."""
@@ -138,8 +170,8 @@ class ChunkIndex:
         return self._find(f"id BETWEEN ? AND ? AND codec<>{int(Codec.ZSTD_DELTA)}", (low, high))
 
     def _find(self, condition: str, values: tuple[bytes, ...]) -> tuple[str, Stored] | None:
-        with self._lock:
-            row = self._connection.execute(
+        with self._use() as connection:
+            row = connection.execute(
                 "SELECT name, id, codec, raw, stored, place, base FROM chunks JOIN packs ON pack=number "
                 f"WHERE {condition} ORDER BY length(base) LIMIT 1",
                 values,
@@ -148,8 +180,8 @@ class ChunkIndex:
 
     def pack_chunks(self, name: str) -> list[Stored]:
         """All chunks of one pack, in the order they lie in it."""
-        with self._lock:
-            rows = self._connection.execute(
+        with self._use() as connection:
+            rows = connection.execute(
                 "SELECT id, codec, raw, stored, place, base FROM chunks JOIN packs ON pack=number "
                 "WHERE name=? ORDER BY place",
                 (name,),
@@ -160,3 +192,15 @@ class ChunkIndex:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+
+def _in_transaction(connection: sqlite3.Connection, change: Callable[[sqlite3.Connection], None]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        change(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite itself has rolled back where the disk was full.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

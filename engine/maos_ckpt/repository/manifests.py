@@ -123,19 +123,22 @@ def decode_manifest(data: bytes, name: str) -> Manifest:
     return manifest
 
 
-def to_checkpoint(manifest: Manifest, marks: Marks | None) -> Checkpoint:
-    """A manifest and its marks as the value the rest of the program works with."""
-    state = CheckpointState.DAMAGED if marks is not None and marks.damaged else CheckpointState.COMMITTED
+def to_checkpoint(manifest: Manifest) -> Checkpoint:
+    """A manifest as the value the rest of the program works with; marks come on top of it.
+
+    A safety checkpoint counts as pinned only once a person pinned it: retention has a rule of its own for these.
+    """
+    trigger = Trigger(manifest.trigger)
     return Checkpoint(
         id=manifest.id,
         seq=manifest.seq,
         parent=manifest.parent or None,
         created_at_ms=manifest.created_at_ms,
         description=manifest.description,
-        tags=tuple(manifest.tags if marks is None else marks.tags),
-        pinned=manifest.pinned if marks is None else marks.pinned,
-        trigger=Trigger(manifest.trigger),
-        state=state,
+        tags=tuple(manifest.tags),
+        pinned=manifest.pinned and trigger is not Trigger.SAFETY,
+        trigger=trigger,
+        state=CheckpointState.COMMITTED,
         source=manifest.source,
         collections=tuple(
             Collection(one.component, one.name, one.root or None, one.records, one.size) for one in manifest.collections

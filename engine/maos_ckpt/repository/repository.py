@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Iterator
 from pathlib import Path
-
-import msgspec
 
 from maos_ckpt.backends.local import TEMPORARY, LocalBackend
 from maos_ckpt.codec.measures import StoredMeasures, unpack_measures
@@ -24,6 +23,8 @@ from maos_ckpt.errors import (
     FormatError,
     IntegrityError,
     NotFoundError,
+    PermissionRefusedError,
+    StorageError,
     UsageError,
 )
 from maos_ckpt.ids import resolve
@@ -37,22 +38,22 @@ from maos_ckpt.repository.lease import lease
 from maos_ckpt.repository.manifests import (
     MANIFEST_BYTES_MAX,
     Manifest,
-    Marks,
     decode_manifest,
     encode_manifest,
     manifest_name,
-    marks_name,
     to_checkpoint,
 )
+from maos_ckpt.repository.marks import DIRECTORY, MarkStore
 from maos_ckpt.repository.packs import PackReader, PackWriter
 from maos_ckpt.seams import Seams
 
+_LOG = logging.getLogger(__name__)
 #: How long an operation waits for another one to end before it reports a conflict.
 LEASE_WAIT_S = 30.0
-_DIRECTORIES = ["packs", "manifests", "marks", "journal", "recovery", "cache", TEMPORARY]
-_MARKS_BYTES_MAX = 1 << 20
-#: Holds the highest sequence number among removed checkpoints.
-_SEQUENCE = "marks/sequence.json"
+#: What a repository is nothing without, …
+_VITAL = ["packs", "manifests"]
+#: … and what it can do without. A lost `marks` is made anew by `_restore_marks`, not here: empty, it would unpin all.
+_DIRECTORIES = ["journal", "recovery", "cache", TEMPORARY]
 
 
 class Repository:
@@ -67,8 +68,10 @@ class Repository:
         self.reader = PackReader(self.backend)
         cache = path / "cache"
         self.index = ChunkIndex(cache / "chunks.sqlite" if cache.is_dir() and not read_only else None)
-        self.chunks = ChunkStore(self.index, self.reader)
+        self.chunks = ChunkStore(self.index, self.reader, self.synchronise)
+        self._marks = MarkStore(self.backend)
         self._manifests: dict[str, Checkpoint] = {}
+        self._resolved: dict[str, int] = {}
         self.damaged_packs: dict[str, CkptError] = {}
         self.synchronise()
 
@@ -83,12 +86,12 @@ class Repository:
         """
         backend = LocalBackend(path, seams)
         headers.read_header(backend)
-        missing = [name for name in ("packs", "manifests", "marks") if not (path / name).is_dir()]
+        missing = backend.missing(_VITAL)
         if missing:
             raise IntegrityError(
-                f"The repository at {path} is half deleted: {' and '.join(missing)} are gone.",
+                f"The repository at {path} is half deleted; gone: {', '.join(missing)}.",
                 kept="What is left was not touched.",
-                hint="Restore the missing folders from a copy, or name another repository with --repo.",
+                hint="Bring back what is missing from a copy, or name another repository with --repo.",
                 missing=missing,
             )
         if not read_only:
@@ -113,7 +116,7 @@ class Repository:
                     hint="Name another place with --repo.",
                 ) from None
             backend = LocalBackend(path, seams)
-            backend.make_directories(_DIRECTORIES)
+            backend.make_directories([*_VITAL, DIRECTORY, *_DIRECTORIES])
             headers.create_header(backend, source, seams)
             repository = cls.open(path, seams)
         repository.check_source(source)
@@ -162,7 +165,20 @@ class Repository:
         with lease(self.path / "lease", operation, wait_s, self.seams):
             self.backend.sweep()
             self.synchronise()
+            self._restore_marks()
             yield
+
+    def _restore_marks(self) -> None:
+        """Make a lost `marks` folder anew. Which checkpoints were pinned is not known any more, so all of them are."""
+        if self._marks.lost:
+            checkpoints = self.checkpoints()
+            self._marks.make_anew(checkpoints)
+            _LOG.warning(
+                "The folder %s was gone: it was made anew, and all %d checkpoints are pinned, since which ones were "
+                "is not known any more. `maos-ckpt unpin` gives them back to retention.",
+                self.path / DIRECTORY,
+                len(checkpoints),
+            )
 
     # Checkpoints
 
@@ -176,7 +192,7 @@ class Repository:
 
     def _read_manifests(self) -> Iterator[tuple[Checkpoint | None, CkptError | None]]:
         names = sorted(self.backend.list("manifests"), reverse=True)
-        marked = self.backend.list("marks")
+        marked = self._marks.names()
         cached = {name: self._manifests[name] for name in names if name in self._manifests}
         self._manifests = cached
         for name in names:
@@ -185,33 +201,46 @@ class Repository:
                     manifest = decode_manifest(self.backend.read(name, MANIFEST_BYTES_MAX), name)
                     if manifest.repository != self.header.id:
                         raise IntegrityError(f"The manifest {name} is of another repository.", object=name)
-                    cached[name] = to_checkpoint(manifest, None)
+                    cached[name] = to_checkpoint(manifest)
                 checkpoint = cached[name]
             except (IntegrityError, FormatError) as error:
                 error.data.setdefault("object", name)
                 yield None, error
                 continue
-            if marks_name(checkpoint.id) in marked:
-                checkpoint = self._with_marks(checkpoint)
-            yield checkpoint, None
-
-    def _with_marks(self, checkpoint: Checkpoint) -> Checkpoint:
-        marks = self._marks(checkpoint)
-        state = CheckpointState.DAMAGED if marks.damaged else checkpoint.state
-        return dataclasses.replace(checkpoint, tags=tuple(marks.tags), pinned=marks.pinned, state=state)
-
-    def _marks(self, checkpoint: Checkpoint) -> Marks:
-        try:
-            return msgspec.json.decode(self.backend.read(marks_name(checkpoint.id), _MARKS_BYTES_MAX), type=Marks)
-        except (IntegrityError, msgspec.DecodeError):
-            # Without readable marks a checkpoint counts as pinned: a fault must never make retention bolder.
-            return Marks(list(checkpoint.tags), True)
+            yield self._marks.apply(checkpoint, marked), None
 
     def resolve(self, name: str) -> Checkpoint:
-        """The checkpoint that `name` means: an id, a unique part of one, `latest`, `latest~N`."""
+        """The checkpoint that `name` means: an id, a unique part of one, `latest`, `latest~N`.
+
+        Where `latest` passes over manifests that cannot be read, a warning says so.
+        """
         checkpoints = self.checkpoints()
         wanted = resolve(name, [one.id for one in checkpoints])
-        return next(one for one in checkpoints if one.id == wanted)
+        found = next(one for one in checkpoints if one.id == wanted)
+        self._resolved[found.id] = found.seq
+        if name.startswith("latest"):
+            self._tell_of_hidden(name, found)
+        return found
+
+    def _tell_of_hidden(self, name: str, found: Checkpoint) -> None:
+        hidden = [one for one in self.damaged_manifests() if one > manifest_name(found.seq)]
+        if hidden:
+            _LOG.warning(
+                "%s cannot be read, so `%s` is %s; `maos-ckpt verify --all` says what is wrong.",
+                " and ".join(hidden),
+                name,
+                found.id,
+            )
+
+    @property
+    def marks_lost(self) -> bool:
+        """Whether the folder of marks is gone, so that all checkpoints count as pinned until a writer makes it anew."""
+        return self._marks.lost
+
+    def removed_meanwhile(self) -> list[str]:
+        """Ids that were resolved here and whose checkpoints another process has removed since."""
+        there = self.backend.list("manifests")
+        return [one for one, seq in self._resolved.items() if manifest_name(seq) not in there]
 
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint."""
@@ -256,14 +285,7 @@ class Repository:
         """The sequence number of the next checkpoint: one above the highest ever given."""
         names = self.backend.list("manifests")
         highest = max((int(name.rpartition("/")[2]) for name in names), default=0)
-        return max(highest, self._sequence_floor()) + 1
-
-    def _sequence_floor(self) -> int:
-        try:
-            floor = msgspec.json.decode(self.backend.read(_SEQUENCE, _MARKS_BYTES_MAX), type=int)
-        except (IntegrityError, msgspec.DecodeError):
-            return 0
-        return floor
+        return max(highest, self._marks.sequence_floor()) + 1
 
     def commit(self, manifest: Manifest) -> Checkpoint:
         """Create the manifest: the commit point.
@@ -271,14 +293,15 @@ class Repository:
         Raises:
             ConflictError: somebody else owns this sequence number.
         """
-        name = manifest_name(manifest.seq)
-        if not self.backend.create(name, encode_manifest(manifest)):
+        with _working_on(manifest.id):
+            created = self.backend.create(manifest_name(manifest.seq), encode_manifest(manifest))
+        if not created:
             raise ConflictError(
                 "Another process committed a checkpoint at the same moment.",
                 kept="Both its checkpoint and all earlier ones are safe.",
                 hint="Save again.",
             )
-        return to_checkpoint(manifest, None)
+        return to_checkpoint(manifest)
 
     def set_marks(
         self,
@@ -289,23 +312,29 @@ class Repository:
         damaged: bool | None = None,
     ) -> Checkpoint:
         """Change a checkpoint's pin, tags or damaged mark; None leaves as it is."""
-        marks = Marks(
-            list(checkpoint.tags) if tags is None else tags,
-            checkpoint.pinned if pinned is None else pinned,
-            (checkpoint.state is CheckpointState.DAMAGED) if damaged is None else damaged,
+        is_damaged = checkpoint.state is CheckpointState.DAMAGED if damaged is None else damaged
+        changed = dataclasses.replace(
+            checkpoint,
+            tags=checkpoint.tags if tags is None else tuple(tags),
+            pinned=checkpoint.pinned if pinned is None else pinned,
+            state=CheckpointState.DAMAGED if is_damaged else CheckpointState.COMMITTED,
         )
-        self.backend.create(marks_name(checkpoint.id), msgspec.json.encode(marks) + b"\n", replace=True)
-        return self._with_marks(checkpoint)
+        with _working_on(checkpoint.id):
+            self._restore_marks()
+            self._marks.store(changed)
+        return changed
 
     def remove(self, checkpoint: Checkpoint) -> None:
         """Delete a checkpoint's manifest, then its marks; its chunks stay until a prune."""
         name = manifest_name(checkpoint.seq)
-        if checkpoint.seq > self._sequence_floor():
-            # A number is never given twice, even when the newest checkpoint goes: readers cache by it.
-            self.backend.create(_SEQUENCE, msgspec.json.encode(checkpoint.seq), replace=True)
-        self.backend.delete(name)
-        self._manifests.pop(name, None)
-        self.backend.delete(marks_name(checkpoint.id))
+        with _working_on(checkpoint.id):
+            if name == max(self.backend.list("manifests"), default=name):
+                # A number is never given twice, even when the newest checkpoint goes: readers cache by it. Older ones
+                # go without a write, so that a prune works on a full disk.
+                self._marks.raise_sequence_floor(checkpoint.seq)
+            self.backend.delete(name)
+            self._manifests.pop(name, None)
+            self._marks.forget(checkpoint)
 
     def drop_pack(self, name: str) -> None:
         """Delete a pack: first from the index, so that no save can count on it, then from the disk."""
@@ -321,3 +350,15 @@ class Repository:
         """Close files; committed state needs nothing more."""
         self.reader.close()
         self.index.close()
+
+
+@contextlib.contextmanager
+def _working_on(checkpoint_id: str) -> Iterator[None]:
+    """Let a failure of the storage say which checkpoint was in work."""
+    try:
+        yield
+    except (StorageError, PermissionRefusedError) as error:
+        error.message = f"{error.message.removesuffix('.')} (at work on {checkpoint_id})."
+        error.args = (error.message,)
+        error.data["checkpoint"] = checkpoint_id
+        raise

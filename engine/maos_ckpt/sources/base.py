@@ -147,6 +147,10 @@ class Source(Protocol):
         """The SQLite file that holds (part of) this state, whether it exists now or not; None where there is none."""
         ...
 
+    def without_database(self) -> Source:
+        """The same source with its database counting as not there: one that is damaged and is to be built anew."""
+        ...
+
     def write_files(self, changes: Iterable[Change], progress: Callable[[int], None]) -> FilesWritten:
         """Put files back, each replaced as a whole and durably; changes of other kinds are passed over.
 

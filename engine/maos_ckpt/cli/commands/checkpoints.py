@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.context import Context
-from maos_ckpt.cli.text import clip, count, duration, moment, size, table
+from maos_ckpt.cli.text import age, clip, count, duration, moment, name, size, table
 from maos_ckpt.errors import ExitCode
 from maos_ckpt.ids import short_id
 from maos_ckpt.model import Checkpoint, CheckpointState, Trigger
@@ -13,6 +15,8 @@ from maos_ckpt.safe_text import safe_text
 
 #: More than any repository holds.
 _ALL = 1 << 40
+#: Columns of a list that go where a terminal is narrow, the least needed first.
+_DROPPED = ("TRIGGER", "STORED", "RECORDS", "DESCRIPTION", "CREATED")
 
 
 def save(context: Context) -> int:
@@ -42,28 +46,56 @@ def list_(context: Context) -> int:
     """`maos-ckpt list`."""
     arguments = context.arguments
     found = checkpoints.list_checkpoints(context.workspace, arguments.limit or _ALL, arguments.tag)
+    unreadable = checkpoints.damaged_manifests(context.workspace)
     if context.out.as_json:
-        context.out.document({"checkpoints": [shapes.checkpoint(one) for one in found]})
+        damaged = [{"object": one, "message": message} for one, message in unreadable.items()]
+        context.out.document({"checkpoints": [shapes.checkpoint(one) for one in found], "damaged": damaged})
         return ExitCode.DONE
+    _warn_of_damage(context, found, unreadable)
     if not found:
         context.out.notice("There is no checkpoint yet." if arguments.tag is None else "No checkpoint has that tag.")
         return ExitCode.DONE
-    now_ms = context.seams.clock.now_ms()
-    rows = [
-        (
-            one.id,
-            moment(one.created_at_ms, now_ms),
-            one.trigger.value,
-            f"{one.records:,}",
-            size(one.stored_bytes),
-            marks(one),
-            one.description,
-        )
-        for one in found
-    ]
-    head = ("ID", "CREATED", "TRIGGER", "RECORDS", "STORED", "MARKS", "DESCRIPTION")
-    context.out.lines(table(head, rows, right=frozenset({3, 4})))
+    context.out.lines(list_lines(found, context.seams.clock.now_ms(), context.width))
     return ExitCode.DONE
+
+
+def _warn_of_damage(context: Context, found: list[Checkpoint], unreadable: dict[str, str]) -> None:
+    damaged = [one.id for one in found if one.state is CheckpointState.DAMAGED]
+    if damaged:
+        what = "checkpoint is" if len(damaged) == 1 else "checkpoints are"
+        hint = f"`maos-ckpt verify {damaged[0]}` names what is affected"
+        context.out.notice(f"warning: {len(damaged):,} {what} damaged; {hint}")
+    if unreadable:
+        what = "checkpoint is" if len(unreadable) == 1 else "checkpoints are"
+        context.out.notice(
+            f"warning: {len(unreadable):,} {what} missing from this list, since the manifest cannot be read: "
+            f"{name(', '.join(unreadable))}; `maos-ckpt verify --all` says what is wrong"
+        )
+
+
+def list_lines(found: list[Checkpoint], now_ms: int, width: int | None) -> list[str]:
+    """Checkpoints as a table; where `width` is too small for all of it, with ages instead of times."""
+
+    def rows(when: Callable[[int, int], str]) -> list[tuple[str, ...]]:
+        return [
+            (
+                one.id,
+                when(one.created_at_ms, now_ms),
+                one.trigger.value,
+                f"{one.records:,}",
+                size(one.stored_bytes),
+                marks(one),
+                one.description,
+            )
+            for one in found
+        ]
+
+    head = ("ID", "CREATED", "TRIGGER", "RECORDS", "STORED", "MARKS", "DESCRIPTION")
+    right = frozenset({3, 4})
+    lines = table(head, rows(moment), right=right)
+    if width is not None and max(map(len, lines)) > width:
+        lines = table(head, rows(age), right=right, width=width, droppable=_DROPPED)
+    return lines
 
 
 def marks(one: Checkpoint) -> str:
@@ -94,7 +126,7 @@ def show(context: Context) -> int:
         ("taken in", f"{duration(one.duration_s)}; source locked for {duration(one.capture.lock_s)}"),
         ("sha-512", one.digest.hex()[:32] + "…"),
     ]
-    lines = [f"{name:<12}{safe_text(value)}" for name, value in facts]
+    lines = [f"{what:<12}{safe_text(value)}" for what, value in facts]
     lines += [f"{'note':<12}{safe_text(note)}" for note in one.capture.notes]
     rows = [(c.component, c.name, f"{c.records:,}", size(c.bytes)) for c in one.collections]
     lines += ["", *table(("COMPONENT", "COLLECTION", "RECORDS", "SIZE"), rows, right=frozenset({2, 3}))]
@@ -131,6 +163,17 @@ def tag(context: Context) -> int:
 
 
 def delete(context: Context) -> int:
-    """`maos-ckpt delete`."""
-    removed = checkpoints.delete(context.workspace, context.arguments.id)
+    """`maos-ckpt delete`: asks on a terminal."""
+    arguments = context.arguments
+    identity: str = arguments.id
+    if context.on_terminal and not arguments.yes:
+        context.workspace.refuse_if_read_only("delete")
+        one = checkpoints.show(context.workspace, identity)
+        # What is pinned is refused anyway, and `latest` must not mean another one by the time of the answer.
+        identity = one.id
+        about = f"{one.id}, {moment(one.created_at_ms, context.seams.clock.now_ms())}, {count(one.records, 'record')}"
+        if not one.pinned and not context.confirmed(f"Delete {about}? It cannot be brought back."):
+            context.out.notice("Nothing was changed.")
+            return ExitCode.DONE
+    removed = checkpoints.delete(context.workspace, identity)
     return _marked(context, removed, "is deleted; `maos-ckpt prune` gives its space back")

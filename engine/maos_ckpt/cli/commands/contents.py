@@ -6,9 +6,10 @@ import json
 
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.context import Context
-from maos_ckpt.cli.text import clip, count, moment, size, table
+from maos_ckpt.cli.text import clip, count, moment, name, size, table
 from maos_ckpt.errors import ExitCode
-from maos_ckpt.export import json_record, json_value
+from maos_ckpt.export import json_record
+from maos_ckpt.fields import json_value
 from maos_ckpt.model import ChangeKind, Counts, RecordChange
 from maos_ckpt.operations import checkpoints
 from maos_ckpt.safe_text import safe_text
@@ -40,20 +41,25 @@ def diff(context: Context) -> int:
         return ExitCode.DONE
     lines = [] if arguments.stat else change_lines(result.changes)
     if not arguments.stat and result.truncated:
-        lines.append(f"… and {result.summary.total - len(result.changes):,} more; --limit lists more of them")
+        lines.append(more_line(result.summary.total - len(result.changes)))
     context.out.lines([*lines, *count_lines(result.summary, result.by_component)])
     return ExitCode.DONE
 
 
+def more_line(more: int) -> str:
+    """What stands below a list that is cut."""
+    return f"… and {count(more, 'more change')}; --limit N lists N of them, --limit 0 none"
+
+
 def change_lines(changes: tuple[RecordChange, ...]) -> list[str]:
-    """Changes for people, each with its fields below it."""
+    """Changes for people, a modified record with its fields below it."""
     lines = []
     for one in changes:
-        lines.append(f"{_SIGNS[one.kind]} {safe_text(f'{one.component}/{one.collection}/{one.key}')}")
-        for field in one.fields:
+        lines.append(f"{_SIGNS[one.kind]} {name(f'{one.component}/{one.collection}/{one.key}')}")
+        for field in one.fields if one.kind is ChangeKind.MODIFIED else ():
             before = "(absent)" if field.before is None else clip(field.before, _VALUE_CHARACTERS)
             after = "(absent)" if field.after is None else clip(field.after, _VALUE_CHARACTERS)
-            lines.append(f"    {safe_text(field.path)}: {before} -> {after}")
+            lines.append(f"    {name(field.path)}: {before} -> {after}")
     return lines
 
 
@@ -61,9 +67,13 @@ def count_lines(summary: Counts, by_component: dict[str, Counts]) -> list[str]:
     """Counts by component and in all."""
     if not summary.total:
         return ["No differences."]
-    rows = [(name, str(one.added), str(one.modified), str(one.removed)) for name, one in by_component.items()]
-    rows.append(("total", str(summary.added), str(summary.modified), str(summary.removed)))
+    rows = [_count_row(component, one) for component, one in by_component.items()]
+    rows.append(_count_row("total", summary))
     return table(("COMPONENT", "ADDED", "MODIFIED", "REMOVED"), rows, right=frozenset({1, 2, 3}))
+
+
+def _count_row(what: str, one: Counts) -> tuple[str, ...]:
+    return what, f"{one.added:,}", f"{one.modified:,}", f"{one.removed:,}"
 
 
 def records(context: Context) -> int:
@@ -76,8 +86,8 @@ def records(context: Context) -> int:
         if context.out.as_json:
             context.out.stream_line(json_record(record))
         else:
-            name = f"{record.component}/{record.collection}/{record.key}"
-            context.out.lines([safe_text(name), *(_value_line(k, json_value(v)) for k, v in record.values.items())])
+            path = f"{record.component}/{record.collection}/{record.key}"
+            context.out.lines([name(path), *(_value_line(k, json_value(v)) for k, v in record.values.items())])
         shown += 1
         if arguments.limit and shown >= arguments.limit:
             break
@@ -86,20 +96,21 @@ def records(context: Context) -> int:
     return ExitCode.DONE
 
 
-def _value_line(name: str, value: object) -> str:
+def _value_line(column: str, value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"    {safe_text(name)}: {clip(text, _VALUE_CHARACTERS)}"
+    return f"    {name(column)}: {clip(text, _VALUE_CHARACTERS)}"
 
 
 def history(context: Context) -> int:
     """`maos-ckpt history`."""
     context.stop_on_signals()
     versions = checkpoints.history(context.workspace, context.arguments.key)
+    matched = list(dict.fromkeys(f"{one.component}/{one.collection}/{one.key}" for one in versions))
     if context.out.as_json:
-        context.out.document({"versions": [shapes.version(one) for one in versions]})
+        context.out.document({"matched": matched, "versions": [shapes.version(one) for one in versions]})
         return ExitCode.DONE
     now_ms = context.seams.clock.now_ms()
-    lines = []
+    lines = [f"{count(len(versions), 'version')} of {', '.join(map(name, matched))}"]
     for one in versions:
         change = RecordChange(one.component, one.collection, one.key, one.kind, one.fields)
         lines += [f"{one.checkpoint}  {moment(one.created_at_ms, now_ms)}", *change_lines((change,))]

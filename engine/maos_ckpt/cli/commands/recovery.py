@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from maos_ckpt.cli import shapes
-from maos_ckpt.cli.commands.contents import CHANGES_LISTED, change_limit, change_lines, count_lines
+from maos_ckpt.cli.commands.contents import CHANGES_LISTED, change_limit
 from maos_ckpt.cli.context import Context
-from maos_ckpt.cli.text import clip, count, duration, size
+from maos_ckpt.cli.last_recovery import LastRecovery, last_recovery
+from maos_ckpt.cli.parser import PROGRAM
+from maos_ckpt.cli.recovery_text import moved_line, plan_lines, result_lines
+from maos_ckpt.cli.text import duration
 from maos_ckpt.client import ProgressSink
-from maos_ckpt.errors import ExitCode, InterruptedByUserError, UsageError
+from maos_ckpt.errors import ExitCode, InterruptedByUserError, PlanMovedError, UsageError
 from maos_ckpt.model import Plan, Progress, RecoveryResult, Selection
 from maos_ckpt.operations import recoveries
+from maos_ckpt.recovery.request import checked_digest
 from maos_ckpt.safe_text import safe_text
 
-_AFFECTED_LISTED = 5
-Planner = Callable[[ProgressSink], Plan]
-Applier = Callable[[str | None, ProgressSink], RecoveryResult]
+_TAKES_BACK = "takes this back"
+
+
+@dataclass(frozen=True, slots=True)
+class _Recovery:
+    """A restore or an undo.
+
+    `apply` takes the plan that was shown, if one was, and the digest to insist on. `words`: what to type for it again,
+    given its plan. `undoes`: what an undo is about.
+    """
+
+    plan: Callable[[ProgressSink], Plan]
+    apply: Callable[[Plan | None, str | None, ProgressSink], RecoveryResult]
+    words: Callable[[Plan], list[str]]
+    undoes: LastRecovery | None = None
 
 
 def restore(context: Context) -> int:
@@ -26,22 +43,49 @@ def restore(context: Context) -> int:
     a = context.arguments
     selection = Selection(tuple(a.component), tuple(a.record), a.exact, a.with_dependencies)
     workspace, limit = context.workspace, _limit(context)
-    return _recover(
-        context,
-        lambda progress: recoveries.plan(workspace, a.id, selection, limit, progress),
-        lambda digest, progress: recoveries.recover(workspace, a.id, selection, digest, a.reason, limit, progress),
-    )
+
+    def words(plan: Plan) -> list[str]:
+        chosen = [*_option("--component", a.component), *_option("--record", a.record)]
+        chosen += ["--with-dependencies"] if a.with_dependencies else []
+        return ["restore", plan.checkpoint, *chosen, *(["--exact"] if a.exact else [])]
+
+    def apply(shown: Plan | None, digest: str | None, progress: ProgressSink) -> RecoveryResult:
+        # By the time of the answer `latest` may be another one, and hold the very damage.
+        name = shown.checkpoint if shown else a.id
+        return recoveries.recover(workspace, name, selection, digest, a.reason, limit, progress)
+
+    def plan(progress: ProgressSink) -> Plan:
+        return recoveries.plan(workspace, a.id, selection, limit, progress)
+
+    return _recover(context, _Recovery(plan, apply, words))
 
 
 def undo(context: Context) -> int:
     """`maos-ckpt undo`."""
     workspace, limit = context.workspace, _limit(context)
     reason = context.arguments.reason
-    return _recover(
-        context,
+    recovery = _Recovery(
         lambda progress: recoveries.undo_plan(workspace, limit, progress),
-        lambda digest, progress: recoveries.undo(workspace, digest, reason, limit, progress),
+        lambda shown, digest, progress: recoveries.undo(workspace, digest, reason, limit, progress),
+        lambda plan: ["undo"],
+        last_recovery(workspace),
     )
+    return _recover(context, recovery)
+
+
+def _option(name: str, values: Sequence[str]) -> list[str]:
+    """An option as typed, once for each value; a value that begins like an option is tied to it."""
+    return [word for one in values for word in ([f"{name}={one}"] if one.startswith("-") else [name, one])]
+
+
+def _command(context: Context, recovery: _Recovery, plan: Plan) -> str:
+    """The shell line that applies exactly this plan."""
+    a = context.arguments
+    words = [PROGRAM, *recovery.words(plan)]
+    for name, value in (("--config", a.config), ("--repo", a.repo), ("--claude-home", a.claude_home)):
+        words += _option(name, [value] if value else [])
+    words += [*_option("--source", a.source or []), *_option("--reason", [a.reason] if a.reason else [])]
+    return shlex.join([*words, "--plan", plan.digest, "--yes"])
 
 
 def _limit(context: Context) -> int:
@@ -52,8 +96,10 @@ def _limit(context: Context) -> int:
     return limit
 
 
-def _recover(context: Context, plan: Planner, apply: Applier) -> int:
+def _recover(context: Context, recovery: _Recovery) -> int:
     arguments = context.arguments
+    # Before anything is read: a mistyped digest must not cost the reading of a whole state.
+    asked_for = checked_digest(arguments.plan)
     context.stop_on_signals()
     if not arguments.dry_run:
         context.workspace.refuse_if_read_only(context.command)
@@ -63,104 +109,107 @@ def _recover(context: Context, plan: Planner, apply: Applier) -> int:
             kept="Nothing was changed.",
             hint="Add --dry-run to see the plan, or --yes to apply it.",
         )
-    digest: str | None = arguments.plan
-    if arguments.dry_run or not arguments.yes:
-        made = _show_plan(context, plan)
-        if arguments.dry_run or not made.summary.total:
-            return ExitCode.DONE
-        if not _confirmed(context):
+    if arguments.dry_run:
+        _show_plan(context, recovery)
+        return ExitCode.DONE
+    if arguments.yes:
+        return _tell(context, recovery, _apply(context, recovery, None, asked_for))
+    plan = _show_plan(context, recovery)
+    if not plan.summary.total:
+        return ExitCode.DONE
+    if asked_for and not plan.digest.startswith(asked_for):
+        raise PlanMovedError(
+            f"This is not the plan {asked_for[:12]}… any more.",
+            kept="Nothing was changed.",
+            hint="Leave out --plan to be asked about the plan shown.",
+            digest=plan.digest,
+        )
+    if not context.confirmed("Apply this plan? A safety checkpoint is taken first."):
+        context.out.notice("Nothing was changed.")
+        return ExitCode.DONE
+    return _apply_shown(context, recovery, plan)
+
+
+def _apply_shown(context: Context, recovery: _Recovery, plan: Plan) -> int:
+    """Apply the plan that was shown; where MAOS has moved on since, ask whether its present state is meant as well."""
+    try:
+        result = _apply(context, recovery, plan, plan.digest)
+    except PlanMovedError as moved:
+        if context.arguments.plan or _is_about_another(context, recovery):
+            raise
+        context.out.notice(moved_line(moved, plan))
+        if not context.confirmed("Apply to what is there at the moment MAOS is stopped?"):
             context.out.notice("Nothing was changed.")
-            return ExitCode.DONE
-        digest = digest or made.digest
-    with _Finish() as finish:
-        with context.progress() as progress:
-            result = apply(digest, finish.watch(progress))
-        return _tell(context, result)
+            return ExitCode.CONFLICT
+        # Planned while MAOS stands, so nothing can move between the plan and its application.
+        result = _apply(context, recovery, plan, None)
+    return _tell(context, recovery, result)
 
 
-def _show_plan(context: Context, plan: Planner) -> Plan:
+def _is_about_another(context: Context, recovery: _Recovery) -> bool:
+    """Whether an undo would take back another recovery by now than the one that was named."""
+    return recovery.undoes is not None and recovery.undoes != last_recovery(context.workspace)
+
+
+def _apply(context: Context, recovery: _Recovery, shown: Plan | None, digest: str | None) -> RecoveryResult:
+    with _Finish() as finish, context.progress() as progress:
+        return recovery.apply(shown, digest, finish.watch(progress))
+
+
+def _show_plan(context: Context, recovery: _Recovery) -> Plan:
     started_s = context.seams.clock.monotonic_s()
     with context.progress() as progress:
-        made = plan(progress)
+        made = recovery.plan(progress)
     took_s = context.seams.clock.monotonic_s() - started_s
-    arguments = context.arguments
-    if context.out.as_json:
-        # Without --dry-run the one JSON document is the result; the plan is for the person who is asked.
-        if arguments.dry_run or not made.summary.total:
-            context.out.document(shapes.dry_run(made, round(took_s, 3)))
-        else:
-            for line in _plan_lines(made):
-                context.out.notice(line)
+    dry_run, command = context.arguments.dry_run, _command(context, recovery, made)
+    if context.out.as_json and (dry_run or not made.summary.total):
+        context.out.document({**shapes.dry_run(made, round(took_s, 3), command), **_undoes(recovery)})
     else:
-        context.out.lines(_plan_lines(made))
+        lines = _about(context, recovery) + plan_lines(made)
+        if dry_run and made.summary.total:
+            lines.append(f"to apply exactly this: {safe_text(command)}")
+        if context.out.as_json:
+            # The one JSON document is the result; the plan is for the person who is asked.
+            context.out.notice("\n".join(lines))
+        else:
+            context.out.lines(lines)
     budget_s = context.settings.config.performance.max_recovery_time_ms / 1000
     if made.estimated_s > budget_s:
         context.out.notice(f"warning: expected to take {duration(made.estimated_s)}, longer than {duration(budget_s)}")
     return made
 
 
-def _plan_lines(plan: Plan) -> list[str]:
-    if not plan.summary.total:
-        return [f"The live state already equals the selected part of {plan.checkpoint}: nothing to do."]
-    lines = change_lines(plan.changes)
-    if plan.truncated:
-        lines.append(f"… and {plan.summary.total - len(plan.changes):,} more; --limit lists more of them")
-    lines += count_lines(plan.summary, plan.by_component)
-    lines += finding_lines(plan)
-    lines += [f"running: {clip(one, 100)}" for one in plan.running]
-    lines.append(f"writes {size(plan.write_bytes)}, takes about {duration(plan.estimated_s)}")
-    lines.append(f"plan {plan.digest}")
-    return lines
+def _about(context: Context, recovery: _Recovery) -> list[str]:
+    if recovery.undoes is None:
+        return []
+    return [f"undo {recovery.undoes.line(context.seams.clock.now_ms())}"]
 
 
-def finding_lines(plan: Plan) -> list[str]:
-    """What a plan found, with the records it touches."""
-    lines = []
-    for one in plan.findings:
-        lines.append(f"{one.severity.value}: {safe_text(one.message)}")
-        lines += [f"    {clip(record, 100)}" for record in one.affected[:_AFFECTED_LISTED]]
-        if len(one.affected) > _AFFECTED_LISTED:
-            lines.append(f"    … and {len(one.affected) - _AFFECTED_LISTED:,} more")
-    return lines
+def _undoes(recovery: _Recovery) -> dict[str, object]:
+    return {} if recovery.undoes is None else {"undoes": recovery.undoes.shape}
 
 
-def _confirmed(context: Context) -> bool:
-    sys.stderr.write("Apply this plan? A safety checkpoint is taken first. [y/N] ")
-    sys.stderr.flush()
-    # Not `input`, which would write its prompt among the data on standard output.
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _tell(context: Context, result: RecoveryResult) -> int:
+def _tell(context: Context, recovery: _Recovery, result: RecoveryResult) -> int:
     if context.out.as_json:
-        context.out.document(shapes.recovery(result))
+        context.out.document({**shapes.recovery(result), **_undoes(recovery)})
     else:
-        context.out.lines(_result_lines(result))
+        about = _about(context, recovery) if context.arguments.yes else []
+        context.out.lines([*about, *result_lines(result, _next_undo(recovery))])
     budget_s = context.settings.config.performance.max_recovery_time_ms / 1000
     if result.duration_s > budget_s:
         context.out.notice(
             f"warning: it took {duration(result.duration_s)}, longer than {duration(budget_s)} as configured"
         )
-    return ExitCode.DONE if result.verified or not result.applied else ExitCode.PARTIAL
+    done = (result.verified or not result.applied) and not result.partial
+    return ExitCode.DONE if done else ExitCode.PARTIAL
 
 
-def _result_lines(result: RecoveryResult) -> list[str]:
-    if not result.applied:
-        return ["The live state already equals the checkpoint: nothing was done."]
-    changes = count(result.plan.summary.total, "change")
-    lines = [f"{changes} applied in {duration(result.duration_s)}; MAOS stood still for {duration(result.stall_s)}"]
-    lines.append(
-        "verified: the live state now equals the plan's"
-        if result.verified
-        else "NOT verified: the live state differs again; `maos-ckpt diff` shows where"
-    )
-    lines += [f"note: {safe_text(note)}" for note in result.notes]
-    if result.safety_checkpoint:
-        lines.append(f"safety checkpoint {result.safety_checkpoint}; `maos-ckpt undo` takes this back")
-    if result.resume_commands:
-        lines.append("to continue the agents whose transcript was put back:")
-        lines += [f"    {safe_text(command)}" for command in result.resume_commands]
-    return lines
+def _next_undo(recovery: _Recovery) -> str:
+    """What an undo would do after this."""
+    if recovery.undoes is None:
+        return _TAKES_BACK
+    what = f"the recovery of {recovery.undoes.checkpoint} back"
+    return f"takes {what} again" if recovery.undoes.brings_back else f"brings {what}"
 
 
 class _Finish:

@@ -13,6 +13,8 @@ from maos_ckpt.operations.state import RepositoryState
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.safe_text import safe_text
 
+_DAMAGED_LISTED = 3
+
 
 @dataclass(frozen=True, slots=True)
 class _Status:
@@ -80,6 +82,7 @@ def _document(one: _Status) -> dict[str, object]:
         # There is no remote tier to replicate to, so nothing can be waiting.
         "spool": None,
         "unfinished_recovery": one.unfinished or None,
+        "damaged": list(one.found.damaged_manifests),
     }
 
 
@@ -130,6 +133,10 @@ def _lines(one: _Status) -> list[str]:
     ]
     if failure:
         pairs.append(("last error", f"{failure.operation}: {failure.message} {moment(failure.at_ms, one.now_ms)}"))
+    if one.found.damaged_manifests:
+        what = ", ".join(one.found.damaged_manifests[:_DAMAGED_LISTED])
+        number = count(len(one.found.damaged_manifests), "checkpoint")
+        pairs.append(("damaged", f"{number} cannot be read ({what}); see `maos-ckpt verify --all`"))
     if one.unfinished:
         pairs.append(("unfinished", one.unfinished))
     return [f"{name:<14}{safe_text(value)}" for name, value in pairs]

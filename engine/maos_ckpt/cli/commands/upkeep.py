@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import re
 
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.context import Context
-from maos_ckpt.cli.text import clip, count, duration, size
+from maos_ckpt.cli.text import clip, count, duration, name, size
 from maos_ckpt.errors import ExitCode, NotFoundError, UsageError
+from maos_ckpt.ids import is_checkpoint_id
 from maos_ckpt.model import VerifyLevel
 from maos_ckpt.operations import checkpoints
 from maos_ckpt.safe_text import safe_text
 
 FOLLOW_INTERVAL_S = 0.25
+#: Past events shown before what is new.
+FOLLOW_CONTEXT = 10
 _AGE = re.compile(r"(\d{1,9})([smhd])")
 _AGE_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _AFFECTED_LISTED = 10
@@ -33,8 +37,8 @@ def verify(context: Context) -> int:
     else:
         lines = []
         for one in result.findings:
-            lines.append(f"{one.severity.value}: {safe_text(one.message)} ({safe_text(one.object)})")
-            lines += [f"    {clip(name, 100)}" for name in one.affected[:_AFFECTED_LISTED]]
+            lines.append(f"{one.severity.value}: {clip(one.message, 1000)} ({name(one.object)})")
+            lines += [f"    {name(record)}" for record in one.affected[:_AFFECTED_LISTED]]
             if len(one.affected) > _AFFECTED_LISTED:
                 lines.append(f"    … and {len(one.affected) - _AFFECTED_LISTED:,} more")
         what = (
@@ -56,17 +60,20 @@ def prune(context: Context) -> int:
         context.out.document(
             {
                 "removed": list(result.removed),
+                "reasons": result.reasons,
                 "kept": [{"id": one, "reason": reason} for one, reason in result.kept.items()],
                 "bytes_freed": result.bytes_freed,
                 "dry_run": result.dry_run,
             }
         )
         return ExitCode.DONE
-    verb = "would remove" if result.dry_run else "removed"
-    lines = [f"{verb}  {one}" for one in result.removed]
-    lines += [f"kept  {one}  ({safe_text(reason)})" for one, reason in result.kept.items()]
-    freed = "would be freed" if result.dry_run else "freed"
-    lines.append(f"{count(len(result.removed), 'checkpoint')} {verb}, {size(result.bytes_freed)} {freed}")
+    verb, stays = ("would remove", "keeps") if result.dry_run else ("removed", "kept")
+    kept = {key: reason for key, reason in result.kept.items() if is_checkpoint_id(key)}
+    lines = [f"{verb}  {one}  ({safe_text(result.reasons.get(one, 'retention'))})" for one in result.removed]
+    lines += [f"{stays}  {one}  ({safe_text(reason)})" for one, reason in kept.items()]
+    lines += [f"note: {safe_text(reason)}" for key, reason in result.kept.items() if key not in kept]
+    frees = "free" if result.dry_run else "freed"
+    lines.append(f"{verb} {count(len(result.removed), 'checkpoint')} and {frees} {size(result.bytes_freed)}")
     context.out.lines(lines)
     return ExitCode.DONE
 
@@ -83,24 +90,28 @@ def events(context: Context) -> int:
         )
     now_ms = context.seams.clock.now_ms()
     position = journal.end()
-    for name, fields in journal.since(_since(arguments.since, now_ms)):
-        print_event(context, name, fields)
+    if arguments.follow and arguments.since is None:
+        entries = list(itertools.islice(journal.newest_first(), FOLLOW_CONTEXT))[::-1]
+    else:
+        entries = journal.since(_since(arguments.since, now_ms))
+    for kind, fields in entries:
+        print_event(context, kind, fields)
     while arguments.follow:
         entries, position = journal.read(position)
-        for name, fields in entries:
-            print_event(context, name, fields)
+        for kind, fields in entries:
+            print_event(context, kind, fields)
         context.seams.clock.sleep(FOLLOW_INTERVAL_S)
     return ExitCode.DONE
 
 
-def print_event(context: Context, name: str, fields: dict[str, object]) -> None:
+def print_event(context: Context, kind: str, fields: dict[str, object]) -> None:
     """One event line."""
-    shape = shapes.event(name, fields)
+    shape = shapes.event(kind, fields)
     if context.out.as_json:
         context.out.json_line(shape)
         return
     rest = " ".join(f"{key}={_shown(value)}" for key, value in shape.items() if key not in ("event", "at"))
-    context.out.live_line(f"{shape['at']}  {name}  {rest}".rstrip())
+    context.out.live_line(f"{shape['at']}  {kind}  {rest}".rstrip())
 
 
 def _shown(value: object) -> str:
@@ -139,6 +150,6 @@ def doctor(context: Context) -> int:
         context.out.document({"ok": ok, "checks": shape})
     else:
         rows = [("ok" if one.ok else "FAIL", one.name, one.detail) for one in checks]
-        width = max(len(name) for _, name, _ in rows)
-        context.out.lines(f"{sign:<6}{name:<{width}}  {safe_text(detail)}" for sign, name, detail in rows)
+        width = max(len(what) for _, what, _ in rows)
+        context.out.lines(f"{sign:<6}{what:<{width}}  {safe_text(detail)}" for sign, what, detail in rows)
     return ExitCode.DONE if ok else ExitCode.UNAVAILABLE

@@ -12,6 +12,8 @@ from maos_ckpt.processes import Processes, ProcessInfo
 from maos_ckpt.sources.maos.layout import Layout
 
 SESSION: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+#: Where Claude Code keeps its state, below the home directory.
+_CLAUDE_HOME: Final = ".claude"
 _PROGRAM: Final = re.compile(r"claude(-code)?(\.exe)?")
 #: Words at the start of a command line in which the program's name is looked for: `node …/claude-code/cli.js`.
 _PROGRAM_WORDS: Final = 3
@@ -58,11 +60,17 @@ class ClaudeProcesses:
         return Layout(directory, self._layout.claude_home, self._layout.home).slugs if process.directory else ()
 
 
-def resume_command(session: str, directory: str) -> str | None:
-    """The shell line that continues a session, or None where its directory cannot stand in one."""
-    if not directory.startswith("/") or not directory.isprintable():
+def resume_command(session: str, directory: str, layout: Layout) -> str | None:
+    """The shell line that continues a session, or None where a directory in it cannot stand in one.
+
+    Claude Code looks for its sessions below `CLAUDE_CONFIG_DIR`, which it takes to be ~/.claude where it is not set.
+    """
+    home = str(layout.claude_home)
+    if not directory.startswith("/") or not (directory + home).isprintable():
         return None
-    return f"cd {shlex.quote(directory)} && claude --resume {session}"
+    usual = os.path.realpath(layout.home / _CLAUDE_HOME)
+    setting = "" if home == usual else f"CLAUDE_CONFIG_DIR={shlex.quote(home)} "
+    return f"cd {shlex.quote(directory)} && {setting}claude --resume {session}"
 
 
 def _is_claude(process: ProcessInfo) -> bool:

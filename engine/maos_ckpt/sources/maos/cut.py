@@ -11,7 +11,7 @@ from typing import Final
 from maos_ckpt.codec.values import encode_row
 from maos_ckpt.model import COMPONENT_OTHER, COMPONENTS, CollectionKind, Descriptor, Row
 from maos_ckpt.sources.base import KeyRange
-from maos_ckpt.sources.maos.files import FileContent, digest
+from maos_ckpt.sources.maos.files import FileEntry, digest
 from maos_ckpt.sources.maos.layout import MEMORY_KEY_PREFIXES, ROOT_CLAUDE, ROOT_WORK, TABLE_COMPONENTS
 from maos_ckpt.sources.maos.transcripts import Transcripts
 from maos_ckpt.sources.memo import ImageMark, Memo
@@ -37,16 +37,17 @@ Reader = Callable[[bool], Iterator[list[Row]]]
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file beside the database: its component, its root's alias, and its content."""
+    """A file beside the database: its component, its root's alias, and its content, None where it was not read."""
 
     component: str
     root: str
-    file: FileContent
+    entry: FileEntry
+    content: bytes | None
 
     @property
     def row(self) -> Row:
         """(root alias, path, permission bits, content)."""
-        return self.root, self.file.entry.name, self.file.entry.mode, self.file.content
+        return self.root, self.entry.name, self.entry.mode, self.content
 
 
 class MaosCut:
@@ -84,7 +85,8 @@ class MaosCut:
     @property
     def notes(self) -> tuple[str, ...]:
         """See `Cut.notes`."""
-        return self._notes + (() if self._database is None else self._database.image.notes)
+        database = () if self._database is None else self._database.image.notes
+        return self._notes + self._transcripts.notes + database
 
     @property
     def memo(self) -> bytes:

@@ -177,9 +177,20 @@ def open_file(root: Path, path: bytes) -> Iterator[int | None]:
 
 
 def look_at(root: Path, path: str) -> FileEntry | None:
-    """The entry of the regular file `path` below `root`, or None."""
-    with open_file(root, os.fsencode(path)) as fd:
-        return None if fd is None else FileEntry.of(os.fsencode(path), os.fstat(fd))
+    """The entry of the regular file `path` below `root`, which need not be readable, or None.
+
+    Raises:
+        OSError: its folder cannot be entered.
+    """
+    folder, _, name = path.rpartition("/")
+    with open_folder(root, folder) as parent:
+        if parent is None:
+            return None
+        try:
+            found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        return FileEntry.of(os.fsencode(path), found) if stat.S_ISREG(found.st_mode) else None
 
 
 def linked(root: Path, path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -55,12 +56,14 @@ class _Look:
 
 
 class MaosSource:
-    """One MAOS. With `allow_missing`, a MAOS that is not there (yet, or any more) counts as an empty state."""
+    """One MAOS. With `allow_missing`, a MAOS that is not there (yet, or any more) counts as an empty state, and a
+    damaged database is no error yet; with `ignored` the database counts as not there, whatever is."""
 
-    def __init__(self, layout: Layout, seams: Seams, *, allow_missing: bool = False) -> None:
+    def __init__(self, layout: Layout, seams: Seams, *, allow_missing: bool = False, ignored: bool = False) -> None:
         self.layout = layout
         self.seams = seams
         self._allow_missing = allow_missing
+        self._ignored = ignored
 
     @property
     def spec(self) -> str:
@@ -86,7 +89,8 @@ class MaosSource:
         except OSError as error:
             raise faults.os_fault(error, directory) from error
         if self._has_database():
-            probe.read_header(self.layout.database)
+            with contextlib.suppress(*((faults.DamagedError,) if self._allow_missing else ())):
+                probe.read_header(self.layout.database)
         elif not self._allow_missing and not self._look().belongs:
             raise self._no_maos()
 
@@ -101,11 +105,17 @@ class MaosSource:
                 look = self._look()
         except CkptError:
             return b""
-        if look.fresh or not database:
+        if look.fresh or not database or not self._is_readable(look):
             return b""
         marks = [repr(entry).encode() for entry in look.transcripts]
         marks += [repr((place.root, entry)).encode() for place, entry in look.files]
         return digest(iter([database, *marks]))
+
+    def _is_readable(self, look: _Look) -> bool:
+        """Whether a cut could read all files: one that leaves some out has to say so every time."""
+        paths = [self.layout.projects / os.fsdecode(entry.path) for entry in look.transcripts]
+        paths += [self.layout.root(place.root) / os.fsdecode(entry.path) for place, entry in look.files]
+        return all(os.access(path, os.R_OK, effective_ids=True) for path in paths)
 
     def bytes_hint(self) -> int:
         """See `Source.bytes_hint`."""
@@ -119,6 +129,10 @@ class MaosSource:
     def database(self) -> Path:
         """See `Source.database`."""
         return self.layout.database
+
+    def without_database(self) -> MaosSource:
+        """See `Source.without_database`."""
+        return MaosSource(self.layout, self.seams, allow_missing=True, ignored=True)
 
     def write_files(self, changes: Iterable[Change], progress: Callable[[int], None]) -> FilesWritten:
         """See `Source.write_files`."""
@@ -157,6 +171,8 @@ class MaosSource:
 
     def _has_database(self) -> bool:
         # Only "not there" means none: a directory that may not be entered must not look like a MAOS without a database.
+        if self._ignored:
+            return False
         path = self.layout.directory / DATABASE_NAME
         try:
             os.lstat(path)
@@ -194,22 +210,26 @@ class MaosSource:
         left_bytes = FILES_BYTES_MAX
         for place, entry in look.files:
             name = display_value(entry.name)
+            component = file_component(place, os.fsdecode(os.path.basename(entry.path)))
             if entry.size > min(FILE_BYTES_MAX, left_bytes):
                 notes.append(f"{name} was left out: {entry.size} bytes are more than is read of such files.")
+                files.append(FoundFile(component, place.root, entry, None))
                 continue
             try:
                 found = read_settled(self.layout.root(place.root), entry, self.seams.clock)
             except OSError as error:
-                raise self._os_fault(error) from error
+                reason = os.strerror(error.errno) if error.errno else "input/output error"
+                notes.append(f"{name} was left out: it could not be read ({reason}).")
+                files.append(FoundFile(component, place.root, entry, None))
+                continue
             moved = moved or found is None or found.entry != entry
             if found is None:
                 continue
             if not found.settled:
                 notes.append(f"{name} kept changing, or is not valid JSON: it was captured as it was read last.")
             left_bytes -= len(found.content)
-            component = file_component(place, os.fsdecode(os.path.basename(entry.path)))
-            files.append(FoundFile(component, place.root, found))
-        return sorted(files, key=lambda one: (one.root, one.file.entry.path)), tuple(notes), moved
+            files.append(FoundFile(component, place.root, found.entry, found.content))
+        return sorted(files, key=lambda one: (one.root, one.entry.path)), tuple(notes), moved
 
     def _link_notes(self) -> list[str]:
         places = [(self.layout.root(place.root), place.path) for place in self.layout.file_places()]

@@ -172,7 +172,7 @@ class _Writer:
             directory = json.loads(line).get("cwd")
         except (ValueError, RecursionError, AttributeError):
             return
-        command = resume_command(session, directory) if isinstance(directory, str) else None
+        command = resume_command(session, directory, self._layout) if isinstance(directory, str) else None
         if command is not None and len(self._commands) < COMMANDS_MAX:
             self._commands.append(command)
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from maos_ckpt.errors import ConflictError, SourceError
 from maos_ckpt.model import Row
-from maos_ckpt.sources.sqlite.schema import SchemaObject
+from maos_ckpt.sources.sqlite.schema import SchemaObject, quote
 
 #: Settings of a file that can be changed when it holds tables already.
 CHANGEABLE_PRAGMAS: Final = ("application_id", "user_version")
@@ -36,6 +36,7 @@ _ALLOWED: Final = frozenset(
 )
 _WRITES: Final = frozenset((sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE))
 _SCHEMA_TABLES: Final = frozenset(("sqlite_master", "sqlite_schema", "sqlite_sequence"))
+_DROP_ORDER: Final = ("trigger", "view", "index", "table")
 _ELSEWHERE: Final = frozenset((sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH))
 
 
@@ -60,7 +61,7 @@ def create_objects(connection: sqlite3.Connection, objects: Sequence[SchemaObjec
         SourceError: the SQL does not create what it is kept as.
     """
     tables = [one for one in objects if one.type == "table"]
-    virtual = [one for one in tables if one.sql.lower().startswith(_VIRTUAL)]
+    virtual = [one for one in tables if is_virtual(one.sql)]
     for one in tables:
         if one not in virtual:
             _create(connection, one)
@@ -86,6 +87,35 @@ def set_pragmas(connection: sqlite3.Connection, pragmas: Mapping[str, str]) -> t
             now = str(connection.execute(f"PRAGMA main.{name}").fetchone()[0])
             kept += [name] if now != wanted else []
     return tuple(kept)
+
+
+def is_virtual(sql: str) -> bool:
+    """Whether a table's SQL makes a virtual one."""
+    return sql.lower().startswith(_VIRTUAL)
+
+
+def drop_objects(connection: sqlite3.Connection, objects: Iterable[tuple[str, str]]) -> None:
+    """Drop schema objects (type, name) inside the open transaction; one that is gone already is passed over.
+
+    Raises:
+        ConflictError: a table still holds rows.
+    """
+    # What belongs to a table goes with it: from the smallest thing up.
+    for kind, name in sorted(objects, key=lambda one: _DROP_ORDER.index(one[0])):
+        if kind == "table":
+            _require_empty(connection, name)
+        connection.execute(f"DROP {kind.upper()} IF EXISTS main.{quote(name)}")
+
+
+def _require_empty(connection: sqlite3.Connection, table: str) -> None:
+    sql = "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?"
+    there = connection.execute(sql, (table,)).fetchone()
+    if there and connection.execute(f"SELECT 1 FROM main.{quote(table)} LIMIT 1").fetchone():
+        raise ConflictError(
+            f"The table {table} holds records that the plan does not remove, so it cannot be dropped.",
+            kept="The transaction was rolled back; nothing was changed.",
+            hint="Make a new plan.",
+        )
 
 
 def is_integer(text: str) -> bool:

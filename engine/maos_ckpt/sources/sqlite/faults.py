@@ -16,6 +16,11 @@ KEPT: Final = "Nothing was changed."
 HOLDERS_NAMED_MAX: Final = 3
 _WORD_CHARACTERS_MAX = 40
 
+
+class DamagedError(SourceError):
+    """The file is no SQLite database, or one whose pages do not hold together: a recovery can only build it anew."""
+
+
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _REFUSED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
 
@@ -120,42 +125,42 @@ def not_a_file(path: Path) -> SourceError:
     )
 
 
-def empty(path: Path) -> SourceError:
+def empty(path: Path) -> DamagedError:
     """Zero bytes: a database that nobody has written to, or a file that was cut off."""
-    return SourceError(
+    return DamagedError(
         f"{path} is empty (0 bytes): there is no state in it.",
         kept=KEPT,
-        hint="Try again when its owner has written to it, or restore it from a checkpoint.",
+        hint="Try again when its owner has written to it, or restore a checkpoint: the file is moved aside.",
         path=str(path),
     )
 
 
-def not_a_database(path: Path) -> SourceError:
+def not_a_database(path: Path) -> DamagedError:
     """The header is not SQLite's."""
-    return SourceError(
+    return DamagedError(
         f"{path} is not a SQLite database (or is an encrypted one).",
         kept=KEPT,
-        hint="Check the path after --source; if this was a database, restore it from a checkpoint.",
+        hint="Check the path after --source; if this was a database, restore a checkpoint: the file is moved aside.",
         path=str(path),
     )
 
 
-def damaged(path: Path, place: str = "") -> SourceError:
+def damaged(path: Path, place: str = "") -> DamagedError:
     """Pages do not hold together."""
-    return SourceError(
+    return DamagedError(
         f"The source database {path} is damaged{place}.",
         kept="Every checkpoint committed before is untouched, and so is the file.",
-        hint="Restore the last checkpoint, or look at it with `sqlite3 FILE 'PRAGMA integrity_check'`.",
+        hint="Restore the last checkpoint; the damaged file is moved aside, not removed.",
         path=str(path),
     )
 
 
-def truncated(path: Path, expected_bytes: int, found_bytes: int) -> SourceError:
+def truncated(path: Path, expected_bytes: int, found_bytes: int) -> DamagedError:
     """The file ends before its pages do."""
-    return SourceError(
+    return DamagedError(
         f"The source database {path} is cut off: {found_bytes} bytes where its header says {expected_bytes}.",
         kept="Every checkpoint committed before is untouched, and so is the file.",
-        hint="Restore the last checkpoint.",
+        hint="Restore the last checkpoint; the damaged file is moved aside, not removed.",
         path=str(path),
     )
 

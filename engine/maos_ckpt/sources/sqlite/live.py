@@ -29,7 +29,7 @@ from maos_ckpt.errors import PermissionRefusedError, SourceError
 from maos_ckpt.processes import ProcessInfo
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import LOCK_WAIT_S
-from maos_ckpt.sources.sqlite.faults import HOLDERS_NAMED_MAX, describe_process
+from maos_ckpt.sources.sqlite.faults import HOLDERS_NAMED_MAX, DamagedError, describe_process
 from maos_ckpt.sources.sqlite.fence import FENCE_S, FENCE_SLACK_S, committed_recovery, create_fence, drop_fence
 from maos_ckpt.sources.sqlite.guardian import Guardian
 from maos_ckpt.sources.sqlite.pause import Pause
@@ -271,8 +271,13 @@ def raise_source_error(error: sqlite3.Error, path: Path) -> NoReturn:
             path=str(path),
         ) from error
     if code in _NOT_A_DATABASE:
-        message, hint = f"{path} is damaged or no SQLite database.", "Move it away and recover onto a new file."
-    elif code == sqlite3.SQLITE_FULL:
+        raise DamagedError(
+            f"{path} is damaged or no SQLite database.",
+            kept=kept,
+            hint="Move it away and restore again: that builds a new file.",
+            path=str(path),
+        ) from error
+    if code == sqlite3.SQLITE_FULL:
         message, hint = f"No space left to write {path}.", "Free space, then try again."
     elif code in (_BUSY, _LOCKED, _PROTOCOL):
         message, hint = f"{path} is locked by another process.", "Try again when that process is done."

@@ -17,7 +17,7 @@ from typing import Final
 from maos_ckpt.errors import ConflictError, PlanMovedError, SourceError
 from maos_ckpt.model import COMPONENTS, ChangeKind, CollectionKind, Counts, Descriptor
 from maos_ckpt.sources.change import Change
-from maos_ckpt.sources.sqlite.create import PRAGMA_TYPE, create_objects, finish_objects, set_pragmas
+from maos_ckpt.sources.sqlite.create import PRAGMA_TYPE, create_objects, drop_objects, finish_objects, set_pragmas
 from maos_ckpt.sources.sqlite.fence import drop_fence
 from maos_ckpt.sources.sqlite.foreign_keys import ForeignKeyDelta, Violation
 from maos_ckpt.sources.sqlite.positional import StandIn
@@ -67,6 +67,7 @@ def apply_changes(
     Args:
         changes: all changes of one collection together, in any order; collections in the order of
             `in_write_order`, that of the schema first. Read once, in bounded memory. Changes of files are passed over.
+            A schema object that is removed is dropped, last of all; a table only where it is empty by then.
         sequences: whether the AUTOINCREMENT counters become the checkpoint's (whole recovery) or are only raised.
         create: schema objects of the checkpoint that the live database lacks, besides those among `changes`.
         progress: called from time to time, and before the final checks.
@@ -128,6 +129,7 @@ class _Writer:
         self._stand_in: StandIn | None = None
         self._to_create: list[SchemaObject] = []
         self._to_finish: list[SchemaObject] = []
+        self._to_drop: list[tuple[str, str]] = []
         self._moved: list[str] = []
         self._result = WriteResult()
 
@@ -175,6 +177,7 @@ class _Writer:
         result.violations = tuple(violations)
         if result.violation_count and not allow_new_violations:
             raise _broken(result.violation_count, violations)
+        drop_objects(self._connection, self._to_drop)
         result.notes += tuple(self._unsynced())
         return result
 
@@ -222,11 +225,12 @@ class _Writer:
         """Changes of files are written elsewhere."""
 
     def _take_schema(self, change: Change) -> None:
-        """Collect what is to be created; a recovery drops and alters nothing, but sets what can be set."""
+        """Collect what is to be created or dropped, and set what can be set; what is there is never altered."""
         kind, name = map(str, change.parts[:2])
         if change.after is None:
-            return
-        if kind == PRAGMA_TYPE:
+            if kind != PRAGMA_TYPE:
+                self._to_drop.append((kind, name))
+        elif kind == PRAGMA_TYPE:
             kept = set_pragmas(self._connection, {name: str(change.after[1])})
             self._result.notes += tuple(f"The file's setting {one} stays as it is." for one in kept)
         elif change.before is None:

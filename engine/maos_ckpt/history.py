@@ -1,0 +1,192 @@
+"""How one record became what it is: its versions over the checkpoints, found by its key or by a glob that means it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from maos_ckpt.codec.values import RAW_TEXT, RawText, display_key, encode_key
+from maos_ckpt.diff import matches
+from maos_ckpt.errors import NotFoundError, UsageError
+from maos_ckpt.fields import changed_fields, named, same_record
+from maos_ckpt.model import ChangeKind, Checkpoint, Descriptor, FieldChange, Row, Value
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.states import StoredState
+from maos_ckpt.tree.cursor import find, records
+from maos_ckpt.tree.large import load_row
+
+#: Records named where a glob means several, or none.
+CANDIDATES_MAX = 5
+#: Keys looked through for those that resemble one that is not there.
+NEAREST_SEARCHED_MAX = 20_000
+# The forms of `display_key`; an integer of 18 digits is always one of SQLite's.
+_QUOTED = re.compile(r"([xt]?)'(.*)'", re.DOTALL)
+_HEX = re.compile(r"(?:[0-9a-f]{2})*")
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_REAL = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[-+][0-9]+)?|-?inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A record as it became with one checkpoint; `fields` says what changed since the version before."""
+
+    checkpoint: str
+    created_at_ms: int
+    component: str
+    collection: str
+    key: str
+    kind: ChangeKind
+    fields: tuple[FieldChange, ...]
+
+
+def history(repository: Repository, key: str) -> list[Version]:
+    """How the records that a key names changed over the checkpoints, oldest first.
+
+    Args:
+        key: as shown by `records`, alone or as `component/collection/key`; or a glob over either that means one record.
+
+    Raises:
+        NotFoundError: no checkpoint holds such a record; `data["nearest"]` names some.
+        UsageError: a glob that several records match; `data["candidates"]` names some.
+    """
+    versions = _versions(repository, lambda descriptor: _shown_as(descriptor, key)) or _versions(
+        repository, lambda descriptor: _typed_as(descriptor, key)
+    )
+    if not versions:
+        place, encoded = _search(repository, key)
+        versions = _versions(repository, lambda descriptor: {encoded} if descriptor.path == place else set())
+    return versions
+
+
+def _versions(repository: Repository, keys: Callable[[Descriptor], set[bytes]]) -> list[Version]:
+    versions: list[Version] = []
+    last: dict[tuple[str, str, bytes], tuple[Descriptor, Row]] = {}
+    previous: dict[tuple[str, str], bytes | None] = {}
+    for checkpoint in reversed(repository.checkpoints()):
+        state = StoredState(repository, checkpoint)
+        for name, descriptor in state.descriptors().items():
+            root = state.root(name)
+            if previous.get(name, b"") == root:
+                continue
+            previous[name] = root
+            for encoded in keys(descriptor):
+                value = find(repository.chunks, root, encoded)
+                row = None if value is None else load_row(value, repository.chunks.get)
+                version = _version(checkpoint, descriptor, encoded, row, last)
+                if version is not None:
+                    versions.append(version)
+    return versions
+
+
+def _search(repository: Repository, pattern: str) -> tuple[str, bytes]:
+    """The one record, as (collection path, key), that a glob means, in the newest checkpoint that holds any."""
+    seen: set[tuple[str, bytes | None]] = set()
+    known: list[str] = []
+    for checkpoint in repository.checkpoints():
+        state = StoredState(repository, checkpoint)
+        found: list[tuple[str, bytes]] = []
+        for name, descriptor in state.descriptors().items():
+            root = state.root(name)
+            if (descriptor.path, root) in seen:
+                continue
+            seen.add((descriptor.path, root))
+            for key, _ in records(repository.chunks, root):
+                if len(known) < NEAREST_SEARCHED_MAX:
+                    known.append(f"{descriptor.path}/{display_key(key)}")
+                if len(found) <= CANDIDATES_MAX and matches(pattern, descriptor, key):
+                    found.append((descriptor.path, key))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise _ambiguous(pattern, found)
+    raise _no_record(pattern, known)
+
+
+def _ambiguous(pattern: str, found: list[tuple[str, bytes]]) -> UsageError:
+    names = [f"{path}/{display_key(key)}" for path, key in found[:CANDIDATES_MAX]]
+    number = f"more than {CANDIDATES_MAX}" if len(found) > CANDIDATES_MAX else str(len(found))
+    return UsageError(
+        f"{pattern!r} matches {number} records, and history tells of one.",
+        hint=f"Name one of them, for example {names[0]}.",
+        candidates=names,
+    )
+
+
+def _no_record(text: str, known: list[str]) -> NotFoundError:
+    wanted = text.strip("*")
+    nearest = [name for name in known if wanted and wanted in name][:CANDIDATES_MAX]
+    if not nearest:
+        # A bare key is compared with bare keys, or the collections' names would outweigh it.
+        bare = {name.split("/", 2)[2]: name for name in known}
+        by_text = dict(zip(known, known, strict=True)) if text.count("/") > 1 else bare
+        nearest = [by_text[one] for one in difflib.get_close_matches(text, by_text, 3)]
+    return NotFoundError(
+        f"No checkpoint holds a record {text!r}.",
+        hint=f"Did you mean {nearest[0]}?" if nearest else "`maos-ckpt records latest` shows the keys.",
+        key=text,
+        nearest=nearest,
+    )
+
+
+def _version(
+    checkpoint: Checkpoint,
+    descriptor: Descriptor,
+    key: bytes,
+    row: Row | None,
+    last: dict[tuple[str, str, bytes], tuple[Descriptor, Row]],
+) -> Version | None:
+    place = (descriptor.component, descriptor.name, key)
+    before = last.pop(place, None)
+    if row is not None:
+        last[place] = (descriptor, row)
+    if before is None and row is None:
+        return None
+    fields: tuple[FieldChange, ...] = ()
+    if before is not None and row is not None:
+        if same_record(before, (descriptor, row)):
+            return None
+        fields = changed_fields(named(before[0], (), before[1]), named(descriptor, (), row))
+    kind = ChangeKind.ADDED if before is None else ChangeKind.REMOVED if row is None else ChangeKind.MODIFIED
+    return Version(
+        checkpoint.id, checkpoint.created_at_ms, descriptor.component, descriptor.name, display_key(key), kind, fields
+    )
+
+
+def _shown_as(descriptor: Descriptor, text: str) -> set[bytes]:
+    """Encoded keys that are shown exactly so in a collection."""
+    found = {encode_key(tuple(map(_parse, parts))) for parts in _splits(descriptor, text)}
+    return {key for key in found if display_key(key) == text.removeprefix(f"{descriptor.path}/")}
+
+
+def _typed_as(descriptor: Descriptor, text: str) -> set[bytes]:
+    """Encoded keys that an operator may mean who leaves the quotes out."""
+    found = set()
+    for parts in _splits(descriptor, text):
+        last = _parse(parts[-1])
+        found.update({encode_key(tuple(parts)), encode_key((*parts[:-1], last))})
+    return found
+
+
+def _splits(descriptor: Descriptor, text: str) -> list[list[str]]:
+    """A shown key in as many parts as the collection's keys have; either the first or the last may hold slashes."""
+    text, arity = text.removeprefix(f"{descriptor.path}/"), len(descriptor.keys)
+    return [parts for parts in (text.split("/", arity - 1), text.rsplit("/", arity - 1)) if len(parts) == arity]
+
+
+def _parse(shown: str) -> Value:
+    """The value behind one part of a shown key; what is no form of another type is text."""
+    if shown == "NULL":
+        return None
+    quoted = _QUOTED.fullmatch(shown)
+    if quoted is not None:
+        kind, body = quoted.groups()
+        if not kind:
+            return body.replace("''", "'")
+        if _HEX.fullmatch(body):
+            data = bytes.fromhex(body)
+            return data if kind == "x" else RawText(RAW_TEXT, data)
+    if _INTEGER.fullmatch(shown):
+        return int(shown)
+    return float(shown) if _REAL.fullmatch(shown) else shown
