@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from maos_ckpt.codec.values import LARGE, RawText, decode_key, decode_row, encode_key, encode_row
 from maos_ckpt.model import Descriptor, Row, Value
+from maos_ckpt.sources.sqlite.spill import SpilledMap
 from maos_ckpt.states import CollectionName, State, StoredState
 from maos_ckpt.tree.cursor import decode_node, root_entry
 from maos_ckpt.tree.large import Get, load_row
@@ -40,9 +42,23 @@ def every(state: State, collection: CollectionName) -> Iterator[Record]:
             stream.drop()
 
 
-def present(state: State, collection: CollectionName, ids: Collection[str]) -> set[str]:
-    """Those of `ids` that are the key of a record."""
-    return {str(decode_key(key)[0]) for key, _ in lookup(state, collection, [encode_key((one,)) for one in ids])}
+def matching(state: State, collection: CollectionName, wanted: SpilledMap[str]) -> Iterator[Record]:
+    """The records of a collection whose whole key is one of `wanted`."""
+    if isinstance(state, StoredState):
+        for batch in wanted.batches():
+            yield from lookup(state, collection, list(_keys(batch)))
+        return
+    for record in every(state, collection):
+        parts = decode_key(record[0])
+        if len(parts) == 1 and isinstance(parts[0], str) and parts[0] in wanted:
+            yield record
+
+
+def _keys(names: Iterable[str]) -> Iterator[bytes]:
+    for name in names:
+        # No record is named by half a surrogate pair, which JSON may hold.
+        with contextlib.suppress(UnicodeEncodeError):
+            yield encode_key((name,))
 
 
 def load_value(value: RawText, get: Get) -> Value:

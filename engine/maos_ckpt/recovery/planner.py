@@ -21,7 +21,8 @@ from maos_ckpt.model import (
 from maos_ckpt.recovery.lookup import lookup
 from maos_ckpt.recovery.schema_changes import SchemaObjects, can_write
 from maos_ckpt.recovery.selection import SEQUENCE_TABLE, Matcher
-from maos_ckpt.recovery.touched import AFFECTED_MAX, TRANSCRIPT_FILES, TRANSCRIPTS
+from maos_ckpt.recovery.tally import AFFECTED_MAX
+from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS
 from maos_ckpt.sources.change import Alignment, Change, align
 from maos_ckpt.sources.maos.transcripts import UNREAD_LINE
 from maos_ckpt.sources.sqlite.create import PRAGMA_TYPE

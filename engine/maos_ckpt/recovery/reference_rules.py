@@ -142,22 +142,6 @@ def problems(table: str, values: Values, parse: Json) -> Iterator[str]:
         yield from _orchestration_problems(values, parse)
 
 
-def circle(parents: dict[str, str]) -> tuple[str, ...]:
-    """The first circle among tasks, given each one's parent."""
-    done: set[str] = set()
-    for start in parents:
-        walk: dict[str, None] = {}
-        at: str | None = start
-        while at is not None and at not in done and at not in walk:
-            walk[at] = None
-            at = parents.get(at)
-        if at is not None and at in walk:
-            names = list(walk)
-            return tuple(f"tasks/tasks/{one}" for one in names[names.index(at) :])
-        done.update(walk)
-    return ()
-
-
 def _orchestration_problems(values: Values, parse: Json) -> Iterator[str]:
     agents, batches = parse.parse(values.get("agents")), parse.parse(values.get("batches"))
     if isinstance(agents, list) and isinstance(batches, list):

@@ -7,12 +7,14 @@ dangled before the recovery is no fault of it.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterator
+from types import TracebackType
 from typing import Final
 
-from maos_ckpt.codec.values import decode_key, decode_row, encode_key
+from maos_ckpt.codec.values import decode_key, decode_row, display_key, encode_key
 from maos_ckpt.model import Finding, Severity
-from maos_ckpt.recovery.lookup import Shape, every, lookup, present
+from maos_ckpt.recovery.lookup import Shape, every, matching
 from maos_ckpt.recovery.reference_rules import (
     COLLECTIONS,
     CONVERSATIONS,
@@ -21,46 +23,87 @@ from maos_ckpt.recovery.reference_rules import (
     REFERRING,
     Json,
     Reference,
-    circle,
     only_plain,
     references,
 )
-from maos_ckpt.recovery.touched import AFFECTED_MAX, TRANSCRIPT_FILES, Count, Holder, Touched, named, session_name
+from maos_ckpt.recovery.tally import AFFECTED_MAX, Count, Holder, named
+from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, Touched, session_name
 from maos_ckpt.sources.change import Change
+from maos_ckpt.sources.sqlite.spill import FRONT_MAX, TEXT, NoRoomError, Spill, SpilledMap
 from maos_ckpt.states import CollectionName, State
 
-#: How far up tasks are followed that the plan does not touch.
-ANCESTORS_MAX: Final = 8
+_NO_ROOM: Final = "There is no room for the temporary files that checking references takes; they are not checked."
+
+_Ids = dict[str, SpilledMap[str]]
 
 
 def reference_findings(
-    live: State, changes: Callable[[], Iterator[Change]], *, running: bool, whole: bool = False
+    live: State,
+    changes: Callable[[], Iterator[Change]],
+    *,
+    running: bool,
+    whole: bool = False,
+    front_max: int = FRONT_MAX,
 ) -> list[Finding]:
     """What an operator should know of a plan's references before applying it.
 
     Args:
         live: the state before.
-        changes: gives the plan's changes, in key order within each collection.
+        changes: gives the plan's changes, in key order within each collection; all of them are read.
         running: a MAOS has the database open.
         whole: the plan makes the state equal to a checkpoint's; then records it does not touch need not be read.
+        front_max: see `Spill`.
     """
-    return ReferenceCheck(live, changes(), whole=whole).findings(running=running)
+    with ReferenceCheck(live, whole=whole, front_max=front_max) as check:
+        fits = True
+        for change in changes():
+            try:
+                if fits:
+                    check.take(change)
+            except NoRoomError:
+                fits = False
+        try:
+            return check.findings(running=running) if fits else [_limit(_NO_ROOM)]
+        except NoRoomError:
+            return [_limit(_NO_ROOM)]
 
 
 def still_referenced(live: State, changes: Callable[[], Iterator[Change]]) -> frozenset[tuple[str, bytes]]:
-    """Agents that a plan removes although records that stay refer to them, as (collection path, key)."""
-    return ReferenceCheck(live, changes(), whole=False).still_referenced()
+    """Agents that a plan removes although records that stay refer to them, as (collection path, key).
+
+    Raises:
+        NoRoomError: temporary files cannot be written.
+    """
+    with ReferenceCheck(live, whole=False) as check:
+        for change in changes():
+            check.take(change)
+        return check.still_referenced()
+
+
+def _limit(text: str) -> Finding:
+    return Finding(Severity.INFO, "references", text, "limit")
 
 
 class ReferenceCheck:
-    """Reads a plan once, then answers; see `reference_findings`."""
+    """Takes a plan's changes, then answers; see `reference_findings`. Use it in a `with` block."""
 
-    def __init__(self, live: State, changes: Iterator[Change], *, whole: bool) -> None:
+    def __init__(self, live: State, *, whole: bool, front_max: int = FRONT_MAX) -> None:
         self._live = live
         self._whole = whole
-        self._plan = Touched(live)
-        for change in changes:
-            self._plan.take(change)
+        self._spill = Spill(front_max)
+        self._plan = Touched(live, self._spill)
+
+    def __enter__(self) -> ReferenceCheck:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._spill.close()
+
+    def take(self, change: Change) -> None:
+        """Note one change."""
+        self._plan.take(change)
 
     def findings(self, *, running: bool) -> list[Finding]:
         """What an operator should know before applying the plan."""
@@ -68,36 +111,39 @@ class ReferenceCheck:
         found += self._plan.state_files.findings()
         found += self._about_agents(running=running)
         if self._plan.incomplete:
-            text = "The plan is too large for every reference in it to be checked."
-            found.append(Finding(Severity.INFO, "references", text, "limit"))
+            found.append(_limit("The plan is too large for every reference in it to be checked."))
         return found
 
     def still_referenced(self) -> frozenset[tuple[str, bytes]]:
         """Agents that the plan removes although records that stay refer to them, as (collection path, key)."""
-        after = self._after_counts()
-        component, name = COLLECTIONS["agents"]
-        removed = self._plan.removed.get("agents", {})
-        kept = {one.id for one, count in after.items() if one.table == "agents" and count > 0 and one.id in removed}
-        return frozenset((f"{component}/{name}", encode_key((one,))) for one in kept)
+        self._count_unread()
+        path = "/".join(COLLECTIONS["agents"])
+        return frozenset(
+            (path, encode_key((one.id,)))
+            for one, count in self._plan.tally.items()
+            if one.table == "agents" and self._is_removed(one) and self._after(one, count) > 0
+        )
 
-    def _live_ids(self) -> dict[str, set[str]]:
+    def _live_ids(self) -> _Ids:
         """Table → those referred to that exist live."""
-        wanted: dict[str, set[str]] = {}
-        for one in self._plan.counts:
-            wanted.setdefault(one.table, set()).add(one.id)
-        found = {
-            table: present(self._live, COLLECTIONS[table], ids)
-            for table, ids in wanted.items()
-            if table != CONVERSATIONS
-        }
-        conversations = wanted.get(CONVERSATIONS, set())
-        if conversations:
-            names = {session_name(decode_key(key)[0]) for key, _ in every(self._live, TRANSCRIPT_FILES)}
-            found[CONVERSATIONS] = {one for one in names if one is not None} & conversations
-            found[CONVERSATIONS] |= present(self._live, COLLECTIONS["sessions"], conversations - found[CONVERSATIONS])
+        wanted: _Ids = {}
+        for one, _ in self._plan.tally.items():
+            if one.table not in wanted:
+                wanted[one.table] = SpilledMap(self._spill, TEXT)
+            wanted[one.table].add(one.id)
+        found: _Ids = {table: SpilledMap(self._spill, TEXT) for table in wanted}
+        for table, ids in wanted.items():
+            if table == CONVERSATIONS:
+                for key, _ in every(self._live, TRANSCRIPT_FILES):
+                    name = session_name(decode_key(key)[0])
+                    if name is not None and name in ids:
+                        found[table].add(name)
+            collection = COLLECTIONS["sessions" if table == CONVERSATIONS else table]
+            for key, _ in matching(self._live, collection, ids):
+                found[table].add(str(decode_key(key)[0]))
         return found
 
-    def _exists_after(self, one: Reference, live: dict[str, set[str]]) -> bool:
+    def _exists_after(self, one: Reference, live: _Ids) -> bool:
         tables = (CONVERSATIONS, "sessions") if one.table == CONVERSATIONS else (one.table,)
         if any(one.id in self._plan.added.get(table, ()) for table in tables):
             return True
@@ -105,23 +151,25 @@ class ReferenceCheck:
             one.id in self._plan.removed.get(table, ()) for table in tables
         )
 
-    def _after_counts(self) -> dict[Reference, int]:
-        """References to removed records → how many records refer to them afterwards."""
-        removed = self._plan.removed
-        touched = {one: count for one, count in self._plan.counts.items() if one.id in removed.get(one.table, ())}
+    def _is_removed(self, one: Reference) -> bool:
+        return one.id in self._plan.removed.get(one.table, ())
+
+    def _after(self, one: Reference, count: Count) -> int:
+        """How many records have a reference afterwards, as far as they were read."""
         # Of a whole recovery every record is in the plan or equal to the checkpoint's, which refers to its own records.
+        if self._whole or not self._is_removed(one):
+            return count.after
+        # All live records have been counted, those that the plan touches among them.
+        return count.after - count.before + count.unread
+
+    def _count_unread(self) -> None:
+        """Count the live references to removed records, unless the plan touches every record that differs."""
         if self._whole:
-            return {one: count.after for one, count in touched.items()}
-        # All live records are counted below, those that the plan touches among them.
-        counts = {one: count.after - count.before for one, count in touched.items()}
-        collections = dict.fromkeys(name for table in removed for name in REFERRING.get(table, ()))
+            return
+        collections = dict.fromkeys(name for table in self._plan.removed for name in REFERRING.get(table, ()))
         for collection in collections:
             for one, holder in self._unread(collection):
-                counts[one] = counts.get(one, 0) + 1
-                count = self._plan.counter(one)
-                if count is not None and len(count.holders) < AFFECTED_MAX:
-                    count.holders.append(holder)
-        return counts
+                self._plan.tally.unread(one, holder)
 
     def _unread(self, collection: CollectionName) -> Iterator[tuple[Reference, Holder]]:
         """All live references of a collection that lead to a removed record."""
@@ -148,15 +196,17 @@ class ReferenceCheck:
                     yield one, (descriptor, record[0])
 
     def _broken(self) -> Iterator[Finding]:
-        removed_counts = self._after_counts()
+        self._count_unread()
         live = self._live_ids()
         by_check: dict[str, Count] = {}
         mended: dict[str, int] = {}
-        for one, count in self._plan.counts.items():
+        for one, count in self._plan.tally.items():
             before = 0 if one.id in live.get(one.table, ()) else count.before
-            after = 0 if self._exists_after(one, live) else removed_counts.get(one, count.after)
+            after = 0 if self._exists_after(one, live) else self._after(one, count)
             # Where a record's reference led to nobody before, and leads to another nobody, nothing is broken.
-            after -= sum(other.id not in live.get(other.table, ()) for other in count.instead_of) if after else 0
+            if after:
+                former = self._plan.tally.instead_of(one)
+                after -= sum(number for other, number in former if other.id not in live.get(other.table, ()))
             if after > before:
                 found = by_check.setdefault(one.check, Count())
                 found.before += before
@@ -179,47 +229,24 @@ class ReferenceCheck:
                 text = f"It would no longer hold that {check}, for {_number(count.after - count.before, 'record')}"
                 text += f" ({count.before} before, {count.after} after)."
                 yield Finding(Severity.WARNING, "records", text, check, count.named())
-        found = circle(self._ancestors()) if self._plan.new_parents else ()
+        found = self._plan.ancestry.circle(self._live, AFFECTED_MAX) if self._plan.new_parents else ()
         if found:
             text = "Tasks would be their own ancestors."
-            yield Finding(Severity.WARNING, "records", text, "tasks.parent_task_id", found[:AFFECTED_MAX])
-
-    def _ancestors(self) -> dict[str, str]:
-        """Task → parent: those that the plan writes, and above them those that it leaves."""
-        descriptor = self._live.descriptors().get(COLLECTIONS["tasks"])
-        known, ends = dict(self._plan.parents), set(self._plan.parents.values()) - self._plan.parents.keys()
-        if descriptor is None:
-            return known
-        shape = Shape(descriptor, descriptor.columns, self._live.get)
-        for _ in range(ANCESTORS_MAX):
-            if not ends:
-                break
-            keys = [encode_key((one,)) for one in ends]
-            ends = set()
-            for record in lookup(self._live, COLLECTIONS["tasks"], keys):
-                values = shape.stored(record)
-                name, parent = values.get("id"), values.get("parent_task_id")
-                if isinstance(name, str) and isinstance(parent, str) and name not in known:
-                    known[name] = parent
-                    ends |= {parent} - known.keys()
-        return known
+            yield Finding(Severity.WARNING, "records", text, "tasks.parent_task_id", found)
 
     def _about_agents(self, *, running: bool) -> Iterator[Finding]:
-        removed = self._plan.removed.get("agents", {})
-        if removed and running:
-            text = f"MAOS is running and may still write for {_number(len(removed), 'agent')} that would be removed;"
+        removed = self._plan.removed.get("agents")
+        if removed is not None and running:
+            number, path = sum(1 for _ in removed.items()), "/".join(COLLECTIONS["agents"])
+            text = f"MAOS is running and may still write for {_number(number, 'agent')} that would be removed;"
             text += " its writes for them would fail. Stop MAOS first, or leave out --exact."
-            yield Finding(
-                Severity.WARNING,
-                "running_agents",
-                text,
-                "agents",
-                tuple(sorted(map(named, removed.values()))[:AFFECTED_MAX]),
-            )
-        processes = self._plan.processes
-        if processes:
-            text = f"{_number(len(processes), 'agent')} would name a process of that time, which is gone by now."
-            affected = tuple(map(named, processes[:AFFECTED_MAX]))
+            names = (f"{path}/{display_key(key)}" for _, key in removed.items())
+            affected = tuple(heapq.nsmallest(AFFECTED_MAX, names))
+            yield Finding(Severity.WARNING, "running_agents", text, "agents", affected)
+        number = self._plan.processes
+        if number:
+            text = f"{_number(number, 'agent')} would name a process of that time, which is gone by now."
+            affected = tuple(map(named, self._plan.restarted))
             yield Finding(Severity.INFO, "process_ids", text, "agents.process_id", affected)
 
 

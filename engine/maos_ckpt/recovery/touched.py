@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from maos_ckpt.codec.values import display_key
 from maos_ckpt.model import COMPONENTS, CollectionKind, Descriptor, Row, Value
+from maos_ckpt.recovery.ancestry import Ancestry
 from maos_ckpt.recovery.lookup import RecordView, Shape
-from maos_ckpt.recovery.reference_rules import COLLECTIONS, CONVERSATIONS, Json, Reference, problems, references
+from maos_ckpt.recovery.reference_rules import COLLECTIONS, CONVERSATIONS, Json, problems, references
 from maos_ckpt.recovery.state_files import StateFileCheck
+from maos_ckpt.recovery.tally import AFFECTED_MAX, Count, Holder, Tally
 from maos_ckpt.recovery.transcript_rules import TranscriptCheck
 from maos_ckpt.sources.change import Change
+from maos_ckpt.sources.sqlite.spill import TEXT, Spill, SpilledMap
 from maos_ckpt.states import CollectionName, State
 
-#: Records named in one finding.
-AFFECTED_MAX: Final = 20
-#: Distinct references that one plan is checked for.
-REFERENCES_MAX: Final = 300_000
 TRANSCRIPT_FILES: Final[CollectionName] = ("memory", "transcript_files")
 TRANSCRIPTS: Final[CollectionName] = ("memory", "transcripts")
 _ENDING: Final = ".jsonl"
-
-Holder = tuple[Descriptor, bytes]
-"""A record by its collection and key; its name for people is made only when it is shown."""
-
-
-def named(holder: Holder) -> str:
-    """A record's path, for people."""
-    return f"{holder[0].path}/{display_key(holder[1])}"
 
 
 def session_name(path: Value) -> str | None:
@@ -36,21 +26,6 @@ def session_name(path: Value) -> str | None:
     if not isinstance(path, str) or not path.endswith(_ENDING):
         return None
     return path.rpartition("/")[2].removesuffix(_ENDING)
-
-
-@dataclass(slots=True)
-class Count:
-    """One reference or flaw: how many touched records have it before and after, and who does after."""
-
-    before: int = 0
-    after: int = 0
-    holders: list[Holder] = field(default_factory=list)
-    #: What the same records referred to before in its place.
-    instead_of: list[Reference] = field(default_factory=list)
-
-    def named(self) -> tuple[str, ...]:
-        """The holders' paths."""
-        return tuple(map(named, self.holders))
 
 
 @dataclass(slots=True)
@@ -67,22 +42,23 @@ class _Collection:
 class Touched:
     """Takes the changes of a plan.
 
-    `added`, `removed`: table → ids of records that come or go. `counts`: the references of touched records. `problems`:
-    what is wrong with them by themselves. `parents`: task → parent, of written tasks. `processes`: agents that come
-    back with another process id.
+    `added`, `removed`: table → ids of records that come or go, a removed one's with its key. `tally`: the references of
+    touched records that could lead to nobody. `problems`: what is wrong with them by themselves. `ancestry`: parents of
+    written tasks. `processes`: how many agents come back with another process id; the first are `restarted`.
     """
 
-    def __init__(self, live: State) -> None:
+    def __init__(self, live: State, spill: Spill) -> None:
         self._live = live
+        self._spill = spill
         self._json = Json()
         self._collection: _Collection | None = None
-        self._overflow = False
-        self.counts: dict[Reference, Count] = {}
+        self.tally = Tally(spill)
         self.problems: dict[str, Count] = {}
-        self.added: dict[str, set[str]] = {}
-        self.removed: dict[str, dict[str, Holder]] = {}
-        self.processes: list[Holder] = []
-        self.parents: dict[str, str] = {}
+        self.added: dict[str, SpilledMap[str]] = {}
+        self.removed: dict[str, SpilledMap[str]] = {}
+        self.processes = 0
+        self.restarted: list[Holder] = []
+        self.ancestry = Ancestry(spill)
         self.new_parents = False
         self.transcripts = TranscriptCheck(live)
         self.state_files = StateFileCheck(live)
@@ -90,7 +66,7 @@ class Touched:
     @property
     def incomplete(self) -> bool:
         """Whether the plan is too large for all of it to be looked into."""
-        return self._overflow or self._json.exhausted
+        return self._json.exhausted
 
     def take(self, change: Change) -> None:
         """Note one change."""
@@ -103,16 +79,6 @@ class Touched:
                 self._note_existence(CONVERSATIONS, session_name(change.parts[0]), change)
         elif descriptor.kind is CollectionKind.TABLE and descriptor.component in COMPONENTS:
             self._take_row(change)
-
-    def counter(self, reference: Reference) -> Count | None:
-        """The count of one reference; None where there are too many."""
-        count = self.counts.get(reference)
-        if count is None:
-            if len(self.counts) >= REFERENCES_MAX:
-                self._overflow = True
-                return None
-            count = self.counts[reference] = Count()
-        return count
 
     def _take_row(self, change: Change) -> None:
         collection = self._collection
@@ -146,23 +112,25 @@ class Touched:
         if not isinstance(name, str):
             return
         if change.before is None:
-            self.added.setdefault(table, set()).add(name)
+            self._ids(self.added, table).add(name)
         elif change.after is None:
-            self.removed.setdefault(table, {})[name] = (change.descriptor, change.key)
+            self._ids(self.removed, table).add(name, change.key)
+
+    def _ids(self, ids: dict[str, SpilledMap[str]], table: str) -> SpilledMap[str]:
+        if table not in ids:
+            ids[table] = SpilledMap(self._spill, TEXT)
+        return ids[table]
 
     def _count(self, table: str, before: RecordView | None, after: RecordView | None, holder: Holder) -> None:
         old = [] if before is None else list(references(table, before, self._json))
         for one in old:
-            if (count := self.counter(one)) is not None:
-                count.before += 1
+            self.tally.before(one)
         new = [] if after is None else list(references(table, after, self._json))
         for one in new:
-            if (count := self.counter(one)) is not None:
-                count.after += 1
-                if old:
-                    count.instead_of += [other for other in old if other.check == one.check and other not in new]
-                if len(count.holders) < AFFECTED_MAX:
-                    count.holders.append(holder)
+            # What leads to a record that comes leads to somebody, whatever else there is.
+            if one.id not in self.added.get(one.table, ()):
+                instead = [other for other in old if other.check == one.check and other not in new]
+                self.tally.after(one, holder, instead)
         was = set() if before is None else set(problems(table, before, self._json))
         now = set() if after is None else set(problems(table, after, self._json))
         for check in was | now:
@@ -176,9 +144,11 @@ class Touched:
         if table == "tasks":
             parent = after.get("parent_task_id")
             if isinstance(parent, str):
-                self.parents[str(after.get("id"))] = parent
+                self.ancestry.add(str(after.get("id")), parent)
                 self.new_parents = self.new_parents or before is None or before.get("parent_task_id") != parent
         elif table == "agents":
             process = after.get("process_id")
             if process and (before is None or before.get("process_id") != process):
-                self.processes.append(holder)
+                self.processes += 1
+                if len(self.restarted) < AFFECTED_MAX:
+                    self.restarted.append(holder)

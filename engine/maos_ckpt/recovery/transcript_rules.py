@@ -43,14 +43,27 @@ class _File:
     strange: bool = False
 
 
+@dataclass(slots=True)
+class _Named:
+    """How many transcripts there are, and the first of them."""
+
+    number: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, name: str) -> None:
+        self.number += 1
+        if len(self.first) < AFFECTED_MAX:
+            self.first.append(name)
+
+
 class TranscriptCheck:
     """Takes the changes of lines, which come file by file; then `findings`."""
 
     def __init__(self, live: State) -> None:
         self._live = live
         self._file: _File | None = None
-        self._torn: list[str] = []
-        self._strange: list[str] = []
+        self._torn = _Named()
+        self._strange = _Named()
 
     def take(self, change: Change) -> None:
         """Note one line's change."""
@@ -78,12 +91,12 @@ class TranscriptCheck:
     def findings(self) -> Iterator[Finding]:
         """What would be wrong with transcripts afterwards and is not now."""
         self._end()
-        if self._torn:
-            text = f"{len(self._torn)} transcripts would hold a line whose predecessor is missing."
-            yield Finding(Severity.WARNING, "transcripts", text, "parentUuid", tuple(self._torn[:AFFECTED_MAX]))
-        if self._strange:
-            text = f"{len(self._strange)} transcripts would hold lines of another session or directory."
-            yield Finding(Severity.WARNING, "transcripts", text, "sessionId", tuple(self._strange[:AFFECTED_MAX]))
+        if self._torn.number:
+            text = f"{self._torn.number} transcripts would hold a line whose predecessor is missing."
+            yield Finding(Severity.WARNING, "transcripts", text, "parentUuid", tuple(self._torn.first))
+        if self._strange.number:
+            text = f"{self._strange.number} transcripts would hold lines of another session or directory."
+            yield Finding(Severity.WARNING, "transcripts", text, "sessionId", tuple(self._strange.first))
 
     def _end(self) -> None:
         file, self._file = self._file, None
@@ -91,10 +104,10 @@ class TranscriptCheck:
             return
         shown = f"{file.component}/{file.collection}/{file.path}"
         if file.strange:
-            self._strange.append(shown)
+            self._strange.add(shown)
         open_ends = {parent: number for parent, number in file.parents.items() if parent not in file.uuids}
         if open_ends and not self._all_in_live(file, open_ends):
-            self._torn.append(shown)
+            self._torn.add(shown)
 
     def _all_in_live(self, file: _File, open_ends: dict[str, int]) -> bool:
         """Whether the lines that stay hold these uuids; a chain that is already open there is none of the plan's."""

@@ -3,24 +3,22 @@
 Two sides can break one. A row that is put back may refer to nobody: its references are collected and looked up at the
 end, when every parent is in place. A row that is removed may have been referred to: before the first one goes, the
 tables that refer to it are checked by SQLite itself, and again at the end. A recovery that touches no reference costs
-nothing.
+nothing. Memory is bounded: what has been collected is in a `Spill`.
 """
 
 from __future__ import annotations
 
+import heapq
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from maos_ckpt.codec.values import display_key
 from maos_ckpt.model import Row
 from maos_ckpt.sources.sqlite.schema import ForeignKey, Schema, Table, fold, quote
+from maos_ckpt.sources.sqlite.spill import ROWS, Spill, SpilledMap
 
-#: Distinct references of one foreign key that are collected before they are looked up.
-REFERENCES_MAX: Final = 200_000
-#: Dangling rows of one table that are remembered from before.
-SNAPSHOT_ROWS_MAX: Final = 1_000_000
 #: Broken references that are named.
 VIOLATIONS_LISTED_MAX: Final = 20
 
@@ -35,12 +33,17 @@ class Violation:
 
 
 class ForeignKeyDelta:
-    """Broken references of a whole recovery. Get a `References` for each table and tell it of every change."""
+    """Broken references of a whole recovery. Get a `References` for each table and tell it of every change.
 
-    def __init__(self, connection: sqlite3.Connection, schema: Schema) -> None:
+    What is collected goes into `spill`.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, schema: Schema, spill: Spill) -> None:
         self._connection = connection
+        self._spill = spill
         self._outgoing: list[_Outgoing] = []
-        self._before: dict[str, set[tuple[object, object]]] = {}
+        #: Table → its rows that dangled before, as `_dangling` gives them.
+        self._before: dict[str, SpilledMap[Row]] = {}
         self.see(schema)
 
     def see(self, schema: Schema) -> None:
@@ -54,7 +57,7 @@ class ForeignKeyDelta:
     def references(self, table: Table, names: Sequence[str]) -> References:
         """What to tell of changes to `table`, whose rows come as values of `names`."""
         outgoing = [
-            _Outgoing(self._connection, self._schema, table, key, tuple(names.index(one) for one in key.columns))
+            _Outgoing(self._connection, self._schema, table, key, names, SpilledMap(self._spill, ROWS))
             for key in table.foreign_keys
             if all(one in names for one in key.columns)
         ]
@@ -68,7 +71,9 @@ class ForeignKeyDelta:
     def snapshot(self, name: str) -> None:
         """Remember which rows of the table `name` dangle now, before the first of their parents goes."""
         if name not in self._before:
-            self._before[name] = self._dangling(name)
+            before = self._before[name] = SpilledMap(self._spill, ROWS)
+            for one in self._dangling(name):
+                before.add(one)
 
     def violations(self) -> tuple[int, list[Violation]]:
         """How many references are broken now that were not before, and the first `VIOLATIONS_LISTED_MAX` of them."""
@@ -79,24 +84,28 @@ class ForeignKeyDelta:
             counts[outgoing.table] = counts.get(outgoing.table, 0) + number
             found += violations
         for name, before in self._before.items():
-            table = self._schema.table(name)
-            new = sorted(self._dangling(name) - before, key=str)
+            table, new = self._schema.table(name), SpilledMap(self._spill, ROWS)
+            for one in self._dangling(name):
+                if one not in before:
+                    new.add(one)
+            number = sum(1 for _ in new.items())
             # A row that was put back without its parent is among them, and has been counted above.
-            counts[name] = max(counts.get(name, 0), len(new))
-            for rowid, at in new[:VIOLATIONS_LISTED_MAX]:
+            counts[name] = max(counts.get(name, 0), number)
+            first = heapq.nsmallest(VIOLATIONS_LISTED_MAX, (one for one, _ in new.items()), key=str)
+            for rowid, at in first:
                 key = table.foreign_keys[at] if table is not None and isinstance(at, int) else None
-                found.append(Violation(name, "" if key is None else key.parent, f"rowid {rowid}"))
+                found.append(Violation(name, "" if key is None else key.parent, f"rowid {rowid!s}"))
         return sum(counts.values()), found[:VIOLATIONS_LISTED_MAX]
 
-    def _dangling(self, name: str) -> set[tuple[object, object]]:
+    def _dangling(self, name: str) -> Iterator[Row]:
+        """The rows of a table that refer to nobody, as (rowid, number of the foreign key)."""
         try:
-            rows = self._connection.execute(f"PRAGMA main.foreign_key_check({quote(name)})")
-            return {(row[1], row[3]) for row in rows.fetchmany(SNAPSHOT_ROWS_MAX)}
+            for row in self._connection.execute(f"PRAGMA main.foreign_key_check({quote(name)})"):
+                yield row[1], row[3]
         except sqlite3.OperationalError as error:
             # `foreign key mismatch`: the declaration itself is wrong, and MAOS could not write there either.
-            if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
-                return set()
-            raise
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
 
 
 class References:
@@ -136,13 +145,20 @@ class _Outgoing:
     """The references of one foreign key that a recovery writes."""
 
     def __init__(
-        self, connection: sqlite3.Connection, schema: Schema, table: Table, key: ForeignKey, places: tuple[int, ...]
+        self,
+        connection: sqlite3.Connection,
+        schema: Schema,
+        table: Table,
+        key: ForeignKey,
+        names: Sequence[str],
+        wanted: SpilledMap[Row],
     ) -> None:
         self._connection = connection
         self.table = table.name
         self._key = key
-        self._places = places
-        self._wanted: dict[Row, bytes] = {}
+        self._places = tuple(names.index(one) for one in key.columns)
+        #: References → the key of the first row that has it.
+        self._wanted = wanted
         self.columns = frozenset(key.columns)
         parent = schema.table(key.parent)
         names = () if parent is None else key.parent_columns or parent.primary_key
@@ -160,24 +176,22 @@ class _Outgoing:
 
     def want(self, row: Row, key: bytes) -> None:
         reference = self._reference(row)
-        if not self._sql or not _bindable(reference) or reference in self._wanted:
-            return
-        self._wanted[reference] = key
-        if len(self._wanted) >= REFERENCES_MAX:
-            self._wanted = self._unmet()
+        if self._sql and _bindable(reference):
+            self._wanted.add(reference, key)
 
     def _reference(self, row: Row) -> Row:
         # One column is by far the most usual case and worth its own line.
         return (row[self._places[0]],) if len(self._places) == 1 else tuple([row[at] for at in self._places])
 
     def violations(self) -> tuple[int, list[Violation]]:
-        unmet = self._unmet()
-        named = list(unmet.values())[:VIOLATIONS_LISTED_MAX]
-        return len(unmet), [Violation(self.table, self._key.parent, display_key(one)) for one in named]
-
-    def _unmet(self) -> dict[Row, bytes]:
-        execute = self._connection.execute
-        return {one: key for one, key in self._wanted.items() if execute(self._sql, one).fetchone() is None}
+        number = 0
+        named: list[Violation] = []
+        for reference, key in self._wanted.items():
+            if self._connection.execute(self._sql, reference).fetchone() is None:
+                number += 1
+                if len(named) < VIOLATIONS_LISTED_MAX:
+                    named.append(Violation(self.table, self._key.parent, display_key(key)))
+        return number, named
 
 
 def _bindable(reference: Row) -> bool:

@@ -34,6 +34,7 @@ from maos_ckpt.sources.sqlite.schema import (
     unknown_collations,
 )
 from maos_ckpt.sources.sqlite.sequences import SequenceMode, Sequences
+from maos_ckpt.sources.sqlite.spill import Spill
 from maos_ckpt.sources.sqlite.statements import Statements
 
 #: Changes between two calls of `progress`.
@@ -76,13 +77,13 @@ def apply_changes(
         PlanMovedError: a live record is not what the change saw; up to `MOVED_LISTED_MAX` of them are named.
         ConflictError: a record cannot be put back, a reference would be broken that was not before, or an object to
             create is there already and is another one.
+        NoRoomError: temporary files cannot be written.
         SourceError: a table is missing, or indexed in an order that only the application knows.
         sqlite3.Error: SQLite failed; `live.hold` turns it into a `SourceError`.
     """
     # The fence of a former recovery would ignore what this one writes.
     drop_fence(connection)
-    writer = _Writer(connection, sequences, progress)
-    with contextlib.closing(writer):
+    with Spill() as spill, contextlib.closing(_Writer(connection, spill, sequences, progress)) as writer:
         writer.create(create)
         writer.write(changes)
         return writer.finish(allow_new_violations)
@@ -116,11 +117,13 @@ def triggers_in_order(connection: sqlite3.Connection, schema: Schema) -> list[Sc
 class _Writer:
     """State of one `apply_changes`."""
 
-    def __init__(self, connection: sqlite3.Connection, mode: SequenceMode, progress: ProgressCallback) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, spill: Spill, mode: SequenceMode, progress: ProgressCallback
+    ) -> None:
         self._connection = connection
         self._progress = progress
         self._schema = read_schema(connection)
-        self._foreign_keys = ForeignKeyDelta(connection, self._schema)
+        self._foreign_keys = ForeignKeyDelta(connection, self._schema, spill)
         self._sequences = Sequences(connection, mode)
         self._all_triggers = triggers_in_order(connection, self._schema)
         self._triggers: list[SchemaObject] = []
@@ -270,12 +273,8 @@ class _Writer:
 
 
 def _refused(message: str, hint: str, descriptor: Descriptor) -> SourceError:
-    return SourceError(
-        message,
-        kept="The transaction was rolled back; nothing was changed.",
-        hint=hint,
-        collection=descriptor.path,
-    )
+    kept = "The transaction was rolled back; nothing was changed."
+    return SourceError(message, kept=kept, hint=hint, collection=descriptor.path)
 
 
 def _moved(paths: list[str]) -> PlanMovedError:
