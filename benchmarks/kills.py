@@ -2,7 +2,8 @@
 
 Each round starts a save, a prune or a restore on a MAOS and kills it, with its children, after a random time. Then: the
 database must equal its state before or after, never between; the next command must work; and at the end every committed
-checkpoint must verify in full.
+checkpoint must verify in full. With `--remote` there is a remote copy (moto's server), brought up to date after every
+round, and at the end another machine that has nothing but the copy must verify in full, too.
 """
 
 from __future__ import annotations
@@ -16,9 +17,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.command import Commands
+from maos_ckpt.config import load
+from maos_ckpt.operations.tiers import replicate_now
+from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.seams import SYSTEM
+from tests.backends.servers import moto_server
 from tests.lab.build import build_state
 from tests.lab.mutate import mutate
 from tests.lab.values import dump_exact
@@ -44,23 +51,49 @@ def kill_after(commands: Commands, delay_s: float, *arguments: str) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def remote_copy(log: Path) -> Iterator[None]:
+    """A bucket that all commands know from their environment."""
+    with moto_server(log) as server:
+        values = {"BUCKET": server.bucket, "ENDPOINT_URL": server.endpoint, "REGION": "us-east-1"}
+        values |= {"ACCESS_KEY_ID": server.access_key, "SECRET_ACCESS_KEY": server.secret_key}
+        os.environ |= {f"MAOS_CKPT_STORAGE_S3_{name}": value for name, value in values.items()}
+        yield
+
+
+def workspace_of(commands: Commands) -> Workspace:
+    """The commands' repository, in this process."""
+    config = load(cwd=commands.repository.parent).config
+    return Workspace(commands.repository, commands.source, commands.claude_home, config, SYSTEM)
+
+
+def sound(commands: Commands, where: str) -> bool:
+    """Whether every checkpoint verifies in full."""
+    found = commands.run("verify", "--all", "--level", "full").result
+    print(f"every checkpoint verifies in full {where}: {found['ok']} ({found['checked']['objects']} objects)")
+    return bool(found["ok"])
+
+
 def main() -> None:
     """Kill and check."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--mb", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--remote", action="store_true", help="beside a remote copy")
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
     outcomes: dict[str, int] = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        if arguments.remote:
+            stack.enter_context(remote_copy(Path(folder, "server.log")))
         home = Path(folder, "claude")
         size = arguments.mb * 1_000_000
         state = build_state(Path(folder, "maos"), home, size, seed=1, transcript_bytes=size)
         commands = Commands(f"maos:{state.directory}", Path(folder, "repository"), home)
         longest_s = {"save": commands.run("save").wall_s}
-        first = commands.run("list").result["checkpoints"][0]["id"]
-        commands.run("pin", first)
+        first = commands.run("pin", "latest").result["checkpoint"]["id"]
         kills = rounds = 0
         while kills < arguments.kills:
             rounds += 1
@@ -83,14 +116,17 @@ def main() -> None:
             if kind == "other":
                 left = commands.run("diff", first, "live", "--stat").result["summary"]
                 kind = "as after" if what == "restore" and not sum(left.values()) else "BETWEEN"
+            if arguments.remote:
+                replicate_now(workspace_of(commands))
             outcomes[f"{what} {kind}"] = outcomes.get(f"{what} {kind}", 0) + 1
             if kind == "BETWEEN" or not settled.result["checkpoint"]["id"]:
                 raise SystemExit(f"round {rounds}: {what} left the state between: {left}")
-        sound = commands.run("verify", "--all", "--level", "full").result
-    print(f"{kills} kills in {rounds} rounds, seed {arguments.seed}: {dict(sorted(outcomes.items()))}")
-    print(f"every checkpoint verifies in full: {sound['ok']} ({sound['checked']['objects']} objects)")
-    if not sound["ok"]:
-        raise SystemExit(1)
+        print(f"{kills} kills in {rounds} rounds, seed {arguments.seed}: {dict(sorted(outcomes.items()))}")
+        here = sound(commands, "here")
+        # A machine that has nothing but the remote copy.
+        elsewhere = Commands(commands.source, Path(folder, "elsewhere"), home)
+        if not here or (arguments.remote and not sound(elsewhere, "from the remote copy")):
+            raise SystemExit(1)
 
 
 if __name__ == "__main__":

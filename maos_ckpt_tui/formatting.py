@@ -81,12 +81,17 @@ def ago(at_ms: int, now_ms: int) -> str:
     return f"{duration(float(int(seconds)))} ago" if seconds >= 1 else "just now"
 
 
+def minutes(at_ms: int, now_ms: int) -> str:
+    """A span in words that changes every second only while it is short: `12 s`, `3 min`."""
+    seconds = max(0, now_ms - at_ms) // 1000
+    return duration(float(seconds if seconds < _MINUTE_S else seconds // _MINUTE_S * _MINUTE_S))
+
+
 def minutes_ago(at_ms: int, now_ms: int) -> str:
     """An age in words that changes every second only while it is short: `12 s ago`, `3 min ago`."""
-    seconds = max(0, now_ms - at_ms) // 1000
-    if seconds < _MINUTE_S:
+    if now_ms - at_ms < _MINUTE_S * 1000:
         return ago(at_ms, now_ms)
-    return f"{duration(float(seconds // _MINUTE_S * _MINUTE_S))} ago"
+    return f"{minutes(at_ms, now_ms)} ago"
 
 
 def duration(seconds: float) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from maos_ckpt.client import EngineClient
 from maos_ckpt.errors import CkptError
 from maos_ckpt.model import Checkpoint, EngineStatus
+from maos_ckpt.seams import Clock
 from maos_ckpt_tui.viewmodel import ConsoleModel
 
 #: News within this time are read together: at most four readings a second.
@@ -18,6 +19,8 @@ COALESCE_S = 0.25
 FIRST_S = 0.001
 #: Without news, the status alone is read this often; another process may be the one that saves.
 POLL_INTERVAL_S = 5.0
+#: A hold lasts for a quarter of an hour; one that stays the same is renewed this often.
+HOLD_INTERVAL_S = 60.0
 EVENTS_MAX = 50
 CHECKPOINTS_FIRST = 500
 CHECKPOINTS_MAX = 100_000
@@ -33,15 +36,16 @@ class Reading:
 
 
 def read(
-    client: EngineClient, limit: int, known: tuple[int, str], everything: bool, held: frozenset[str] = frozenset()
+    client: EngineClient, limit: int, known: tuple[int, str], everything: bool, held: frozenset[str] | None = None
 ) -> Reading:
     """One round. Without `everything` only the status is read, and the lists where it shows that they have grown.
 
     Args:
         known: number of checkpoints and newest id that the console knows.
-        held: checkpoints on open screens; retention leaves them alone until the next rounds no longer name them.
+        held: checkpoints on open screens, which retention is to leave alone; None where it knows them already.
     """
-    client.hold(held)
+    if held is not None:
+        client.hold(held)
     status = client.status()
     newest = status.last_success.id if status.last_success else ""
     if not everything and known == (status.checkpoints, newest):
@@ -59,6 +63,8 @@ def known(model: ConsoleModel) -> tuple[int, str]:
 
 class Host(Protocol):
     """What the refresher needs of the application."""
+
+    clock: Clock
 
     def set_timer(self, delay: float, callback: Callable[[], None]) -> object:
         """Call once after `delay` seconds."""
@@ -82,7 +88,8 @@ class Host(Protocol):
 class Refresher:
     """Reads in rounds: one at a time, at most four a second; wishes that come during a round make the next one.
 
-    Each round also renews the engine's hold on the checkpoints in sight. Nothing is asked before `begin`.
+    A round also renews the engine's hold on the checkpoints in sight: at once where these are others than before, else
+    once a minute. Nothing is asked before `begin`.
     """
 
     def __init__(self, client: EngineClient, model: ConsoleModel, host: Host) -> None:
@@ -92,6 +99,8 @@ class Refresher:
         self._begun = False
         self._reading = False
         self._wanted = ""
+        self._held: frozenset[str] = frozenset()
+        self._held_s = 0.0
 
     def begin(self) -> None:
         """The engine has started: read everything."""
@@ -115,11 +124,14 @@ class Refresher:
 
     def _read(self) -> None:
         everything, self._wanted, self._reading = self._wanted == "everything", "", True
-        held = self._host.shown_checkpoints()
-        work = partial(read, self._client, self._model.limit, known(self._model), everything, held)
-        self._host.ask_quietly(work, self._done, self._failed)
+        shown, now_s = self._host.shown_checkpoints(), self._host.clock.monotonic_s()
+        due = shown != self._held or (shown and now_s - self._held_s >= HOLD_INTERVAL_S)
+        work = partial(read, self._client, self._model.limit, known(self._model), everything, shown if due else None)
+        self._host.ask_quietly(work, partial(self._done, (shown, now_s) if due else None), self._failed)
 
-    def _done(self, reading: Reading) -> None:
+    def _done(self, held: tuple[frozenset[str], float] | None, reading: Reading) -> None:
+        if held is not None:
+            self._held, self._held_s = held
         news = reading.checkpoints is not None or reading.status != self._model.status
         news = news or self._model.problem is not None
         self._model.status, self._model.problem = reading.status, None

@@ -58,6 +58,20 @@ def _created(fields: Fields) -> Sentence:
     return "plain", f"Saved {_short(fields)}: {facts}, {fmt.plural(_int(fields, 'records'), 'record')}"
 
 
+def _replicated(fields: Fields) -> Sentence:
+    ids = fields.get("checkpoints")
+    names = [one for one in ids if isinstance(one, str)] if isinstance(ids, list | tuple) else []
+    what = short(names[0]) if len(names) == 1 else fmt.plural(len(names), "checkpoint")
+    return "dim", f"S3 has {what} now: {fmt.size(_int(fields, 'bytes_sent'))} sent"
+
+
+def _stalled(fields: Fields) -> Sentence:
+    told = _text(fields, "message")
+    if fields.get("kind") == "permission":
+        return "bad", f"XX S3 refuses, saves go on: {told}"
+    return "warn", f"!! S3 gets nothing for now, saves go on: {told}"
+
+
 def _missed(fields: Fields) -> Sentence:
     return "warn", f"!! {fmt.plural(_int(fields, 'count'), 'scheduled save')} missed: {_text(fields, 'reason')}"
 
@@ -105,6 +119,8 @@ _TELLERS: dict[str, Callable[[Fields], Sentence]] = {
     "EngineStarted": _started,
     "EngineStopped": lambda _: ("dim", "Engine stopped"),
     "CheckpointCreated": _created,
+    "CheckpointsReplicated": _replicated,
+    "ReplicationStalled": _stalled,
     "TicksMissed": _missed,
     "OperationFailed": _failed,
     "RecoveryCompleted": _recovered,

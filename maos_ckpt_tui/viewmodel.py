@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 
 from maos_ckpt.errors import CkptError
 from maos_ckpt.ids import short_id
-from maos_ckpt.model import Checkpoint, CheckpointState, EngineStatus
+from maos_ckpt.model import LOCAL_TIER, Checkpoint, CheckpointState, EngineStatus, TierStatus
 from maos_ckpt_tui import formatting as fmt
 
 #: A last success older than this many intervals is stale: two saves in a row did not happen.
 STALE_INTERVALS = 3
 #: Where nothing is scheduled, a success older than this is stale.
 STALE_UNSCHEDULED_S = 600.0
+#: What waits for S3 for longer than this is told; every save waits for a moment.
+BEHIND_S = 60.0
 
 
 @dataclass(slots=True)
@@ -86,6 +88,47 @@ def health(model: ConsoleModel, now_ms: int) -> Health:
     if now_ms - last.created_at_ms > limit_s * 1000:
         return Health("!!", "STALE", "warn", age)
     return Health("OK", "SAFE", "ok", age)
+
+
+#: State of a remote copy → sign, words, tone. One that is merely behind is judged by how long.
+_REMOTE = {
+    "away": ("!!", "IS AWAY", "warn"),
+    "held elsewhere": ("!!", "IS WRITTEN TO BY ANOTHER MACHINE", "warn"),
+    "refused": ("XX", "REFUSES", "bad"),
+    "foreign": ("XX", "HOLDS ANOTHER REPOSITORY", "bad"),
+    "behind": ("!!", "IS BEHIND", "warn"),
+}
+
+
+def remote_trouble(status: EngineStatus | None, now_ms: int) -> Health | None:
+    """What is wrong with the remote copy, since when, what waits and why; None where it is in step."""
+    remote = _remote(status)
+    if remote is None or remote.state not in _REMOTE:
+        return None
+    waiting_s = (now_ms - remote.oldest_pending_at_ms) / 1000 if remote.oldest_pending_at_ms is not None else 0.0
+    if remote.state == "behind" and waiting_s <= BEHIND_S:
+        return None
+    sign, word, tone = _REMOTE[remote.state]
+    since_ms = remote.since_ms if remote.since_ms is not None else remote.oldest_pending_at_ms
+    words = f"since {fmt.minutes(since_ms, now_ms)}, " if since_ms is not None else ""
+    if remote.pending:
+        verb = "waits" if remote.pending == 1 else "wait"
+        words += f"{fmt.plural(remote.pending, 'checkpoint')} ({fmt.size(remote.pending_bytes)}) {verb} here"
+    else:
+        words += "nothing waits"
+    return Health(sign, f"{remote.name.upper()} {word}", tone, words, remote.reason)
+
+
+def remote_words(status: EngineStatus | None) -> str:
+    """The remote copy in two words, where nothing is wrong with it; "" where there is none."""
+    remote = _remote(status)
+    if remote is None:
+        return ""
+    return f"{fmt.count(remote.pending)} on the way to {remote.name}" if remote.pending else f"{remote.name} has all"
+
+
+def _remote(status: EngineStatus | None) -> TierStatus | None:
+    return next((one for one in status.tiers if one.name != LOCAL_TIER), None) if status is not None else None
 
 
 def next_run(status: EngineStatus | None, now_ms: int) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 #: Every variable of this program begins so.
 PREFIX = "MAOS_CKPT_"
+#: Variables that were read as secrets.
+_SECRETS: set[str] = set()
 
 
 def variables() -> dict[str, str]:
@@ -39,8 +41,9 @@ def log_file() -> Path:
     return state_home() / "maos-ckpt" / "maos-ckpt.log"
 
 
-def variable(name: str) -> str | None:
-    """One variable, for settings that name where a secret is; None where it is not set."""
+def secret_variable(name: str) -> str | None:
+    """One variable that holds a secret; None where it is not set. Processes of our own do not inherit it any more."""
+    _SECRETS.add(name)
     return os.environ.get(name)
 
 
@@ -52,9 +55,10 @@ def terminal_type() -> str:
 def child_environment() -> dict[str, str]:
     """The environment for a process of our own: it must find this very package, however this process found it."""
     root = Path(__file__).resolve().parents[1]
+    own = {name: value for name, value in os.environ.items() if name not in _SECRETS}
     if root.name in ("site-packages", "dist-packages"):
-        return dict(os.environ)
+        return own
     package_root = str(root)
     inherited = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     path = os.pathsep.join(dict.fromkeys([package_root, *inherited]))
-    return {**os.environ, "PYTHONPATH": path}
+    return {**own, "PYTHONPATH": path}

@@ -27,6 +27,8 @@ same four fields into their own form. No field may hold a secret or state conten
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from enum import IntEnum
 
 
@@ -118,6 +120,10 @@ class IntegrityError(CkptError):
     exit_code = ExitCode.INTEGRITY
 
 
+class NotEncryptedError(IntegrityError):
+    """A repository is in the clear that must not be."""
+
+
 class MissingObjectError(IntegrityError):
     """The storage answered, and has no object of that name."""
 
@@ -158,6 +164,10 @@ class PermissionRefusedError(CkptError):
     exit_code = ExitCode.PERMISSION
 
 
+class KeyRefusedError(PermissionRefusedError):
+    """A repository's key is missing, cannot be used, or is another one."""
+
+
 class PartialError(CkptError):
     """The operation was done in part; what is missing is named in `data`."""
 
@@ -170,3 +180,20 @@ class InterruptedByUserError(CkptError):
 
     kind = "interrupted"
     exit_code = ExitCode.INTERRUPTED
+
+
+#: What reading an older state may raise where a new one can be stored without it: it is damaged, or lies in a remote
+#: copy that does not answer. No save fails because of that.
+UNREADABLE = (IntegrityError, UnavailableError, PermissionRefusedError)
+
+
+@contextlib.contextmanager
+def working_on(checkpoint_id: str) -> Iterator[None]:
+    """Let a failure of the storage say which checkpoint was in work."""
+    try:
+        yield
+    except (StorageError, PermissionRefusedError) as error:
+        error.message = f"{error.message.removesuffix('.')} (at work on {checkpoint_id})."
+        error.args = (error.message,)
+        error.data["checkpoint"] = checkpoint_id
+        raise

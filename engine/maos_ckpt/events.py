@@ -44,6 +44,48 @@ class CheckpointCreated(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointsReplicated(Event):
+    """Checkpoints became durable in the remote copy."""
+
+    checkpoints: tuple[str, ...]
+    bytes_sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicationStalled(Event):
+    """The remote copy cannot be brought up to date; saves go on, and what waits is sent later."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolOverflowed(Event):
+    """Checkpoints were removed that the remote copy does not have: more bytes wait for it than are kept for that."""
+
+    checkpoints: tuple[str, ...]
+    waiting_bytes: int
+    bytes_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceBoundExceeded(Event):
+    """The repository takes more bytes than it should, and nothing in it may make room."""
+
+    stored_bytes: int
+    bytes_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class PacksCompacted(Event):
+    """Cold chunks were compressed harder: so many packs of so many bytes went, for a new one of so many."""
+
+    packs: int
+    bytes_before: int
+    bytes_after: int
+
+
+@dataclass(frozen=True, slots=True)
 class TicksMissed(Event):
     """The schedule passed without a save because one was still running or the machine slept."""
 
@@ -109,13 +151,14 @@ class CheckpointMarked(Event):
 
 @dataclass(frozen=True, slots=True)
 class VerificationCompleted(Event):
-    """A verification ended."""
+    """A verification ended; with `scrub` it was the engine's own look at a slice of what is stored."""
 
     level: str
     ok: bool
     objects: int
     bytes: int
     findings: int
+    scrub: bool = False
 
 
 #: Closed registry: the journal knows these names and no others.
@@ -125,6 +168,11 @@ EVENT_TYPES: dict[str, type[Event]] = {
         EngineStarted,
         EngineStopped,
         CheckpointCreated,
+        CheckpointsReplicated,
+        ReplicationStalled,
+        SpoolOverflowed,
+        SpaceBoundExceeded,
+        PacksCompacted,
         TicksMissed,
         OperationFailed,
         RecoveryCompleted,

@@ -49,6 +49,7 @@ def resolve(text: str, ids_newest_first: Iterable[str]) -> str:
         UsageError: `text` is too short to mean anything.
     """
     ids = list(ids_newest_first)
+    text = text.lower()
     if text == "latest" or text.startswith("latest~"):
         return _resolve_latest(text, ids)
     if text in ids:

@@ -85,10 +85,12 @@ def as_event(entry: Entry) -> Event | None:
     """The typed event behind an entry; None where a newer version wrote fields that this one cannot place."""
     name, fields = entry
     cls = EVENT_TYPES[name]
-    wanted = {field.name for field in dataclasses.fields(cls)}
-    if not wanted <= fields.keys():
+    known = dataclasses.fields(cls)
+    # What has a default is newer than some lines of the journal.
+    if not {one.name for one in known if one.default is dataclasses.MISSING} <= fields.keys():
         return None
-    return cls(**{key: tuple(v) if isinstance(v := fields[key], list) else v for key in wanted})  # type: ignore[arg-type]
+    given = [one.name for one in known if one.name in fields]
+    return cls(**{key: tuple(v) if isinstance(v := fields[key], list) else v for key in given})  # type: ignore[arg-type]
 
 
 class Journal:

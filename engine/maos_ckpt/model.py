@@ -116,7 +116,8 @@ class Checkpoint:
 
     `stored_bytes` is what this save added to the repository; `logical_bytes` what the state amounts to. `digest` is
     the SHA-512 of the canonical collection list (FORMAT.md, "State digest"); `descriptors` the chunk that says how
-    to read the collections.
+    to read the collections; `pack` the object that this save added, "" where it added none or that is not known.
+    `marked`: pin and tags are what somebody made them after the commit.
     """
 
     id: str
@@ -135,6 +136,8 @@ class Checkpoint:
     capture: CaptureInfo
     digest: bytes
     descriptors: bytes
+    marked: bool = False
+    pack: str = ""
 
     @property
     def records(self) -> int:
@@ -306,9 +309,40 @@ class VerifyLevel(StrEnum):
     FULL = "full"
 
 
+class VerifyTier(StrEnum):
+    """Where a verification reads: the local repository, the remote copy, or both."""
+
+    LOCAL = "local"
+    S3 = "s3"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class TierRead:
+    """What was read of one tier, `local` or `s3`: objects and stored bytes; whether that went past the read cache."""
+
+    tier: str
+    objects: int
+    bytes: int
+    cache_bypassed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRepair:
+    """A stored object that was repaired, put aside, or cannot be repaired; `detail` says how, where or why."""
+
+    tier: str
+    object: str
+    detail: str
+
+
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """What a verification read and found."""
+    """What a verification read, found and repaired.
+
+    `ok`: nothing is wrong, or not any more. `unrepaired`: objects that are damaged or missing still. `last_good`: where
+    checkpoints are damaged, the newest one that is whole.
+    """
 
     level: VerifyLevel
     ok: bool
@@ -317,6 +351,11 @@ class VerifyResult:
     bytes: int
     findings: tuple[Finding, ...]
     duration_s: float
+    tiers: tuple[TierRead, ...] = ()
+    repaired: tuple[ObjectRepair, ...] = ()
+    quarantined: tuple[ObjectRepair, ...] = ()
+    unrepaired: tuple[ObjectRepair, ...] = ()
+    last_good: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +368,33 @@ class PruneResult:
     bytes_freed: int
     dry_run: bool
     reasons: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CompactResult:
+    """What compressing cold packs harder did: how many packs went with how many bytes, the bytes of the one made, which
+    may hold only a part of a pack that goes later, and whether there is more to do."""
+
+    packs: int
+    bytes_before: int
+    bytes_after: int
+    more: bool
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ratios:
+    """How much smaller the stored form is than what it stands for; None where there is nothing to compare.
+
+    Args:
+        codec: plain bytes of the distinct stored chunks by the bytes of their payloads.
+        dedup: logical bytes of all checkpoints by the plain bytes of the distinct stored chunks.
+        whole: logical bytes of all checkpoints by the bytes of all packs and manifests.
+    """
+
+    codec: float | None = None
+    dedup: float | None = None
+    whole: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +416,51 @@ class RunningOperation:
     operation: str
     started_at_ms: int
     progress: Progress
+
+
+#: Names of tiers: the repository itself, and its remote copy.
+LOCAL_TIER = "local"
+REMOTE_TIER = "s3"
+
+
+@dataclass(frozen=True, slots=True)
+class TierStatus:
+    """One place where checkpoints are kept, at a glance.
+
+    Args:
+        name: `local` or `s3`.
+        state: `ok`, `full` (beyond its bound), `behind` (something waits), `away` (no answer), `refused` (credentials),
+            `held elsewhere` (another machine writes to this system) or `foreign` (another repository lies there).
+        checkpoints, bytes: what it holds.
+        pending, pending_bytes: checkpoints that wait to be replicated there, and what is to be sent for them.
+        since_ms: since when replications fail, None where the last one did not.
+        oldest_pending_at_ms: when the oldest of these was taken.
+        last_success_at_ms: when a replication last went through.
+        reason: one sentence about what is wrong, or "".
+        breaker: `open` while the remote side is left alone after failures in a row, `half_open` during a trial, else
+            `closed`; "" where nothing was tried.
+        next_try_ms: when the next replication is tried after one that failed.
+        scrub_share: how much of it the look at all objects in turn has read in this round, from 0 to 1.
+        scrubbed_at_ms: when the last such round ended.
+        damaged: objects that it found damaged or missing.
+    """
+
+    name: str
+    location: str
+    state: str
+    checkpoints: int
+    bytes: int
+    pending: int = 0
+    pending_bytes: int = 0
+    since_ms: int | None = None
+    oldest_pending_at_ms: int | None = None
+    last_success_at_ms: int | None = None
+    reason: str = ""
+    breaker: str = ""
+    next_try_ms: int | None = None
+    scrub_share: float = 0.0
+    scrubbed_at_ms: int | None = None
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,4 +485,5 @@ class EngineStatus:
     read_only: bool = False
     unfinished_recovery: str = ""
     damaged_manifests: tuple[str, ...] = ()
+    tiers: tuple[TierStatus, ...] = ()
     events: tuple[str, ...] = field(default=())

@@ -1,4 +1,4 @@
-"""Retention and space: which checkpoints stay, and which stored bytes nobody needs any more.
+"""Carrying retention out: checkpoints that the policy does not keep go, and stored bytes that nobody needs any more.
 
 Order, so that a crash anywhere leaves only bytes too many: manifests go first; what is still needed is then marked from
 the manifests that are left; a pack that is rewritten is durable in its new form before the old one goes; a pack leaves
@@ -7,90 +7,41 @@ the index before it leaves the disk. If any stored structure cannot be read, no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from maos_ckpt.codec.compression import Codec
-from maos_ckpt.errors import IntegrityError
-from maos_ckpt.model import Checkpoint, Progress, PruneResult, Trigger
+from maos_ckpt.errors import CkptError, IntegrityError, PermissionRefusedError, UnavailableError
+from maos_ckpt.model import Checkpoint, Progress, PruneResult
 from maos_ckpt.repository.manifests import manifest_name
 from maos_ckpt.repository.needed import needed_chunks, needed_places, refuse
-from maos_ckpt.repository.packs import PackWriter, Stored
+from maos_ckpt.repository.packs import PackWriter, SealedPack, Stored
 from maos_ckpt.repository.repository import Repository
-from maos_ckpt.tree.nodes import chunk_id
+from maos_ckpt.retention import Retention, Rules, retention
+from maos_ckpt.space import ROOM_SHARE, Bound, evict, too_many
 
 ProgressSink = Callable[[Progress], None]
-#: Safety checkpoints stay while they are among so many newest …
-SAFETY_KEPT = 10
-#: … or younger than this.
-SAFETY_KEPT_S = 7 * 86_400
 #: A pack is rewritten when less than this share of it is still needed, …
 _LIVE_SHARE_MIN = 0.5
 #: … or when this many bytes are not, whatever their share.
 _DEAD_BYTES_MAX = 64 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """Which checkpoints stay and which go, each with the reason: id → reason."""
-
-    kept: dict[str, str]
-    removed: dict[str, str]
-
-
-def retention(checkpoints: list[Checkpoint], keep_last: int, held: Mapping[str, str], now_ms: int) -> Retention:
-    """What the policy says of these checkpoints (newest first). `keep_last` 0 keeps all.
-
-    Scheduled checkpoints that found nothing changed repeat an older one; they are not counted, and only the newest
-    checkpoint of all stays although it is one. Else an idle night would push out every state of the day before. Safety
-    checkpoints are not counted either: they have their own number and age.
-
-    Args:
-        held: id → reason, for checkpoints that stay whatever the policy says.
-    """
-    kept: dict[str, str] = {}
-    removed: dict[str, str] = {}
-    counted = safeties = 0
-    for number, one in enumerate(checkpoints):
-        counts = one.trigger is not Trigger.SAFETY and not _repeats(one) and not one.pinned
-        counted += counts
-        safeties += one.trigger is Trigger.SAFETY
-        if one.pinned:
-            kept[one.id] = "pinned"
-        elif keep_last == 0:
-            kept[one.id] = "no limit is set"
-        elif one.id in held:
-            kept[one.id] = held[one.id]
-        elif counts and counted <= keep_last:
-            kept[one.id] = f"one of the last {keep_last}"
-        elif number == 0:
-            kept[one.id] = "the newest"
-        elif one.trigger is Trigger.SAFETY and safeties <= SAFETY_KEPT:
-            kept[one.id] = f"one of the last {SAFETY_KEPT} safety checkpoints"
-        elif one.trigger is Trigger.SAFETY and now_ms - one.created_at_ms < SAFETY_KEPT_S * 1000:
-            kept[one.id] = f"a safety checkpoint of the last {SAFETY_KEPT_S // 86_400} days"
-        else:
-            removed[one.id] = _why_removed(one, keep_last)
-    return Retention(kept, removed)
-
-
-def _repeats(checkpoint: Checkpoint) -> bool:
-    return checkpoint.trigger is Trigger.SCHEDULE and checkpoint.capture.unchanged and not checkpoint.tags
-
-
-def _why_removed(checkpoint: Checkpoint, keep_last: int) -> str:
-    if checkpoint.trigger is Trigger.SAFETY:
-        return f"a safety checkpoint older than {SAFETY_KEPT_S // 86_400} days and not one of the last {SAFETY_KEPT}"
-    if _repeats(checkpoint):
-        return "nothing had changed: it repeats the one before it"
-    return f"not one of the last {keep_last}"
+#: Every save adds a pack, of which a part may be needed for long. When there are so many smaller ones …
+_SMALL_PACKS_MAX = 64
+#: … than this, all of them are carried over into one.
+_SMALL_PACK_BYTES = 4 << 20
+#: Where space has run out, packs are rewritten sooner.
+_LIVE_SHARE_MIN_FULL = ROOM_SHARE
+#: Most that one prune reads from the remote copy to rewrite packs that lie only there: bytes, and requests.
+_READ_BYTES_MAX = 16 << 20
+_READ_CHUNKS_MAX = 256
 
 
 def prune(
     repository: Repository,
     keep_last: int,
     *,
+    rules: Rules | None = None,
+    bound: Bound | None = None,
     held: Mapping[str, str] = MappingProxyType({}),
     dry_run: bool = False,
     reclaim: bool = True,
@@ -98,30 +49,166 @@ def prune(
 ) -> PruneResult:
     """Remove checkpoints beyond the policy, and (`reclaim`) the bytes that only they needed.
 
-    The caller holds the lease. For `held` see `retention`.
+    The caller holds the lease. For `rules` and `held` see `retention`. Where the repository takes more than its
+    `bound`, bytes are given back in any case, and what may make room does; `kept["space"]` says so where that is not
+    enough.
 
     Raises:
         StorageError: the storage refuses; what is left is consistent.
     """
     checkpoints = repository.checkpoints()
-    policy = retention(checkpoints, keep_last, held, repository.seams.clock.now_ms())
-    kept = policy.kept
-    removed = [one for one in checkpoints if one.id not in kept]
-    staying = [one for one in checkpoints if one.id in kept]
-    sizes = repository.backend.list("manifests")
-    freed = sum(sizes[manifest_name(one.seq)] for one in removed)
-    if not dry_run:
+    policy = retention(checkpoints, keep_last, held, repository.seams.clock.now_ms(), rules)
+    work = _Prune(repository, policy, checkpoints, dry_run, progress)
+    work.remove(policy.removed)
+    if bound is not None and work.stored_bytes > bound.bytes_max:
+        work.make_room(bound)
+    elif reclaim:
+        work.sweep(_LIVE_SHARE_MIN)
+    return PruneResult(tuple(work.removed), policy.kept, work.freed, dry_run, work.removed)
+
+
+class _Prune:
+    """One run. `removed` is what went (or would), newest first, with the reasons."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        policy: Retention,
+        checkpoints: list[Checkpoint],
+        dry_run: bool,
+        progress: ProgressSink,
+    ) -> None:
+        self._repository = repository
+        self._kept = policy.kept
+        self._yielding = policy.yielding
+        self._checkpoints = checkpoints
+        self._dry_run = dry_run
+        self._progress = progress
+        self._local = repository.backend.list("manifests") | repository.backend.list("packs")
+        #: Objects that are gone, or would be, with the bytes that this frees; a new one frees less than nothing.
+        self._gone: dict[str, int] = {}
+        self._evicted: dict[str, int] = {}
+        self.removed: dict[str, str] = {}
+
+    @property
+    def freed(self) -> int:
+        """Bytes that are free now, or would be, those of packs included that only the remote copy holds."""
+        return sum(self._gone.values())
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes that the repository takes locally now, or would after what was done so far."""
+        if not self._dry_run:
+            return self._repository.stored_bytes()
+        gone = self._gone | self._evicted
+        return sum(self._local.values()) - sum(size for name, size in gone.items() if name in self._local)
+
+    @property
+    def _staying(self) -> list[Checkpoint]:
+        return [one for one in self._checkpoints if one.id not in self.removed]
+
+    def remove(self, reasons: Mapping[str, str]) -> None:
+        """Remove these checkpoints (full ids)."""
+        going = [one for one in self._checkpoints if one.id in reasons]
         # The oldest go first: whatever interrupts this, the newest are the ones that stay.
-        for one in reversed(removed):
-            repository.remove(one)
-    if reclaim:
+        for one in reversed(going):
+            self._kept.pop(one.id, None)
+            self._gone[manifest_name(one.seq)] = self._local[manifest_name(one.seq)]
+            if not self._dry_run:
+                self._repository.remove(one)
+        gone = self.removed | dict(reasons)
+        self.removed = {one.id: gone[one.id] for one in self._checkpoints if one.id in gone}
+
+    def sweep(self, live_share_min: float) -> None:
+        """Give the bytes back that no checkpoint needs any more."""
         try:
-            needed = mark(repository, staying, progress)
+            needed = mark(self._repository, self._staying, self._progress)
         except IntegrityError as error:
-            kept["packs"] = f"no stored bytes were freed, because something is damaged: {error.message}"
+            self._kept["packs"] = f"no stored bytes were freed, because something is damaged: {error.message}"
+        except (UnavailableError, PermissionRefusedError) as error:
+            # Trees of old checkpoints may lie in the remote copy alone.
+            self._kept["packs"] = f"no stored bytes were freed, because the remote copy cannot be read: {error.message}"
         else:
-            freed += _sweep(repository, needed, kept, dry_run=dry_run, progress=progress)
-    return PruneResult(tuple(policy.removed), kept, freed, dry_run, policy.removed)
+            self._drop(needed, live_share_min)
+
+    def make_room(self, bound: Bound) -> None:
+        """Come back below the bound: by what nobody needs, then by what the remote copy holds, then by checkpoints."""
+        self.sweep(_LIVE_SHARE_MIN)
+        goal_bytes = int(bound.bytes_max * ROOM_SHARE)
+        if self.stored_bytes > bound.bytes_max and bound.evict:
+            self._evict(self.stored_bytes - goal_bytes)
+        if self.stored_bytes > bound.bytes_max and self._yielding:
+            self._yield(bound, goal_bytes)
+        if self.stored_bytes > bound.bytes_max:
+            self._kept["space"] = (
+                f"the repository takes {self.stored_bytes:,} bytes, more than the {bound.bytes_max:,} that it should: "
+                "everything left is protected, or needed by what is"
+            )
+
+    def _evict(self, wanted_bytes: int) -> None:
+        try:
+            evicted = evict(self._repository, self._staying, wanted_bytes, dry_run=self._dry_run)
+        except CkptError as error:
+            self._kept["local packs"] = f"no packs made room for others: {error.message}"
+            return
+        if evicted:
+            size = sum(evicted.values())
+            self._evicted |= evicted
+            self._kept["local packs"] = f"{len(evicted):,} of {size:,} bytes are read from the remote copy from now on"
+
+    def _yield(self, bound: Bound, goal_bytes: int) -> None:
+        try:
+            going = too_many(self._repository, self._staying, self._yielding, goal_bytes)
+        except CkptError as error:
+            self._kept["packs"] = f"no checkpoint made room, because what it would free is not known: {error.message}"
+            return
+        self.remove(dict.fromkeys(going, f"to make room: the repository should take {bound.bytes_max:,} bytes at most"))
+        self.sweep(_LIVE_SHARE_MIN_FULL)
+
+    def _drop(self, needed: set[bytes], live_share_min: float) -> None:
+        """Drop packs that nobody needs, and rewrite those of which little is needed."""
+        repository = self._repository
+        uses = [pack_use(repository, name, size, needed) for name, size in repository.index.packs().items()]
+        dead = [use for use in uses if not use.live]
+        living = [use for use in uses if use.live]
+        small = sum(use.bytes < _SMALL_PACK_BYTES for use in living)
+        thin = [
+            use
+            for use in living
+            if use.live_bytes < use.payload_bytes * live_share_min
+            or use.dead_bytes > _DEAD_BYTES_MAX
+            or (small > _SMALL_PACKS_MAX and use.bytes < _SMALL_PACK_BYTES)
+        ]
+        here = repository.backend.list("packs")
+        near, far = (
+            [use for use in thin if use.name in here],
+            _worth_reading(use for use in thin if use.name not in here),
+        )
+        if self._dry_run:
+            self._gone |= {use.name: use.bytes for use in dead}
+            self._gone |= {use.name: use.dead_bytes for use in [*near, *far]}
+            return
+        for number, use in enumerate(dead):
+            self._progress(Progress("prune", "sweep", number, len(dead)))
+            repository.drop_pack(use.name)
+            self._freed(use.name, use.bytes)
+        for some in (near, far):
+            # Apart, so that the remote copy being away costs nothing else.
+            self._replace(some)
+
+    def _replace(self, thin: list[PackUse]) -> None:
+        if not thin:
+            return
+        try:
+            fresh = _rewrite(self._repository, thin, self._progress)
+        except (IntegrityError, UnavailableError) as error:
+            self._kept["packs"] = f"packs were not rewritten: {error.message}"
+            return
+        for name, size in [(fresh.name, -fresh.size), *((use.name, use.bytes) for use in thin)]:
+            self._freed(name, size)
+
+    def _freed(self, name: str, size: int) -> None:
+        self._gone[name] = self._gone.get(name, 0) + size
 
 
 def mark(repository: Repository, checkpoints: list[Checkpoint], progress: ProgressSink) -> set[bytes]:
@@ -134,6 +221,8 @@ def mark(repository: Repository, checkpoints: list[Checkpoint], progress: Progre
         raise IntegrityError("a manifest cannot be read")
     if repository.damaged_packs:
         raise IntegrityError("a pack cannot be read")
+    if repository.strays():
+        raise IntegrityError("the remote copy holds checkpoints that are not here yet")
     needed: set[bytes] = set()
     for number, checkpoint in enumerate(checkpoints):
         progress(Progress("prune", "mark", number, len(checkpoints)))
@@ -142,75 +231,71 @@ def mark(repository: Repository, checkpoints: list[Checkpoint], progress: Progre
 
 
 @dataclass(slots=True)
-class _PackUse:
+class PackUse:
     """What of one pack is still needed."""
 
     name: str
     bytes: int
+    payload_bytes: int = 0
     live: list[Stored] = field(default_factory=list)
 
     @property
     def live_bytes(self) -> int:
+        """Bytes of the payloads that are."""
         return sum(one.stored for one in self.live)
 
-
-def _sweep(
-    repository: Repository, needed: set[bytes], kept: dict[str, str], *, dry_run: bool, progress: ProgressSink
-) -> int:
-    """Drop or rewrite packs; the bytes that frees."""
-    uses = [_use(repository, name, size, needed) for name, size in repository.index.packs().items()]
-    dead = [use for use in uses if not use.live]
-    thin = [
-        use
-        for use in uses
-        if use.live and (use.live_bytes < use.bytes * _LIVE_SHARE_MIN or use.bytes - use.live_bytes > _DEAD_BYTES_MAX)
-    ]
-    if dry_run:
-        return sum(use.bytes for use in dead) + sum(use.bytes - use.live_bytes for use in thin)
-    freed = 0
-    for number, use in enumerate(dead):
-        progress(Progress("prune", "sweep", number, len(dead)))
-        repository.drop_pack(use.name)
-        freed += use.bytes
-    if thin:
-        try:
-            freed += _rewrite(repository, thin, progress)
-        except IntegrityError as error:
-            kept["packs"] = f"packs were not rewritten: {error.message}"
-    return freed
+    @property
+    def dead_bytes(self) -> int:
+        """Bytes of the payloads that are not; a pack's own index counts for neither."""
+        return self.payload_bytes - self.live_bytes
 
 
-def _use(repository: Repository, name: str, size: int, needed: set[bytes]) -> _PackUse:
-    use = _PackUse(name, size)
+def _worth_reading(thin: Iterable[PackUse]) -> list[PackUse]:
+    """Those packs of the remote copy that are rewritten now: most is freed by least reading, and within bounds."""
+    chosen: list[PackUse] = []
+    read_bytes = chunks = 0
+    for use in sorted(thin, key=lambda use: use.live_bytes / use.payload_bytes):
+        read_bytes += use.live_bytes
+        chunks += len(use.live)
+        if use.live_bytes > use.dead_bytes or read_bytes > _READ_BYTES_MAX or chunks > _READ_CHUNKS_MAX:
+            break
+        chosen.append(use)
+    return chosen
+
+
+def pack_use(repository: Repository, name: str, size: int, needed: set[bytes]) -> PackUse:
+    """Which chunks of a pack count: those in `needed`, unless reads prefer another copy of them."""
+    use = PackUse(name, size)
     for stored in repository.index.pack_chunks(name):
+        use.payload_bytes += stored.stored
         if stored.id in needed:
             home = repository.index.find(stored.id)
-            # Of a chunk that two packs hold, the copy that reads prefer is the one that counts; so does a full copy
-            # that deltas lean on.
-            if home is not None and (home[0] == name or stored.codec != Codec.ZSTD_DELTA):
+            # Of a chunk that two packs hold, the copy that reads prefer is the one that counts: also for deltas that
+            # lean on it, since a full copy is preferred to every other.
+            if home is not None and home[0] == name:
                 use.live.append(stored)
     return use
 
 
-def _rewrite(repository: Repository, thin: list[_PackUse], progress: ProgressSink) -> int:
-    """Carry what is needed of thin packs over into one new pack, then drop them."""
-    writer = PackWriter(repository.backend, repository.seams.fs)
+def _rewrite(repository: Repository, thin: list[PackUse], progress: ProgressSink) -> SealedPack:
+    """Carry what is needed of thin packs over into one new pack, then drop them; the new one."""
+    writer = PackWriter(repository.backend, repository.seams.fs, repository.sealer)
     try:
         for number, use in enumerate(thin):
             progress(Progress("prune", "rewrite", number, len(thin), detail=use.name))
             for stored in use.live:
                 # A damaged chunk must not get a fresh checksum around it: then everything stays as it is.
-                if chunk_id(repository.chunks.decode(use.name, stored)) != stored.id:
+                if repository.chunks.name(repository.chunks.decode(use.name, stored)) != stored.id:
                     raise IntegrityError(f"a chunk in {use.name} is damaged", object=use.name)
-                payload = repository.reader.payload(use.name, stored.offset, stored.stored)
+                payload = repository.reader.payload(use.name, stored)
                 writer.add(stored.id, stored.codec, stored.raw, payload, stored.base)
         sealed = writer.seal()
-        added = 0
-        if sealed is not None:
-            added = sealed[1]
-            repository.index.add_pack(*sealed, writer.chunks)
+        if sealed.size:
+            repository.index.add_pack(sealed.name, sealed.size, writer.chunks)
     finally:
         writer.abandon()
     for use in thin:
-        repository.drop_pack(use.name)
-    return sum(use.bytes for use in thin) - added
+        # The same payloads in the same order give the same pack again.
+        if use.name != sealed.name:
+            repository.drop_pack(use.name)
+    return sealed

@@ -20,7 +20,6 @@ from maos_ckpt.repository.repository import Repository
 from maos_ckpt.sources.base import Cut, Source
 from maos_ckpt.tree.cutter import OpenLeaf, cut_leaves
 from maos_ckpt.tree.diff import LeafStream, StoredStream, Stream
-from maos_ckpt.tree.nodes import chunk_id
 from maos_ckpt.tree.sink import Done, Pending
 
 ProgressSink = Callable[[Progress], None]
@@ -93,7 +92,7 @@ class LiveState:
         self._cut = cut
         self._progress = progress
         self._operation = operation
-        self._pieces = _Pieces()
+        self._pieces = _Pieces(repository.chunks.name)
         self._records = 0
 
     @property
@@ -109,8 +108,8 @@ class LiveState:
         """See `State.stream`."""
         descriptor = self.descriptors().get(collection)
         if descriptor is None:
-            return LeafStream(iter(()))
-        return LeafStream(self._leaves(descriptor))
+            return LeafStream(iter(()), self._repository.chunks.name)
+        return LeafStream(self._leaves(descriptor), self._repository.chunks.name)
 
     def _leaves(self, descriptor: Descriptor) -> Iterator[OpenLeaf]:
         # Whether the source's order is the keys' order is known only at the end, so an unordered collection is
@@ -146,12 +145,13 @@ class LiveState:
 class _Pieces:
     """Pieces of large live values, in an anonymous file: they may be many and belong to no repository."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: Callable[[bytes], bytes]) -> None:
+        self._name = name
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self._places: dict[bytes, tuple[int, int]] = {}
 
     def put(self, plain: bytes) -> Pending:
-        name = chunk_id(plain)
+        name = self._name(plain)
         if name not in self._places:
             self._places[name] = (self._file.seek(0, 2), len(plain))
             self._file.write(plain)

@@ -1,47 +1,38 @@
-"""Checking stored checkpoints, at three depths, and naming what a fault touches.
+"""Checking stored checkpoints in every tier, at three depths, naming what a fault touches, and mending it.
 
-*quick* reads manifests and index nodes and looks their nodes and leaves up; *standard* also reads every pack that is
-needed against its checksum; *full* also decodes every chunk, rebuilds counts and sizes, and compares the SHA-512 of the
-state.
+*quick* compares listings and sizes with what is known, reads the home's small objects and index nodes, and looks their
+nodes and leaves up; *standard* also reads every pack that is needed against its checksum, and the remote copy's small
+objects; *full* also decodes every chunk, rebuilds counts and sizes, and compares the SHA-512 of the state. Nothing is
+read through a cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from maos_ckpt.codec.compression import Codec
-from maos_ckpt.codec.values import display_key
-from maos_ckpt.errors import IntegrityError
-from maos_ckpt.model import Checkpoint, Collection, Finding, Progress, Severity, VerifyLevel, VerifyResult
-from maos_ckpt.repository.descriptors import decode_descriptors
-from maos_ckpt.repository.manifests import ManifestCollection, manifest_name, state_digest
+from maos_ckpt.errors import FormatError, IntegrityError, PermissionRefusedError, UnavailableError
+from maos_ckpt.integrity.repair import Repairer, Repairs
+from maos_ckpt.integrity.tiers import LOCAL, REMOTE, Fault, Tier, local_tier, mend_memory, names_of, remote_tier
+from maos_ckpt.integrity.walk import Walk
+from maos_ckpt.model import (
+    Checkpoint,
+    Finding,
+    ObjectRepair,
+    Progress,
+    Severity,
+    TierRead,
+    VerifyLevel,
+    VerifyResult,
+    VerifyTier,
+)
+from maos_ckpt.repository.manifests import manifest_name, marks_name
 from maos_ckpt.repository.needed import needed_chunks, needed_places
-from maos_ckpt.repository.packs import pack_digest
+from maos_ckpt.repository.packs import BASE_BYTES
 from maos_ckpt.repository.repository import Repository
-from maos_ckpt.tree.cursor import decode_node, root_entry
-from maos_ckpt.tree.large import leaf_bytes
-from maos_ckpt.tree.nodes import ID_BYTES, LEVEL_MAX, Entry, Leaf, chunk_id
 
 ProgressSink = Callable[[Progress], None]
 #: Findings listed; the last one says how many more there are.
 FINDINGS_MAX = 1000
-
-
-@dataclass(slots=True)
-class _Damage:
-    """One faulty chunk: what is wrong, where it lies, and what it takes with it."""
-
-    message: str
-    object: str
-    records: list[str] = field(default_factory=list)
-    checkpoints: list[str] = field(default_factory=list)
-
-    def touch(self, checkpoint: str, place: str) -> None:
-        if checkpoint not in self.checkpoints:
-            self.checkpoints.append(checkpoint)
-        if place not in self.records:
-            self.records.append(place)
 
 
 def verify(
@@ -49,58 +40,52 @@ def verify(
     checkpoints: Sequence[Checkpoint],
     level: VerifyLevel,
     progress: ProgressSink = lambda _: None,
+    *,
+    tier: VerifyTier = VerifyTier.ALL,
+    repair: bool = False,
+    complete: bool = False,
+    slices: Mapping[str, Collection[str]] | None = None,
 ) -> VerifyResult:
-    """Check these checkpoints (all committed ones where none is given); nothing is repaired or removed.
+    """Check these checkpoints (all committed ones where none is given).
 
-    Damage is marked on the checkpoints it touches, where the repository may be written.
+    Damage is marked on the checkpoints it touches, where the repository may be written, and a chunk found damaged does
+    not count as stored any more.
+
+    Args:
+        tier: where to read. A remote copy that cannot be read is a warning, unless it alone was asked for.
+        repair: replace what is damaged or missing with what the other tier holds; the caller holds the home's lease.
+        complete: the home should hold every pack that the remote copy holds; a repair brings them there.
+        slices: look at these objects of each tier alone, and at checkpoints only where something is wrong with them.
+
+    Raises:
+        UnavailableError, PermissionRefusedError: a tier that was asked for cannot be read.
     """
     everything = not checkpoints
     chosen = repository.checkpoints() if everything else list(checkpoints)
-    return _Verifier(repository, level, progress).run(chosen, everything=everything)
+    run = _Verification(repository, level, progress, tier)
+    with repository.reader.verifying(remote_first=tier is VerifyTier.S3):
+        faults = run.check_objects(None if everything else chosen, slices, complete=complete and repair)
+    if slices is not None and not faults:
+        chosen = []
+    if repair:
+        faults = run.repair(faults)
+        chosen = [one for one in repository.checkpoints() if everything or one.id in {two.id for two in chosen}]
+    with repository.reader.verifying(remote_first=tier is VerifyTier.S3):
+        return run.check_checkpoints(chosen, faults, everything=everything)
 
 
-class _Verifier:
-    def __init__(self, repository: Repository, level: VerifyLevel, progress: ProgressSink) -> None:
+class _Verification:
+    def __init__(self, repository: Repository, level: VerifyLevel, progress: ProgressSink, tier: VerifyTier) -> None:
         self._repository = repository
         self._level = level
         self._progress = progress
+        self._tier = tier
         self._started_s = repository.seams.clock.monotonic_s()
-        self._good: set[bytes] = set()
-        self._damage: dict[bytes, _Damage] = {}
+        self._read_before = dict(repository.reader.bytes_read)
+        self._tiers: dict[str, Tier] = {}
+        self._repairs = Repairs()
+        self._unrepaired: tuple[ObjectRepair, ...] = ()
         self._findings: list[Finding] = []
-        self._objects = 0
-        self._bytes = 0
-
-    def run(self, checkpoints: list[Checkpoint], *, everything: bool) -> VerifyResult:
-        self._check_packs(None if everything else checkpoints)
-        # Where others were asked for, they are no fault of theirs, but `latest` may have been meant to be one of them.
-        severity = Severity.ERROR if everything else Severity.WARNING
-        for name, why in self._repository.damaged_manifests().items():
-            self._find(severity, "manifest", why, name)
-        damaged: set[str] = set()
-        for number, checkpoint in enumerate(checkpoints):
-            self._progress(Progress("verify", checkpoint.id, number, len(checkpoints), self._bytes))
-            if not self._check_checkpoint(checkpoint):
-                damaged.add(checkpoint.id)
-        removed = self._removed(checkpoints)
-        for chunk, damage in self._damage.items():
-            affected = tuple(one for one in (*damage.checkpoints, *damage.records) if one not in removed)
-            if removed.issuperset(damage.checkpoints):
-                continue
-            if affected:
-                self._find(Severity.ERROR, "chunk", damage.message, damage.object or chunk.hex(), affected)
-        self._mark([one for one in checkpoints if one.id not in removed], damaged)
-        ok = not any(one.severity is Severity.ERROR for one in self._findings)
-        took_s = round(self._repository.seams.clock.monotonic_s() - self._started_s, 3)
-        return VerifyResult(
-            self._level, ok, len(checkpoints), self._objects, self._bytes, tuple(self._bounded()), took_s
-        )
-
-    def _bounded(self) -> list[Finding]:
-        if len(self._findings) <= FINDINGS_MAX:
-            return self._findings
-        more = len(self._findings) - FINDINGS_MAX
-        return [*self._findings[:FINDINGS_MAX], Finding(Severity.ERROR, "more", f"There are {more} more findings.")]
 
     def _find(
         self, severity: Severity, kind: str, message: str, name: str = "", affected: tuple[str, ...] = ()
@@ -109,30 +94,56 @@ class _Verifier:
 
     # Objects
 
-    def _removed(self, checkpoints: list[Checkpoint]) -> set[str]:
-        """Ids of those that retention took while they were being checked; that their chunks are gone is no damage."""
-        there = self._repository.backend.list("manifests")
-        return {one.id for one in checkpoints if manifest_name(one.seq) not in there}
-
-    def _check_packs(self, checkpoints: list[Checkpoint] | None) -> None:
-        """Look at all packs, and read those that these checkpoints need; all where None is given."""
-        # A pack that is gone is known by the chunks that are missing with it, unless a prune took it: then by none.
+    def check_objects(
+        self, checkpoints: list[Checkpoint] | None, slices: Mapping[str, Collection[str]] | None, *, complete: bool
+    ) -> list[Fault]:
+        """Look at the objects of the tiers: all, or those of these checkpoints or slices."""
+        self._open_tiers(complete=complete)
+        if checkpoints is not None:
+            packs = self._needed_packs(checkpoints)
+            for tier in self._tiers.values():
+                tier.only(names_of(checkpoints, packs))
+        if slices is not None:
+            for name, tier in self._tiers.items():
+                tier.only(slices.get(name, ()))
+        faults: dict[tuple[str, str], Fault] = {}
+        for tier in list(self._tiers.values()):
+            try:
+                for fault in self._check_tier(tier):
+                    faults[fault.tier, fault.name] = fault
+            except (UnavailableError, PermissionRefusedError) as error:
+                if tier.name == LOCAL:
+                    raise
+                self._leave_out_remote(error)
+        mend_memory(self._repository, faults.values())
         self._repository.synchronise()
-        known, there = self._repository.index.packs(), self._repository.backend.list("packs")
-        for name, error in self._repository.damaged_packs.items():
-            self._find(Severity.ERROR, "pack", error.message, name)
-        read = set(known) if checkpoints is None else self._needed_packs(checkpoints)
-        for name in sorted(known.keys() & there.keys()):
-            if there[name] != known[name]:
-                message = f"The pack {name} has {there[name]} bytes, not {known[name]}."
-                self._find(Severity.ERROR, "pack", message, name)
-            self._objects += 1
-            if self._level is not VerifyLevel.QUICK and name in read:
-                self._check_pack(name)
+        for name, why in self._repository.damaged_packs.items():
+            here = self._repository.backend.size(name) is not None
+            place = LOCAL if here else REMOTE
+            if isinstance(why, FormatError) and (place, name) not in faults:
+                self._find(Severity.ERROR, "pack", why.message, name)
+            elif place in self._tiers:
+                faults.setdefault((place, name), Fault(place, name, why.message))
+        return list(faults.values())
+
+    def _open_tiers(self, *, complete: bool) -> None:
+        if self._tier is not VerifyTier.S3:
+            self._tiers[LOCAL] = local_tier(self._repository, complete=complete)
+        if self._tier is not VerifyTier.LOCAL and self._repository.remote is not None:
+            try:
+                self._tiers[REMOTE] = remote_tier(self._repository)
+            except (UnavailableError, PermissionRefusedError) as error:
+                self._leave_out_remote(error)
+
+    def _leave_out_remote(self, error: UnavailableError | PermissionRefusedError) -> None:
+        if self._tier is VerifyTier.S3:
+            raise error
+        message = f"The remote copy could not be checked: {error.message}"
+        self._find(Severity.WARNING, "tier", message, self._repository.remote_copy.location)
 
     def _needed_packs(self, checkpoints: list[Checkpoint]) -> set[str]:
         if self._level is VerifyLevel.QUICK:
-            return set()
+            return set(self._repository.packs())
 
         def pass_over(_: IntegrityError) -> None:
             """What cannot be read is found again, and named, when the checkpoint itself is checked."""
@@ -142,129 +153,151 @@ class _Verifier:
             needed_chunks(self._repository, checkpoint, needed, pass_over)
         return set(needed_places(self._repository, needed, pass_over).values())
 
-    def _check_pack(self, name: str) -> None:
-        self._progress(Progress("verify", "packs", self._objects, 0, self._bytes, name))
-        try:
-            digest, size = self._repository.reader.digest(name)
-        except IntegrityError as error:
-            # A prune beside this may have removed it since the listing; then the index does not know it any more.
-            self._repository.synchronise()
-            if name in self._repository.backend.list("packs"):
-                self._find(Severity.ERROR, "pack", error.message, name)
-            return
-        self._bytes += size
-        if digest == pack_digest(name):
-            return
-        self._find(Severity.ERROR, "pack", f"The pack {name} does not match its checksum.", name)
-        for stored in self._repository.index.pack_chunks(name):
-            try:
-                if chunk_id(self._repository.chunks.decode(name, stored)) != stored.id:
-                    raise IntegrityError("A chunk is not what its name says.")
-            except IntegrityError as error:
-                self._damage[stored.id] = _Damage(error.message, name)
+    def _check_tier(self, tier: Tier) -> list[Fault]:
+        faults, index = [], self._repository.index
+        for number, name in enumerate(sorted(tier.expected)):
+            self._progress(Progress("verify", tier.name, number, len(tier.expected), tier.read.bytes, name))
+            fault = tier.fault(name, self._level)
+            if fault is not None:
+                faults.append(fault)
+            elif tier.name == LOCAL and self._level is not VerifyLevel.QUICK and index.damaged(name):
+                index.mark_damaged(name, (), only=True)
+        return faults
+
+    def repair(self, faults: list[Fault]) -> list[Fault]:
+        """Repair what can be; what is left. Where something was replaced, everything is then read again."""
+        repairer = Repairer(self._repository)
+        repairer.run(faults, self._tiers)
+        self._repairs = repairer.done
+        if repairer.done.repaired or repairer.done.quarantined:
+            self._level = VerifyLevel.FULL
+        why = {(one.tier, one.object): one.detail for one in repairer.done.unrepaired}
+        return [
+            Fault(one.tier, one.name, f"{one.message} It cannot be repaired: {why[one.tier, one.name]}", one.missing)
+            for one in faults
+            if (one.tier, one.name) in why
+        ]
 
     # Checkpoints
 
-    def _check_checkpoint(self, checkpoint: Checkpoint) -> bool:
-        name = manifest_name(checkpoint.seq)
-        self._objects += 1
-        listed = [
-            ManifestCollection(one.component, one.name, one.root or b"", one.records, one.bytes)
-            for one in checkpoint.collections
-        ]
-        ok = True
-        if state_digest(listed) != checkpoint.digest:
-            ok = False
-            self._find(
-                Severity.ERROR, "digest", "The state digest does not match the manifest.", name, (checkpoint.id,)
-            )
-        try:
-            described = decode_descriptors(self._repository.chunks.get(checkpoint.descriptors))
-            if len(described) != len(checkpoint.collections):
-                raise IntegrityError("A checkpoint describes other collections than it holds.")
-        except IntegrityError as error:
-            ok = False
-            damage = self._damage.setdefault(checkpoint.descriptors, _Damage(error.message, ""))
-            damage.touch(checkpoint.id, "all collections")
-        for collection in checkpoint.collections:
-            ok = self._check_collection(checkpoint, collection) and ok
-        return ok
+    def check_checkpoints(
+        self, checkpoints: list[Checkpoint], faults: list[Fault], *, everything: bool
+    ) -> VerifyResult:
+        """Walk these checkpoints, name what the faults touch, and mark it."""
+        walk = Walk(self._repository, self._level)
+        self._unrepaired = tuple(ObjectRepair(one.tier, one.name, one.message) for one in faults)
+        self._name_faults(faults, checkpoints, walk)
+        known = {one.name for one in faults}
+        # Where others were asked for, they are no fault of theirs, but `latest` may have been meant to be one of them.
+        severity = Severity.ERROR if everything and self._tier is not VerifyTier.S3 else Severity.WARNING
+        for name, why in self._repository.damaged_manifests().items():
+            if name not in known:
+                self._find(severity, "manifest", why, name)
+        damaged: set[str] = set()
+        for number, checkpoint in enumerate(checkpoints):
+            self._progress(Progress("verify", checkpoint.id, number, len(checkpoints), walk.bytes))
+            if not walk.check(checkpoint):
+                damaged.add(checkpoint.id)
+        removed = self._removed(checkpoints)
+        self._findings += walk.findings
+        for chunk, damage in walk.damage.items():
+            affected = tuple(one for one in (*damage.checkpoints, *damage.records) if one not in removed)
+            if affected and not removed.issuperset(damage.checkpoints):
+                self._find(Severity.ERROR, "chunk", damage.message, damage.object or chunk.hex(), affected)
+        self._mark([one for one in checkpoints if one.id not in removed], damaged, walk)
+        return self._result(checkpoints, damaged - removed, walk)
 
-    def _check_collection(self, checkpoint: Checkpoint, collection: Collection) -> bool:
-        if collection.root is None:
-            return collection.records == 0
-        try:
-            entry = root_entry(self._repository.chunks, collection.root)
-        except IntegrityError as error:
-            damage = self._damage.setdefault(collection.root, _Damage(error.message, str(error.data.get("object", ""))))
-            damage.touch(checkpoint.id, f"{collection.path}: all {collection.records} records")
-            return False
-        if (entry.count, entry.bytes) != (collection.records, collection.bytes):
-            message = f"{collection.path} holds {entry.count} records, the manifest says {collection.records}."
-            self._find(Severity.ERROR, "counts", message, manifest_name(checkpoint.seq), (checkpoint.id,))
-            return False
-        return self._walk(checkpoint, collection, entry, None)
+    def _name_faults(self, faults: list[Fault], checkpoints: list[Checkpoint], walk: Walk) -> None:
+        whose = {manifest_name(one.seq): one.id for one in checkpoints}
+        whose |= {marks_name(one.id): one.id for one in checkpoints}
+        for fault in faults:
+            severity = Severity.ERROR
+            if fault.kind == "pack" and not fault.missing and self._lies_elsewhere(fault, walk):
+                severity = Severity.WARNING
+            affected = (whose[fault.name],) if fault.name in whose else ()
+            self._find(severity, fault.kind, fault.message, fault.name, affected)
 
-    def _walk(self, checkpoint: Checkpoint, collection: Collection, entry: Entry, upper: bytes | None) -> bool:
-        """Check a node and all below it; `upper` is the first key after it."""
-        if entry.id in self._good:
-            return True
-        ok = False
-        try:
-            if entry.level > LEVEL_MAX:
-                raise IntegrityError("A tree is deeper than trees are.")
-            if entry.id in self._damage:
-                raise IntegrityError(self._damage[entry.id].message)
-            ok = self._check_node(checkpoint, collection, entry, upper)
-        except IntegrityError as error:
-            place = f"{collection.path}: {entry.count} records from {display_key(entry.key)}"
-            damage = self._damage.setdefault(entry.id, _Damage(error.message, str(error.data.get("object", ""))))
-            damage.touch(checkpoint.id, place)
-            return False
-        if ok:
-            self._good.add(entry.id)
-        return ok
+    def _lies_elsewhere(self, fault: Fault, walk: Walk) -> bool:
+        """Look at the chunks of a damaged pack; whether other packs hold all that cannot be read from it."""
+        repository, name = self._repository, fault.name
+        bad = {}
+        for stored in repository.index.pack_chunks(name):
+            error = repository.chunks.fault(name, stored)
+            if error is not None:
+                bad[stored.id] = error.message
+        if self._tier is not VerifyTier.S3:
+            repository.index.mark_damaged(name, bad, only=True)
+            # Deltas lie below nodes that cannot be read, too, where no walk comes by.
+            bases = [one for one in bad if (full := repository.index.find_base(one[:BASE_BYTES])) and full[0] == name]
+            for pack, leaning in repository.index.leaning_on(bases).items() if bases else ():
+                repository.index.mark_damaged(pack, leaning)
+        lost = 0
+        for chunk, message in bad.items():
+            found = repository.index.find(chunk)
+            if found is None or found[0] == name:
+                walk.note(chunk, message, name)
+                lost += 1
+        return bool(bad) and not lost
 
-    def _check_node(self, checkpoint: Checkpoint, collection: Collection, entry: Entry, upper: bytes | None) -> bool:
-        if entry.level == 0 and self._level is not VerifyLevel.FULL:
-            self._look_up(entry.id)
-            return True
-        if self._level is VerifyLevel.FULL:
-            self._bytes += len(self._repository.chunks.read(entry.id))
-            self._objects += 1
-        node = decode_node(self._repository.chunks, entry)
-        if isinstance(node, Leaf):
-            self._check_leaf(node, entry, upper)
-            return True
-        if (sum(one.count for one in node), sum(one.bytes for one in node)) != (entry.count, entry.bytes):
-            raise IntegrityError("An index node's counts are not the sum of its children's.")
-        bounds = [*(one.key for one in node[1:]), upper]
-        # All children are looked at, so that one fault does not hide the next.
-        results = [self._walk(checkpoint, collection, one, bound) for one, bound in zip(node, bounds, strict=True)]
-        return all(results)
+    def _removed(self, checkpoints: list[Checkpoint]) -> set[str]:
+        """Ids of those that retention took while they were being checked; that their chunks are gone is no damage."""
+        there = self._repository.backend.list("manifests")
+        return {one.id for one in checkpoints if manifest_name(one.seq) not in there}
 
-    def _check_leaf(self, leaf: Leaf, entry: Entry, upper: bytes | None) -> None:
-        ascending = all(a < b for a, b in zip(leaf.keys, leaf.keys[1:], strict=False))
-        if not ascending or (upper is not None and leaf.keys[-1] >= upper):
-            raise IntegrityError("A leaf's keys are out of order.")
-        if leaf_bytes(leaf) != entry.bytes:
-            raise IntegrityError("A leaf has another size than its parent says.")
-        for at in range(0, len(leaf.pieces), ID_BYTES):
-            self._bytes += len(self._repository.chunks.read(leaf.pieces[at : at + ID_BYTES]))
-
-    def _look_up(self, chunk: bytes) -> None:
-        found = self._repository.index.find(chunk)
-        if found is None:
-            raise IntegrityError(f"The chunk {chunk.hex()[:16]} is missing from the repository.")
-        if found[1].codec == Codec.ZSTD_DELTA and self._repository.index.find_base(found[1].base) is None:
-            raise IntegrityError(f"The base of the chunk {chunk.hex()[:16]} is missing.", object=found[0])
-
-    def _mark(self, checkpoints: list[Checkpoint], damaged: set[str]) -> None:
-        if self._repository.read_only:
+    def _mark(self, checkpoints: list[Checkpoint], damaged: set[str], walk: Walk) -> None:
+        # What only the remote copy has damaged is whole in the home.
+        if self._repository.read_only or self._tier is VerifyTier.S3:
             return
+        for chunk, damage in walk.damage.items():
+            # A delta whose base is damaged is as lost as the base; the next save must not count on it, either.
+            found = self._repository.index.find(chunk)
+            if damage.checkpoints and found is not None:
+                self._repository.index.mark_damaged(found[0], (chunk,))
         for checkpoint in checkpoints:
             was = checkpoint.state == "damaged"
             # Only a look at everything can clear a mark that an earlier look has set.
             clears = self._level is VerifyLevel.FULL and was and checkpoint.id not in damaged
             if clears or (checkpoint.id in damaged and not was):
                 self._repository.set_marks(checkpoint, damaged=checkpoint.id in damaged)
+
+    # The result
+
+    def _result(self, checkpoints: list[Checkpoint], damaged: set[str], walk: Walk) -> VerifyResult:
+        last_good = next((one.id for one in checkpoints if one.id not in damaged), "") if damaged else ""
+        if damaged:
+            what = f"{last_good} is the newest of them that is whole." if last_good else "None of them is whole."
+            message = f"{len(damaged)} of {len(checkpoints)} checkpoints are damaged. {what}"
+            self._find(Severity.INFO, "last good", message, last_good)
+        tiers = self._read()
+        return VerifyResult(
+            level=self._level,
+            ok=not any(one.severity is Severity.ERROR for one in self._findings),
+            checkpoints=len(checkpoints),
+            objects=sum(one.objects for one in tiers) + walk.objects,
+            bytes=sum(tier.read.bytes for tier in self._tiers.values()) + walk.bytes,
+            findings=tuple(self._bounded()),
+            duration_s=round(self._repository.seams.clock.monotonic_s() - self._started_s, 3),
+            tiers=tiers,
+            repaired=tuple(self._repairs.repaired),
+            quarantined=tuple(self._repairs.quarantined),
+            unrepaired=self._unrepaired,
+            last_good=last_good,
+        )
+
+    def _read(self) -> tuple[TierRead, ...]:
+        """Stored bytes read of each tier, those of single chunks included."""
+        found = []
+        for name, total in self._repository.reader.bytes_read.items():
+            chunks = total - self._read_before[name]
+            tier = self._tiers.get(name)
+            if tier is not None:
+                found.append(TierRead(name, tier.read.objects, tier.read.bytes + chunks))
+            elif chunks:
+                found.append(TierRead(name, 0, chunks))
+        return tuple(found)
+
+    def _bounded(self) -> list[Finding]:
+        if len(self._findings) <= FINDINGS_MAX:
+            return self._findings
+        more = len(self._findings) - FINDINGS_MAX
+        return [*self._findings[:FINDINGS_MAX], Finding(Severity.ERROR, "more", f"There are {more} more findings.")]

@@ -12,6 +12,7 @@ from typing import IO, Any
 import msgspec
 
 from maos_ckpt import errors
+from maos_ckpt.codec.secret import Secret
 from maos_ckpt.config import Config
 from maos_ckpt.errors import CkptError
 from maos_ckpt.model import Progress
@@ -21,13 +22,23 @@ FRAME_BYTES_MAX = 256 << 20
 _LENGTH_BYTES = 4
 
 
+class Unlocked(msgspec.Struct, frozen=True):
+    """The master key of the repository with this id, and the id of the key slot that gave it, if one did."""
+
+    repository: str
+    master: Secret
+    slot: str = ""
+
+
 class Place(msgspec.Struct, frozen=True):
-    """Where an operation works: the repository's path, the canonical source spec and the transcripts' home."""
+    """Where an operation works: the repository's path, the canonical source spec and the transcripts' home, and what
+    opens the repository where it is encrypted."""
 
     repository: str
     source: str
     claude_home: str
     config: Config
+    key: Unlocked | None = None
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -62,8 +73,21 @@ class ErrorFrame(msgspec.Struct, frozen=True, tag="error"):
 
 Frame = ProgressFrame | ResultFrame | ErrorFrame
 
+
+def _revealed(value: object) -> object:
+    return value.reveal() if isinstance(value, Secret) else str(value)
+
+
+def _master(wanted: type, value: object) -> object:
+    if wanted is not Secret or not isinstance(value, bytes):
+        raise ValueError("not a key")
+    return Secret("master", value)
+
+
 encode = msgspec.msgpack.Encoder(enc_hook=str).encode
-decode_request = msgspec.msgpack.Decoder(Request).decode
+#: For requests alone: everything else shows a secret as its text, which does not give it away.
+encode_request = msgspec.msgpack.Encoder(enc_hook=_revealed).encode
+decode_request = msgspec.msgpack.Decoder(Request, dec_hook=_master).decode
 _FRAMES: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
 
 
@@ -78,7 +102,7 @@ class WireError(Exception):
 
 def write_frame(stream: IO[bytes], message: object) -> None:
     """Send one frame."""
-    body = encode(message)
+    body = encode_request(message) if isinstance(message, Request) else encode(message)
     if len(body) > FRAME_BYTES_MAX:
         raise WireError(f"a frame of {len(body)} bytes is too large")
     stream.write(len(body).to_bytes(_LENGTH_BYTES, "big") + body)

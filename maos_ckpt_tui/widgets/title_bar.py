@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from maos_ckpt_tui import formatting as fmt
-from maos_ckpt_tui.viewmodel import ConsoleModel, health, next_run, next_try
+from maos_ckpt_tui.viewmodel import ConsoleModel, health, next_run, next_try, remote_trouble, remote_words
 from maos_ckpt_tui.widgets.lines import Line, LineView, Span, fit, line_width, paragraph, spread
 
 #: Smaller terminals show one line that says so; the breakpoints of the application are the same.
 COLUMNS_MIN, ROWS_MIN = 40, 12
 _TROUBLE_LINES_MAX = 3
+_REMOTE_LINES_MAX = 2
 
 
 class TitleBar(LineView):
@@ -91,7 +92,18 @@ class StatusLine(LineView):
             if line_width(line) + line_width([extra]) + line_width(right) + 2 <= width:
                 line.append(extra)
         trouble = paragraph(now.trouble, width, now.tone, " ")[:_TROUBLE_LINES_MAX] if now.trouble else []
-        return [spread(line, right, width), *trouble, *self._unreadable(width)]
+        return [spread(line, right, width), *trouble, *self._remote(width), *self._unreadable(width)]
+
+    def _remote(self, width: int) -> list[Line]:
+        now = remote_trouble(self._model.status, self._now_ms)
+        if now is None:
+            return []
+        words = f"{now.sign} {now.word} {now.sentence}" + (f": {now.trouble}" if now.trouble else "")
+        lines = paragraph(words, width, now.tone, " ")
+        if len(lines) > _REMOTE_LINES_MAX:
+            cut = "".join(text for line in lines[_REMOTE_LINES_MAX - 1 :] for text, _ in line)
+            lines[_REMOTE_LINES_MAX - 1 :] = [fit([(cut, now.tone)], width - 1)]
+        return lines
 
     def _unreadable(self, width: int) -> list[Line]:
         names = self._model.status.damaged_manifests if self._model.status is not None else ()
@@ -110,4 +122,7 @@ class StatusLine(LineView):
             extras.append((f"  {fmt.utc(status.last_success.created_at_ms)}", "dim"))
         if status.missed_ticks:
             extras.append((f"  {fmt.plural(status.missed_ticks, 'save')} missed", "warn"))
+        words = remote_words(status) if remote_trouble(status, self._now_ms) is None else ""
+        if words:
+            extras.append((f"  {words}", "dim"))
         return extras

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from maos_ckpt.backends import s3, s3_client, s3_multipart
+from maos_ckpt.backends import s3, s3_client, s3_listing, s3_multipart
 from maos_ckpt.backends.s3 import CreateMode, S3Backend
 from maos_ckpt.backends.s3_probe import Capabilities, choose_create_mode, probe
-from maos_ckpt.backends.s3_settings import S3Settings, parse_url
+from maos_ckpt.backends.s3_settings import PARTS_AT_ONCE, S3Settings, parse_url
 from maos_ckpt.environment import child_environment
 from maos_ckpt.errors import (
     ConfigError,
@@ -172,9 +172,36 @@ def test_options_arrive_at_the_store(moto: Server, tmp_path: Path) -> None:
     backend.close()
 
 
-def test_an_upload_holds_a_few_parts_in_memory(moto: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_directory_levels_are_listed_over_pages_and_used_through_the_same_connections(
+    moto: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_listing, "_PAGE_MAX", 2)
+    names = ["a-b", "alpha", "beta", "gamma", "zeta"]
+    backend = S3Backend(moto.settings("levels"), SYSTEM, create_mode=CreateMode.ATOMIC)
+    assert backend.folders(10) == []
+    for name in names:
+        deeper = backend.below(name)
+        assert deeper.create("manifests/1", name.encode())
+        assert deeper.create("manifests/2", b"x")
+    assert backend.folders(10) == names
+    assert backend.folders(3) == names[:3]
+    assert backend.below("beta").read("manifests/1", 100) == b"beta"
+    assert backend.below("al").folders(10) == []
+    written_ms = backend.below("beta").written_ms("manifests/2")
+    assert written_ms is not None
+    assert abs(written_ms - SYSTEM.clock.now_ms()) < 60_000
+    assert backend.below("beta").written_ms("manifests/3") is None
+    assert backend.size("manifests/1") is None
+    backend.close()
+
+
+@pytest.mark.parametrize("parts_at_once", [1, PARTS_AT_ONCE])
+def test_an_upload_holds_as_many_parts_in_memory_as_the_settings_say(
+    moto: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts_at_once: int
+) -> None:
     monkeypatch.setattr(s3_multipart, "PART_BYTES", 5 << 20)
-    backend = S3Backend(moto.settings("memory"), SYSTEM, create_mode=CreateMode.ATOMIC)
+    settings = moto.settings(f"memory-{parts_at_once}", parts_at_once=parts_at_once)
+    backend = S3Backend(settings, SYSTEM, create_mode=CreateMode.ATOMIC)
     data = os.urandom(1 << 20) * 80
     (tmp_path / "pack").write_bytes(data)
     sha256 = hashlib.sha256(data).hexdigest()
@@ -185,7 +212,7 @@ def test_an_upload_holds_a_few_parts_in_memory(moto: Server, tmp_path: Path, mon
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak_bytes < (s3_multipart.PARTS_AT_ONCE + 2) * (5 << 20)
+    assert peak_bytes < (parts_at_once + 2) * (5 << 20)
     assert backend.size("packs/00/1") == 80 << 20
     backend.close()
 

@@ -29,6 +29,7 @@ from maos_ckpt.model import (
     RunningOperation,
     Selection,
     Severity,
+    TierStatus,
     Trigger,
     VerifyLevel,
     VerifyResult,
@@ -251,6 +252,8 @@ class FrozenClient:
         self.read_only = False
         self.damaged_manifests: tuple[str, ...] = ()
         self.held: list[frozenset[str]] = []
+        self.tiers: tuple[TierStatus, ...] = ()
+        self.asked = 0
 
     def start(self) -> None:
         return None
@@ -262,6 +265,7 @@ class FrozenClient:
         return lambda: None
 
     def status(self) -> EngineStatus:
+        self.asked += 1
         return EngineStatus(
             source=SOURCE,
             repository="/srv/agents/team-alpha/.maos-ckpt",
@@ -278,6 +282,7 @@ class FrozenClient:
             missed_ticks=2,
             read_only=self.read_only,
             damaged_manifests=self.damaged_manifests,
+            tiers=self.tiers,
         )
 
     def checkpoints(self, limit: int = 500) -> list[Checkpoint]:
@@ -334,3 +339,21 @@ class FrozenClient:
 
     def recent_events(self, limit: int = 200) -> list[tuple[str, dict[str, object]]]:
         return _events(self.listed)[:limit]
+
+
+def make_tiers(**changes: object) -> tuple[TierStatus, ...]:
+    """The tiers of a repository whose remote copy is in step, unless `changes` say otherwise."""
+    remote = TierStatus("s3", "s3://agents/teams/alpha", "ok", 48, 9_100_000, last_success_at_ms=NOW_MS - 11_000)
+    return (TierStatus("local", "/srv/agents/team-alpha/.maos-ckpt", "ok", 48, 9_100_000), replace(remote, **changes))  # type: ignore[arg-type]
+
+
+#: The remote copy does not answer.
+AWAY: dict[str, object] = {
+    "state": "away",
+    "pending": 7,
+    "pending_bytes": 1_260_000,
+    "oldest_pending_at_ms": NOW_MS - 190_000,
+    "since_ms": NOW_MS - 185_000,
+    "breaker": "open",
+    "reason": "The store at s3://agents/teams/alpha cannot be reached. It is left alone after 6 failures in a row.",
+}

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from maos_ckpt.client import EventSink
 from maos_ckpt.errors import SourceError
 from maos_ckpt_tui.console import ConsoleApp
-from tests.console.fixtures import FrozenClient
+from maos_ckpt_tui.refresher import HOLD_INTERVAL_S
+from tests.console.fixtures import FixedClock, FrozenClient
 from tests.console.real import Operator
 
 
@@ -65,10 +66,39 @@ async def test_what_open_screens_refer_to_is_held_until_they_are_left() -> None:
             ("u", {newest.id}),
         ]
         for key, wanted in steps:
-            told = len(client.held)
             await operator.press(key)
-            await operator.until(lambda told=told: len(client.held) > told, "another round")  # type: ignore[misc]
-            await operator.until(lambda ids=wanted: client.held[-1] == ids, f"a hold on {wanted}")  # type: ignore[misc]
+            await operator.until(lambda ids=wanted: client.held[-1:] == [ids], f"a hold on {wanted}")  # type: ignore[misc]
+
+
+class Turned(FixedClock):
+    """A clock that the test turns."""
+
+    now_s = 1000.0
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+
+async def test_a_hold_that_stays_the_same_is_renewed_once_a_minute() -> None:
+    client, clock = FrozenClient(), Turned()
+    app = ConsoleApp(client, clock=clock)
+    async with app.run_test(size=(100, 30)) as pilot:
+        operator = Operator(app, pilot)
+        await operator.sees("k8pg9c")
+        await operator.press("enter")
+        await operator.until(lambda: bool(client.held), "a hold")
+
+        async def rounds(number: int) -> int:
+            for _ in range(number):
+                asked = client.asked
+                app.hold_shown()
+                await operator.until(lambda asked=asked: client.asked > asked, "another round")  # type: ignore[misc]
+            return len(client.held)
+
+        assert await rounds(3) == 1
+        clock.now_s += HOLD_INTERVAL_S
+        assert await rounds(3) == 2
+        assert client.held[0] == client.held[1]
 
 
 async def test_checkpoints_that_cannot_be_read_are_told_in_a_line_of_their_own() -> None:

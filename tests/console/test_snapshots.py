@@ -14,7 +14,7 @@ from maos_ckpt.errors import CkptError, PlanMovedError, SourceError
 from maos_ckpt.model import EngineStatus, Progress, RecoveryResult, RunningOperation, Selection
 from maos_ckpt_tui import themes
 from maos_ckpt_tui.console import ConsoleApp
-from tests.console.fixtures import NOW_MS, FixedClock, FrozenClient
+from tests.console.fixtures import AWAY, NOW_MS, FixedClock, FrozenClient, make_tiers
 
 SIZES = [(60, 20), (80, 24), (120, 40)]
 Compare = Callable[..., bool]
@@ -100,6 +100,21 @@ def test_running(snap_compare: Compare) -> None:
     progress = Progress("save", "reading memory", 8_200, 18_000, 7_340_032)
     client = FrozenClient(running=RunningOperation("save", NOW_MS - 2000, progress))
     assert snap_compare(app(client), terminal_size=(80, 24), run_before=keys())
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_s3_away(snap_compare: Compare, size: tuple[int, int]) -> None:
+    """A remote copy that does not answer has a line of its own: since when, what waits, why."""
+    client = FrozenClient()
+    client.tiers = make_tiers(**AWAY)
+    assert snap_compare(app(client), terminal_size=size, run_before=keys())
+
+
+def test_s3_in_step(snap_compare: Compare) -> None:
+    """A remote copy that has everything is told in two words."""
+    client = FrozenClient()
+    client.tiers = make_tiers()
+    assert snap_compare(app(client), terminal_size=(120, 40), run_before=keys())
 
 
 def test_unanswered(snap_compare: Compare) -> None:

@@ -14,8 +14,8 @@ from maos_ckpt_tui.checkpoint_view import bar_cells, change_words, fit_words, gr
 from maos_ckpt_tui.progress import ProgressMeter
 from maos_ckpt_tui.recovery import undo_words
 from maos_ckpt_tui.sentences import sentence
-from maos_ckpt_tui.viewmodel import ConsoleModel, health, next_run, next_try
-from tests.console.fixtures import NOW_MS, FrozenClient, make_checkpoints
+from maos_ckpt_tui.viewmodel import ConsoleModel, health, next_run, next_try, remote_trouble, remote_words
+from tests.console.fixtures import AWAY, NOW_MS, FrozenClient, make_checkpoints, make_tiers
 
 
 def model_of(client: FrozenClient) -> ConsoleModel:
@@ -51,6 +51,61 @@ def test_an_old_error_before_a_success_is_no_failure() -> None:
     client = FrozenClient()
     model = ConsoleModel(status=replace(client.status(), last_error="locked", last_error_at_ms=NOW_MS - 60_000))
     assert health(model, NOW_MS).word == "SAFE"
+
+
+def test_a_remote_copy_that_is_away_is_told_with_what_waits_and_since_when() -> None:
+    client = FrozenClient()
+    client.tiers = make_tiers(**AWAY)
+    now = remote_trouble(client.status(), NOW_MS)
+    assert now is not None
+    assert (now.sign, now.word, now.tone) == ("!!", "S3 IS AWAY", "warn")
+    assert now.sentence == "since 3 min, 7 checkpoints (1.2 MiB) wait here"
+    assert "cannot be reached" in now.trouble
+    # The live state is safe all the same: saves go on.
+    assert word(client) == "SAFE"
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("refused", "XX S3 REFUSES"),
+        ("foreign", "XX S3 HOLDS ANOTHER REPOSITORY"),
+        ("held elsewhere", "!! S3 IS WRITTEN TO BY ANOTHER MACHINE"),
+    ],
+)
+def test_every_trouble_with_the_remote_copy_has_sign_and_word(state: str, words: str) -> None:
+    client = FrozenClient()
+    client.tiers = make_tiers(state=state, since_ms=NOW_MS - 5_000)
+    now = remote_trouble(client.status(), NOW_MS)
+    assert now is not None
+    assert f"{now.sign} {now.word}" == words
+    assert now.sentence == "since 5 s, nothing waits"
+
+
+def test_a_save_that_is_on_its_way_is_no_trouble_until_it_takes_long() -> None:
+    client = FrozenClient()
+    client.tiers = make_tiers(state="behind", pending=1, pending_bytes=900, oldest_pending_at_ms=NOW_MS - 60_000)
+    assert remote_trouble(client.status(), NOW_MS) is None
+    assert remote_words(client.status()) == "1 on the way to s3"
+    now = remote_trouble(client.status(), NOW_MS + 1000)
+    assert now is not None
+    assert (now.word, now.sentence) == ("S3 IS BEHIND", "since 1 min, 1 checkpoint (900 B) waits here")
+    client.tiers = make_tiers()
+    assert (remote_trouble(client.status(), NOW_MS), remote_words(client.status())) == (None, "s3 has all")
+    client.tiers = make_tiers()[:1]
+    assert (remote_trouble(client.status(), NOW_MS), remote_words(client.status())) == (None, "")
+
+
+def test_replication_is_told_in_sentences() -> None:
+    ids = [one.id for one in make_checkpoints(3)]
+    sent = {"checkpoints": ids, "bytes_sent": 1_260_000}
+    assert sentence("CheckpointsReplicated", sent) == ("dim", "S3 has 3 checkpoints now: 1.2 MiB sent")
+    assert sentence("CheckpointsReplicated", sent | {"checkpoints": ids[:1]})[1].startswith(f"S3 has {ids[0][-6:]} now")
+    stalled = {"kind": "storage", "message": "The store cannot be reached."}
+    assert sentence("ReplicationStalled", stalled)[1] == (
+        "!! S3 gets nothing for now, saves go on: The store cannot be reached."
+    )
+    assert sentence("ReplicationStalled", stalled | {"kind": "permission"})[1].startswith("XX S3 refuses, saves go on")
 
 
 def test_the_countdown_is_in_words() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from maos_ckpt.config import Config, Settings, example, load
 from maos_ckpt.config.keys import keys
 from maos_ckpt.environment import child_environment
 from maos_ckpt.errors import ConfigError, ExitCode, PermissionRefusedError
+from maos_ckpt.operations.remotes import remote_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -140,6 +143,173 @@ def test_a_wrong_value_names_key_wanted_and_got(tmp_path: Path, text: str, key: 
     assert wanted in error.message
     assert error.data["got"] == got
     assert key in error.message
+
+
+#: The mission's reference configuration, every key of it with a value that is not the default.
+REFERENCE: dict[str, object] = {
+    "interval_seconds": 45,
+    "max_checkpoints": 7,
+    "compression_level": 9,
+    "encryption_enabled": True,
+    "storage": {
+        "primary": "s3",
+        "s3": {
+            "bucket": "agents",
+            "region": "eu-central-1",
+            "prefix": "teams",
+            "access_key_id": "AKIAEXAMPLE",
+            "secret_access_key": "hush-hush",
+            "endpoint_url": "http://127.0.0.1:9000",
+        },
+        "local": {"path": "checkpoints", "max_size_bytes": 1_000_000},
+        "cache_size": 10,
+        "cache_ttl": 60,
+    },
+    "performance": {
+        "max_save_time_ms": 4000,
+        "max_recovery_time_ms": 50_000,
+        "compression_target": 12,
+        "batch_size": 3,
+    },
+}
+
+
+def camel(table: dict[str, object]) -> dict[str, object]:
+    def name(key: str) -> str:
+        first, *others = key.split("_")
+        return first + "".join(one.capitalize() for one in others)
+
+    return {name(key): camel(value) if isinstance(value, dict) else value for key, value in table.items()}
+
+
+def load_json(tmp_path: Path, document: object) -> Settings:
+    text = document if isinstance(document, str) else json.dumps(document)
+    (tmp_path / "reference.json").write_text(text, encoding="utf-8")
+    return load(cwd=tmp_path, file="reference.json", variables={}, config_home=tmp_path)
+
+
+@pytest.mark.parametrize("spelling", [camel, dict])
+def test_the_references_json_is_read_in_both_spellings(
+    tmp_path: Path, spelling: Callable[[dict[str, object]], dict[str, object]]
+) -> None:
+    settings = load_json(tmp_path, spelling(REFERENCE))
+    config, storage = settings.config, settings.config.storage
+    assert (config.interval_seconds, config.max_checkpoints, config.compression.level) == (45, 7, 9)
+    assert config.encryption_enabled
+    assert (storage.primary, storage.cache_size, storage.cache_ttl) == ("s3", 10, 60)
+    assert (storage.local.path, storage.local.max_size_bytes) == ("checkpoints", 1_000_000)
+    s3 = storage.s3
+    assert (s3.bucket, s3.region, s3.prefix, s3.endpoint_url) == (
+        "agents", "eu-central-1", "teams", "http://127.0.0.1:9000",
+    )  # fmt: skip
+    assert (s3.access_key_id, s3.secret_access_key) == ("AKIAEXAMPLE", "hush-hush")
+    performance = config.performance
+    assert (performance.max_save_time_ms, performance.max_recovery_time_ms) == (4000, 50_000)
+    assert (performance.compression_target, performance.batch_size) == (12, 3)
+    from_file = {key for key, origin in settings.origins.items() if origin.startswith("file")}
+    assert len(from_file) == 19
+
+
+def test_the_batch_size_is_how_many_parts_are_uploaded_at_once(tmp_path: Path) -> None:
+    remote = remote_settings(load_json(tmp_path, camel(REFERENCE)).config)
+    assert remote is not None
+    assert remote.s3.parts_at_once == 3
+
+
+def test_the_references_name_serves_in_toml_and_not_beside_ours(tmp_path: Path) -> None:
+    assert load_text(tmp_path, "compression_level = 3").config.compression.level == 3
+    with pytest.raises(ConfigError, match="another key set compression"):
+        load_text(tmp_path, "compression_level = 3\n[compression]\nlevel = 4")
+
+
+@pytest.mark.parametrize(
+    ("document", "near"),
+    [
+        ({"compressionLevl": 3}, "compressionLevel"),
+        ({"storage": {"s3": {"accesKeyId": "x"}}}, "storage.s3.accessKeyId"),
+        ({"batchSize": 3}, "performance.batchSize"),
+        ({"max_checkpoint": 3}, "max_checkpoints"),
+    ],
+)
+def test_a_misspelt_key_in_json_is_an_error_in_the_spelling_of_the_file(
+    tmp_path: Path, document: dict[str, object], near: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"Did you mean {near}\?"):
+        load_json(tmp_path, document)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", '{"a": 1, "a": 2}', "[" * 100_000, '{"system": "\\ud800"}', "{'a': 1}", "1" * 5000]
+)
+def test_what_is_no_json_object_is_one_sentence(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="not valid JSON"):
+        load_json(tmp_path, text)
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), [], {"a": 1}, 10**400])
+def test_a_wrong_value_in_json_names_key_and_wanted(tmp_path: Path, value: object) -> None:
+    with pytest.raises(ConfigError, match="max_checkpoints must be a whole number"):
+        load_json(tmp_path, {"maxCheckpoints": value})
+
+
+# Secrets
+
+SECRET = "hush-hush-hush"
+
+
+def test_a_secret_is_shown_as_being_set_and_never_itself(tmp_path: Path) -> None:
+    variables = {"MAOS_CKPT_STORAGE_S3_SECRET_ACCESS_KEY": SECRET}
+    (tmp_path / "maos-ckpt.toml").write_text(f"[storage.s3]\nendpoint_url = 'http://me:{SECRET}@host'\n")
+    settings = load(cwd=tmp_path, variables=variables, config_home=tmp_path)
+    shown = {key: value for key, value, _ in settings.items()}
+    assert shown["storage.s3.secret_access_key"] == "set, not shown"
+    assert shown["storage.s3.endpoint_url"] == "http://…@host"
+    assert SECRET not in repr(settings.items())
+    assert settings.config.storage.s3.secret_access_key == SECRET
+
+
+def test_where_a_key_is_may_be_seen_and_an_unset_secret_is_empty(tmp_path: Path) -> None:
+    settings = load(cwd=tmp_path, variables={"MAOS_CKPT_ENCRYPTION_KEY": "env:PASSPHRASE"}, config_home=tmp_path)
+    shown = {key: value for key, value, _ in settings.items()}
+    assert (shown["encryption_key"], shown["storage.s3.secret_access_key"]) == ("env:PASSPHRASE", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[storage.s3]\nsecret_access_key = ['{SECRET}']",
+        f"[storage.s3]\nsecret_access_key = '{SECRET * 30}'",
+        f"[storage.s3]\nsecret_acess_key = '{SECRET}'",
+        f"[storage]\ns3 = '{SECRET}'",
+        f"[storage.s3]\nsecret_access_key = {SECRET}",
+        f"encryption_key = {{a = '{SECRET}'}}",
+        f"interval_seconds = 'https://user:{SECRET}@host'",
+    ],
+)
+def test_no_error_repeats_a_secret(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_text(tmp_path, text)
+    assert SECRET[:8] not in f"{caught.value.message} {caught.value.hint} {caught.value.data}"
+
+
+def test_no_error_repeats_a_secret_of_the_environment(tmp_path: Path) -> None:
+    name = "MAOS_CKPT_STORAGE_S3_SECRET_ACCESS_KEY"
+    with pytest.raises(ConfigError, match=name) as caught:
+        load(cwd=tmp_path, variables={name: SECRET * 30}, config_home=tmp_path)
+    assert SECRET[:8] not in f"{caught.value.message} {caught.value.hint} {caught.value.data}"
+
+
+def test_a_secret_in_a_file_that_others_may_read_is_told(tmp_path: Path) -> None:
+    text = f"[storage.s3]\nsecret_access_key = '{SECRET}'"
+    settings = load_text(tmp_path, text)
+    assert settings.file is not None
+    settings.file.chmod(0o644)
+    assert settings.exposed_secrets() == ["storage.s3.secret_access_key"]
+    settings.file.chmod(0o600)
+    assert settings.exposed_secrets() == []
+    no_secret = load_text(tmp_path, "[storage.s3]\nsecret_access_key = ''\nbucket = 'open'")
+    settings.file.chmod(0o644)
+    assert no_secret.exposed_secrets() == []
 
 
 def test_a_table_written_as_a_value_is_named(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from maos_ckpt.events import (
 )
 from maos_ckpt.local import LocalClient
 from maos_ckpt.model import Checkpoint, Selection, Trigger, VerifyLevel
-from maos_ckpt.operations import checkpoints
+from maos_ckpt.operations import checkpoints, keeping
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.seams import SYSTEM
 from tests.engine.conftest import MakeWorkspace
@@ -208,13 +208,13 @@ def test_retention_leaves_what_is_on_a_screen_until_it_is_not(configured: MakeWo
         client.hold(frozenset({shown}))
         saved = [client.save(str(number)).id for number in range(3)]
         assert names(client) == [*reversed(saved[-2:]), shown]
-        kept = checkpoints.prune(workspace, 1, True, lambda progress: None).kept
+        kept = keeping.prune(workspace, 1, True, lambda progress: None).kept
         assert kept[shown] == "shown on a console"
         client.hold(frozenset({saved[-1]}))
         saved.append(client.save().id)
         assert names(client) == [*reversed(saved[-2:])]
         client.hold(frozenset({saved[-2]}))
-    assert checkpoints.prune(workspace, 1, False, lambda progress: None).removed == (saved[-2],)
+    assert keeping.prune(workspace, 1, False, lambda progress: None).removed == (saved[-2],)
 
 
 def test_a_plan_keeps_its_checkpoint_from_the_retention_of_the_next_saves(configured: MakeWorkspace) -> None:

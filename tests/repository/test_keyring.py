@@ -7,7 +7,7 @@ import pytest
 from maos_ckpt.codec.secret import Secret, passphrase
 from maos_ckpt.codec.slots import SLOT_BYTES_MAX, SLOTS_MAX, ScryptCost, new_master
 from maos_ckpt.errors import ConflictError, IntegrityError, NotFoundError, PermissionRefusedError
-from maos_ckpt.repository.keyring import ENCRYPTION, add_slot, keyring, open_sealer, remove_slot, rotate, unlock
+from maos_ckpt.repository.keyring import ENCRYPTION, add_slot, keyring, open_sealer, remove_slot, unlock
 from maos_ckpt.seams import SYSTEM
 from tests.backends.memory import MemoryBackend
 
@@ -22,15 +22,16 @@ def master() -> Secret:
     return new_master(SYSTEM)
 
 
-def test_a_rotated_secret_opens_and_the_old_one_no_longer_does(master: Secret) -> None:
+def test_a_new_secret_opens_and_the_old_one_no_longer_does(master: Secret) -> None:
     backend = MemoryBackend()
     backend.objects["manifests/000000000001"] = b"data"
     old = add_slot(backend, master, WORDS, REPOSITORY, SYSTEM, label="office", cost=CHEAP)
-    new = rotate(backend, master, old, passphrase("another long one"), SYSTEM, cost=CHEAP)
+    new = add_slot(backend, master, passphrase("another long one"), REPOSITORY, SYSTEM, label="home", cost=CHEAP)
+    remove_slot(backend, old.id, REPOSITORY)
     assert unlock(backend, REPOSITORY, passphrase("another long one"))[0].reveal() == master.reveal()
     with pytest.raises(PermissionRefusedError):
         unlock(backend, REPOSITORY, WORDS)
-    assert (keyring(backend, REPOSITORY).slots, new.label) == ([new], "office")
+    assert (keyring(backend, REPOSITORY).slots, new.label) == ([new], "home")
     assert backend.objects["manifests/000000000001"] == b"data"
 
 

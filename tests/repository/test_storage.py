@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maos_ckpt.codec.compression import LEVELS, Codec, compress, compress_delta, decompress
+from maos_ckpt.codec.crypto import PlainSealer
 from maos_ckpt.codec.policy import CodecPolicy, CodecSettings, Measure, pick
 from maos_ckpt.errors import (
     CkptError,
@@ -27,6 +28,7 @@ from maos_ckpt.errors import (
     UsageError,
 )
 from maos_ckpt.fs import SystemFilesystem
+from maos_ckpt.integrity.tiers import digest
 from maos_ckpt.repository.manifests import Manifest, decode_manifest, encode_manifest, manifest_name
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import SYSTEM
@@ -215,7 +217,7 @@ def test_every_flipped_byte_of_a_pack_is_noticed(tmp_path: Path) -> None:
             pack.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
             reader = Repository.open(tmp_path / "repo", SYSTEM, read_only=True)
             name = f"packs/{pack.parent.name}/{pack.name}"
-            assert reader.reader.digest(name)[0].hex() != pack.name
+            assert digest(reader.backend, name)[0].hex() != pack.name
             for plain in (base, changed):
                 with contextlib.suppress(IntegrityError):
                     assert reader.chunks.read(chunk_id(plain)) == plain
@@ -231,20 +233,22 @@ def manifest(seq: int = 1) -> Manifest:
 
 
 def test_every_flipped_byte_of_a_manifest_is_noticed() -> None:
-    data = encode_manifest(manifest())
-    assert decode_manifest(data, manifest_name(1)) == manifest()
+    data = encode_manifest(manifest(), PlainSealer())
+    assert decode_manifest(data, manifest_name(1), PlainSealer()) == manifest()
     for at in range(len(data)):
         for bit in range(8):
             with pytest.raises((IntegrityError, FormatError)):
-                decode_manifest(data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :], manifest_name(1))
+                decode_manifest(
+                    data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :], manifest_name(1), PlainSealer()
+                )
     for length in range(len(data)):
         with pytest.raises(IntegrityError):
-            decode_manifest(data[:length], manifest_name(1))
+            decode_manifest(data[:length], manifest_name(1), PlainSealer())
 
 
 def test_a_manifest_under_another_number_is_refused() -> None:
     with pytest.raises(IntegrityError):
-        decode_manifest(encode_manifest(manifest(1)), manifest_name(2))
+        decode_manifest(encode_manifest(manifest(1), PlainSealer()), manifest_name(2), PlainSealer())
 
 
 def test_a_sequence_number_can_be_taken_once(tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maos_ckpt.errors import IntegrityError
-from maos_ckpt.tree.builder import build
+from maos_ckpt.tree.builder import INDEX_LABEL, build
 from maos_ckpt.tree.cursor import find, leaf_entries, records
 from maos_ckpt.tree.cutter import cut_leaves, cut_pieces
 from maos_ckpt.tree.diff import LeafStream, StoredStream, differences
 from maos_ckpt.tree.edit import Replacement, edit
-from maos_ckpt.tree.nodes import INDEX_SHAPE, LEAF_SHAPE
+from maos_ckpt.tree.nodes import INDEX_SHAPE, LEAF, LEAF_SHAPE, chunk_id, node_kind
+from maos_ckpt.tree.sink import Done
 
 from .memory import MemoryChunks
 
@@ -194,7 +195,7 @@ def test_differences_are_exactly_those_of_the_records(before: State, after: Stat
         if before.get(key) != after.get(key)
     ]
     assert list(differences(StoredStream(chunks, a.id), StoredStream(chunks, b.id))) == expected
-    live = LeafStream(cut_leaves(batches(after)))
+    live = LeafStream(cut_leaves(batches(after)), chunk_id)
     assert list(differences(StoredStream(chunks, a.id), live)) == expected
 
 
@@ -251,3 +252,21 @@ def test_pieces_make_up_their_value_and_an_insertion_renews_few(seed: int, lengt
     middle = len(data) // 2
     again = list(cut_pieces(data[:middle] + b"inserted" + data[middle:]))
     assert len(set(again) - set(pieces)) <= 3
+
+
+def test_index_nodes_are_measured_apart_from_the_records_of_their_collection() -> None:
+    """They are mostly hashes; what compresses them says nothing of the records."""
+    labels: dict[str, list[bool]] = {}
+
+    class Labels(MemoryChunks):
+        def put(self, plain: bytes, label: str, predecessor: bytes | None = None) -> Done:
+            labels.setdefault(label, []).append(node_kind(plain) == LEAF)
+            return super().put(plain, label, predecessor)
+
+    chunks = Labels()
+    state = random_state(random.Random(5), 2000, 4000)
+    root = tree_of(state, chunks).id
+    key = sorted(state)[700]
+    edit(root, [Replacement(key, key + b"\0", [key], [b"new"])], chunks, chunks, "test")
+    assert set(labels["test"]) == {True}
+    assert set(labels[INDEX_LABEL]) == {False}

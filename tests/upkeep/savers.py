@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
+from maos_ckpt.codec.secret import Secret
 from maos_ckpt.codec.values import encode_row
 from maos_ckpt.model import Checkpoint, Descriptor, Row, Trigger
 from maos_ckpt.repository.repository import Repository
@@ -60,9 +61,9 @@ def _root(rows: Callable[..., Iterator[list[Row]]], descriptor: Descriptor) -> b
 class Saver:
     """One repository of a source, which may be made to forget what the last save left."""
 
-    def __init__(self, path: Path, source: Source) -> None:
+    def __init__(self, path: Path, source: Source, key: Secret | None = None) -> None:
         self.source = Watched(source)
-        self.repository = Repository.open_or_create(path, source.spec, SYSTEM)
+        self.repository = Repository.open_or_create(path, source.spec, SYSTEM, key=key)
         self.cache = path / "cache"
 
     def save(self) -> Checkpoint:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+
+import pytest
+
+from maos_ckpt import prune as pruning
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
 from maos_ckpt.diff import diff_states
 from maos_ckpt.model import Trigger, VerifyLevel
@@ -110,6 +115,18 @@ def test_space_is_given_back_on_a_disk_too_full_for_the_index(shelf: Shelf) -> N
     assert verify(repository, [], VerifyLevel.FULL).ok
 
 
+def test_a_pack_that_is_rewritten_to_itself_stays(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same payloads in the same order give a pack of the same name."""
+    series(shelf, 1)
+    (pack,) = shelf.packs()
+    # As if every pack were one of which little is needed.
+    monkeypatch.setattr(pruning, "_LIVE_SHARE_MIN", 2.0)
+    with shelf.repository.lease("prune"):
+        assert prune(shelf.repository, 0).bytes_freed == 0
+    assert shelf.packs() == [pack]
+    assert verify(shelf.reopen(), [], VerifyLevel.FULL).ok
+
+
 def test_what_a_crashed_save_left_behind_is_given_back(shelf: Shelf) -> None:
     series(shelf, 2)
     newest = max((shelf.path / "manifests").iterdir())
@@ -118,4 +135,35 @@ def test_what_a_crashed_save_left_behind_is_given_back(shelf: Shelf) -> None:
     with repository.lease("prune"):
         result = prune(repository, 0)
     assert result.bytes_freed > 0
+    assert verify(shelf.reopen(), [], VerifyLevel.FULL).ok
+
+
+def test_many_small_packs_become_one(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each save adds a pack that may be needed for long; a day of saves must not leave thousands of files."""
+    monkeypatch.setattr("maos_ckpt.prune._SMALL_PACKS_MAX", 6)
+    ids = series(shelf, 6)
+    repository = shelf.repository
+    with repository.lease("prune"):
+        assert prune(repository, 0).bytes_freed == 0
+    assert len(shelf.packs()) == 6
+    shelf.change(6)
+    ids.append(shelf.save().id)
+    before = repository.stored_bytes()
+    with repository.lease("prune"):
+        freed = prune(repository, 0).bytes_freed
+    repository = shelf.reopen()
+    assert len(shelf.packs()) == 1
+    assert before - repository.stored_bytes() == freed
+    assert [one.id for one in repository.checkpoints()] == ids[::-1]
+    assert verify(repository, [], VerifyLevel.FULL).ok
+
+
+def test_a_small_pack_that_is_needed_whole_survives(shelf: Shelf) -> None:
+    """Its framing outweighs its payload, so it counts as thin, and rewritten it has its own name again."""
+    shelf.save()
+    with sqlite3.connect(shelf.directory / "maos.db") as database:
+        database.execute("UPDATE messages SET message='B' WHERE id=(SELECT min(id) FROM messages)")
+    shelf.save()
+    with shelf.repository.lease("prune"):
+        prune(shelf.repository, 10)
     assert verify(shelf.reopen(), [], VerifyLevel.FULL).ok

@@ -11,12 +11,12 @@ from maos_ckpt.capture.save import SaveRequest, save_checkpoint
 from maos_ckpt.config import Config
 from maos_ckpt.errors import ConflictError
 from maos_ckpt.model import Checkpoint, Selection, Trigger
-from maos_ckpt.operations import checkpoints, recoveries
+from maos_ckpt.operations import checkpoints, keeping, recoveries
 from maos_ckpt.operations.workspace import Workspace
-from maos_ckpt.prune import SAFETY_KEPT, SAFETY_KEPT_S, retention
 from maos_ckpt.repository.chunks import ChunkStore
 from maos_ckpt.repository.holds import HOLD_S, held, hold_planned, hold_shown
 from maos_ckpt.repository.repository import Repository
+from maos_ckpt.retention import SAFETY_KEPT, SAFETY_KEPT_S, retention
 from maos_ckpt.seams import SYSTEM, Clock, Seams, SystemClock
 
 from .conftest import Shelf
@@ -58,7 +58,10 @@ def test_old_safety_checkpoints_go_unless_they_are_among_the_last_ones(shelf: Sh
     young = retention(found, 1, {}, now_ms)
     assert young.removed == {}
     assert young.kept[old[0]] == "a safety checkpoint of the last 7 days"
-    late = retention(found, 1, {}, now_ms + SAFETY_KEPT_S * 1000 + 1)
+    # Time passes as checkpoints are taken: a clock alone that says so makes nothing old.
+    assert retention(found, 1, {}, now_ms + SAFETY_KEPT_S * 1000 + 1).removed == {}
+    found[0] = newest = dataclasses.replace(newest, seq=newest.seq + 8, created_at_ms=now_ms + SAFETY_KEPT_S * 1000 + 1)
+    late = retention(found, 1, {}, newest.created_at_ms)
     assert set(late.removed) == set(old[:2])
     assert "older than 7 days" in late.removed[old[0]]
     assert late.kept == {
@@ -84,7 +87,7 @@ def test_every_removed_one_has_its_reason(shelf: Shelf) -> None:
     first = shelf.save()
     shelf.change(1)
     shelf.save()
-    result = checkpoints.prune(workspace_of(shelf), 1, True, ignore)
+    result = keeping.prune(workspace_of(shelf), 1, True, ignore)
     assert result.removed == (first.id,)
     assert result.reasons == {first.id: "not one of the last 1"}
 
@@ -96,7 +99,7 @@ def test_what_is_on_a_screen_or_in_a_plan_is_not_taken(shelf: Shelf) -> None:
     workspace = workspace_of(shelf)
     hold_shown(shelf.repository, "a-screen", [shown.id])
     recoveries.plan(workspace, planned.id, Selection(), 10, ignore)
-    result = checkpoints.prune(workspace, 1, False, ignore)
+    result = keeping.prune(workspace, 1, False, ignore)
     assert result.removed == (neither.id,)
     assert result.kept == {
         newest.id: "one of the last 1",
@@ -105,7 +108,7 @@ def test_what_is_on_a_screen_or_in_a_plan_is_not_taken(shelf: Shelf) -> None:
     }
     # Another set on the same screen replaces the first, and a person may delete what is held.
     hold_shown(shelf.repository, "a-screen", [planned.id])
-    assert checkpoints.prune(workspace, 1, False, ignore).removed == (shown.id,)
+    assert keeping.prune(workspace, 1, False, ignore).removed == (shown.id,)
     assert checkpoints.delete(workspace, planned.id).id == planned.id
 
 
@@ -140,7 +143,7 @@ def test_what_undo_needs_stays_and_is_not_deleted_by_hand(shelf: Shelf) -> None:
     late = Workspace(shelf.path, shelf.source.spec, shelf.home, Config(), seams_with(_Later(8 * 86_400)))
     for _ in range(SAFETY_KEPT):
         safety(shelf)
-    assert checkpoints.prune(late, 1, False, ignore).kept[result.safety_checkpoint] == "undo goes back to it"
+    assert keeping.prune(late, 1, False, ignore).kept[result.safety_checkpoint] == "undo goes back to it"
     with pytest.raises(ConflictError, match="undo goes back to it"):
         checkpoints.delete(workspace, result.safety_checkpoint)
     assert recoveries.undo(workspace, None, "", 10, ignore).verified
@@ -171,7 +174,7 @@ def test_a_history_goes_on_where_retention_takes_a_checkpoint_on_the_way(
     def read_beside_a_prune(self: ChunkStore, chunk: bytes) -> bytes:
         asked.append(chunk)
         if len(asked) == 2:
-            assert len(checkpoints.prune(workspace, 1, False, ignore).removed) == 4
+            assert len(keeping.prune(workspace, 1, False, ignore).removed) == 4
         return read(self, chunk)
 
     monkeypatch.setattr(ChunkStore, "read", read_beside_a_prune)

@@ -11,7 +11,7 @@ import pytest
 from maos_ckpt.diff import diff_states
 from maos_ckpt.errors import ConflictError, IntegrityError
 from maos_ckpt.model import Progress, Severity, VerifyLevel
-from maos_ckpt.operations import checkpoints
+from maos_ckpt.operations import checkpoints, keeping
 from maos_ckpt.prune import prune
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import SYSTEM
@@ -183,7 +183,7 @@ def test_a_checkpoint_that_goes_while_it_is_read_is_told_as_removed_and_not_as_c
     def read() -> None:
         with workspace.reading() as repository:
             checkpoint = repository.resolve(ids[1])
-            checkpoints.prune(workspace, 1, False, lambda _: None)
+            keeping.prune(workspace, 1, False, lambda _: None)
             for collection in checkpoint.collections:
                 if collection.root is not None:
                     repository.chunks.get(collection.root)

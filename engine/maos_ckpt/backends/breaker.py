@@ -106,7 +106,7 @@ class CircuitBreaker:
                 self._enter(CircuitState.HALF_OPEN)
                 return True
             raise CircuitOpenError(
-                f"The storage is left alone after {self._failures} failures in a row.",
+                f"{self._reason} It is left alone after {self._failures} failures in a row.",
                 kept="Every checkpoint committed before is untouched.",
                 hint=f"It is tried again in {max(0.0, left_s):.0f} s.",
                 state=self._state.value,

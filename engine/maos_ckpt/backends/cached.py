@@ -65,13 +65,21 @@ class CachedBackend:
         """See `Backend.read_range`."""
         if not name.startswith(_IMMUTABLE):
             return self.inner.read_range(name, offset, length)
-        owner = self._owner(name)
-        key = f"{owner}:{offset}+{length}"
-        data = self.cache.get(key)
-        if data is None or len(data) != length:
+        data = self.known_range(name, offset, length)
+        if data is None:
             data = self.inner.read_range(name, offset, length)
-            self.cache.put(key, owner, data)
+            self.keep_range(name, offset, data)
         return data
+
+    def known_range(self, name: str, offset: int, length: int) -> bytes | None:
+        """A range of an object that never changes, if it is in the cache."""
+        data = self.cache.get(f"{self._owner(name)}:{offset}+{length}")
+        return data if data is not None and len(data) == length else None
+
+    def keep_range(self, name: str, offset: int, data: bytes) -> None:
+        """Keep a range of an object that never changes."""
+        owner = self._owner(name)
+        self.cache.put(f"{owner}:{offset}+{len(data)}", owner, data)
 
     def size(self, name: str) -> int | None:
         """See `Backend.size`."""

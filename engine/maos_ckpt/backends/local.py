@@ -229,16 +229,6 @@ class LocalBackend:
                 f"There is no directory at {self.root}.", hint="Check that its disk is mounted.", path=str(self.root)
             ) from error
 
-    def create_header(self, name: str, data: bytes) -> bool:
-        """As `create`, for the one object that lies at the root."""
-        temporary = self._write_temporary(data)
-        try:
-            return self._seams.fs.publish(temporary, self.root / name, replace=False)
-        except OSError as error:
-            raise_storage_error(error, self.root / name)
-        finally:
-            self._seams.fs.unlink(temporary)
-
     def read_header(self, name: str, bytes_max: int) -> bytes | None:
         """The object at the root, cut to `bytes_max`, or None where there is none."""
         try:

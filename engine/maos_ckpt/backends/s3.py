@@ -7,6 +7,7 @@ Every object carries the SHA-256 of its bytes as metadata `sha256`, written by t
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections.abc import Iterator
@@ -25,8 +26,8 @@ from maos_ckpt.backends.s3_errors import (
     by_code,
     no_answer_of_s3,
 )
-from maos_ckpt.backends.s3_listing import keys_below
-from maos_ckpt.backends.s3_multipart import PART_BYTES, PARTS_AT_ONCE, PARTS_MAX, content_md5, sweep, upload
+from maos_ckpt.backends.s3_listing import folders_below, keys_below
+from maos_ckpt.backends.s3_multipart import PART_BYTES, PARTS_MAX, content_md5, sweep, upload
 from maos_ckpt.backends.s3_settings import S3Settings
 from maos_ckpt.errors import IntegrityError, MissingObjectError, StorageError, TransientStorageError
 from maos_ckpt.fs import raise_storage_error
@@ -66,7 +67,7 @@ class S3Backend:
         self.create_mode = create_mode
         self._root = f"{settings.prefix}/" if settings.prefix else ""
         self._seams = seams
-        self._pool = ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="s3-part")
+        self._pool = ThreadPoolExecutor(settings.parts_at_once, thread_name_prefix="s3-part")
         stored_as = {
             "ServerSideEncryption": settings.server_side_encryption,
             "SSEKMSKeyId": settings.kms_key_id,
@@ -246,6 +247,21 @@ class S3Backend:
         found = keys_below(self.client, f"{self._root}{directory}/", self.key(start_after) if start_after else "")
         names = ((key.removeprefix(self._root), size) for key, size in found)
         return ((name, size) for name, size in names if is_name(name))
+
+    def folders(self, limit: int) -> list[str]:
+        """Names of the first `limit` directory levels right below the prefix, whoever made them."""
+        return folders_below(self.client, self._root, limit)
+
+    def below(self, folder: str) -> S3Backend:
+        """The objects one directory level deeper, through the same connections; these are closed with this one."""
+        deeper = copy.copy(self)
+        deeper._root = f"{self._root}{folder}/"
+        return deeper
+
+    def written_ms(self, name: str) -> int | None:
+        """When an object was written by the store's clock, in milliseconds since 1970; None where there is none."""
+        head = self.client.head(name, self.key(name))
+        return None if head is None else round(head["LastModified"].timestamp() * 1000)
 
     def delete(self, *names: str) -> None:
         """See `Backend.delete`."""

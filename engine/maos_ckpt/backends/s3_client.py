@@ -25,7 +25,15 @@ from maos_ckpt.errors import IntegrityError, MissingObjectError, TransientStorag
 REQUESTS_MAX = 16
 #: Used where the store is not AWS and no region is configured; such stores take any.
 _REGION_ELSEWHERE = "us-east-1"
-_FAILURES = (BotoCoreError, ClientError, ResponseParserError, urllib3.exceptions.HTTPError, OSError, *MISREAD)
+_FAILURES = (
+    BotoCoreError,
+    ClientError,
+    ResponseParserError,
+    urllib3.exceptions.HTTPError,
+    OSError,
+    RecursionError,
+    *MISREAD,
+)
 
 
 class S3Client:

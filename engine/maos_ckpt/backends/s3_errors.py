@@ -103,6 +103,13 @@ def translate(error: Exception, operation: str, name: str, location: str) -> Ckp
         return LostAnswerError(
             f"The store at {location} broke off ({type(error).__name__}).", kept=_KEPT, hint="Try again.", object=name
         )
+    if isinstance(error, RecursionError):
+        # boto3 follows every redirect to a region with a question that may be redirected, too.
+        return StorageError(
+            f"The store at {location} redirects without end.",
+            kept=_KEPT,
+            hint="Set storage.s3.region to the bucket's region, and look at storage.s3.endpoint_url.",
+        )
     if isinstance(error, MISREAD) and operation != "connect":
         return no_answer_of_s3(operation, location)
     return StorageError(

@@ -21,8 +21,6 @@ from maos_ckpt.seams import Seams
 
 #: A file up to this size goes in one request; above it in parts of this size. S3's least is 5 MiB.
 PART_BYTES = 16 << 20
-#: Parts under way at once; with the one being read, 80 MiB are in memory.
-PARTS_AT_ONCE = 4
 #: S3 takes no more parts than this in one object: 156 GiB.
 PARTS_MAX = 10_000
 #: A part that fails in passing is sent again on its own, rather than the whole file.
@@ -48,6 +46,8 @@ def upload(
     attributes: dict[str, Any],
 ) -> None:
     """Upload a file under `key` unless the key is taken; the object appears whole at the end or not at all.
+
+    As many parts as the client's settings say are under way at once; these and the one being read are in memory.
 
     Raises:
         IntegrityError: the file does not hold `sha256`; nothing was stored.
@@ -81,7 +81,7 @@ def upload(
     try:
         for number, data in enumerate(_portions(path), 1):
             digest.update(data)
-            if len(under_way) >= PARTS_AT_ONCE:
+            if len(under_way) >= client.settings.parts_at_once:
                 parts.append(under_way.popleft().result())
             under_way.append(pool.submit(send, number, data))
         while under_way:

@@ -16,7 +16,10 @@ _PREFIX_BYTES_MAX = 700
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ADDRESSING = ("auto", "path", "virtual")
 _ENCRYPTION = ("", "AES256", "aws:kms", "aws:kms:dsse")
+_BUCKET_HINT = "A bucket's name has 3 to 63 lower-case letters, digits, dots and hyphens."
 CONNECT_TIMEOUT_S = 10.0
+#: Parts of a large object under way at once, unless configured.
+PARTS_AT_ONCE = 5
 #: Longest silence on a connection, not the length of a transfer.
 READ_TIMEOUT_S = 60.0
 
@@ -33,6 +36,7 @@ class S3Settings:
         addressing_style: `auto`, `path` (`host/bucket/key`) or `virtual` (`bucket.host/key`).
         server_side_encryption: "", `AES256`, `aws:kms` or `aws:kms:dsse`; `kms_key_id` names the key of the last two.
         storage_class: as the store names it; one whose objects need a restore request first cannot be used.
+        parts_at_once: parts of a large object that are uploaded at once.
 
     Raises:
         ConfigError: a value that cannot be right.
@@ -50,18 +54,28 @@ class S3Settings:
     server_side_encryption: str = ""
     kms_key_id: str = ""
     storage_class: str = ""
+    parts_at_once: int = PARTS_AT_ONCE
     connect_timeout_s: float = CONNECT_TIMEOUT_S
     read_timeout_s: float = READ_TIMEOUT_S
 
     def __post_init__(self) -> None:
         if not _BUCKET.fullmatch(self.bucket) or ".." in self.bucket:
-            raise ConfigError("storage.s3.bucket is not the name of a bucket.", value=self.bucket[:100])
+            raise ConfigError(
+                "storage.s3.bucket is not the name of a bucket.", hint=_BUCKET_HINT, value=self.bucket[:100]
+            )
         _check_prefix(self.prefix)
         _check_endpoint(self.endpoint_url)
         if bool(self.access_key_id) != bool(self.secret_access_key):
-            raise ConfigError("storage.s3 has one of access_key_id and secret_access_key without the other.")
+            raise ConfigError(
+                "storage.s3 has one of access_key_id and secret_access_key without the other.",
+                hint="Set both, or none of them to use AWS_ACCESS_KEY_ID, a profile or a role.",
+            )
         if self.region and not _WORD.fullmatch(self.region):
-            raise ConfigError("storage.s3.region is not the name of a region.", value=self.region[:100])
+            raise ConfigError(
+                "storage.s3.region is not the name of a region.",
+                hint="Write it as eu-central-1, or leave it out.",
+                value=self.region[:100],
+            )
         if self.addressing_style not in _ADDRESSING:
             raise ConfigError(f"storage.s3.addressing_style is one of {', '.join(_ADDRESSING)}.")
         if self.server_side_encryption not in _ENCRYPTION:
@@ -91,7 +105,13 @@ def parse_url(url: str) -> tuple[str, str]:
     scheme, _, rest = url.partition("://")
     bucket, _, prefix = rest.partition("/")
     if scheme != "s3" or not _BUCKET.fullmatch(bucket):
-        raise ConfigError("A repository in S3 is named s3://BUCKET/PREFIX.", value=_without_user(url)[:200])
+        shown = _without_user(url)[:200]
+        raise ConfigError(
+            f"{shown} does not have the form s3://BUCKET/PREFIX.",
+            kept="Nothing was changed.",
+            hint="Credentials do not belong there." if shown != url[:200] else _BUCKET_HINT,
+            value=shown,
+        )
     prefix = prefix.rstrip("/")
     _check_prefix(prefix)
     return bucket, prefix
@@ -101,7 +121,8 @@ def _check_prefix(prefix: str) -> None:
     plain = not prefix or (_PREFIX.fullmatch(prefix) and len(prefix) <= _PREFIX_BYTES_MAX)
     if not plain or any(part in (".", "..") for part in prefix.split("/")):
         raise ConfigError(
-            "storage.s3.prefix is not a plain key prefix.",
+            "The prefix in the bucket (storage.s3.prefix) is not a plain one.",
+            kept="Nothing was changed.",
             hint="Use letters, digits and -_.!*'() in parts separated by single slashes.",
             value=prefix[:100],
         )
@@ -110,7 +131,7 @@ def _check_prefix(prefix: str) -> None:
 def _check_endpoint(url: str) -> None:
     if not url:
         return
-    form = "storage.s3.endpoint_url has the form http(s)://HOST[:PORT]."
+    form = "storage.s3.endpoint_url does not have the form http(s)://HOST[:PORT]."
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -123,4 +144,4 @@ def _check_endpoint(url: str) -> None:
 
 
 def _without_user(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", url)
+    return re.sub(r"//[^/@]*@", "//…@", url)

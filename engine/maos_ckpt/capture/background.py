@@ -13,6 +13,7 @@ from typing import Final
 
 from maos_ckpt.codec.policy import Measures
 from maos_ckpt.repository.chunks import ChunkWriter
+from maos_ckpt.repository.packs import SealedPack
 from maos_ckpt.tree.sink import Pending
 
 #: Compressing takes twice as long as everything that the edit itself does to a leaf.
@@ -45,7 +46,7 @@ class BackgroundWriter:
     def _free(self, future: Future[bytes]) -> None:
         self._slots.release()
 
-    def seal(self) -> int:
+    def seal(self) -> SealedPack:
         """See `ChunkWriter.seal`; the last call but `measures` and `close`."""
         self._threads.shutdown()
         return self._writer.seal()

@@ -12,12 +12,13 @@ from maos_ckpt.capture.memo import Memo, kept_directory, load_memo, store_memo
 from maos_ckpt.capture.records import OutOfOrderError, encode_records, read_records
 from maos_ckpt.codec.measures import StoredMeasures, pack_measures
 from maos_ckpt.codec.policy import CodecSettings
-from maos_ckpt.errors import IntegrityError, SourceError
+from maos_ckpt.errors import UNREADABLE
 from maos_ckpt.ids import new_checkpoint_id
-from maos_ckpt.model import Checkpoint, Descriptor, Progress, Trigger
+from maos_ckpt.model import Checkpoint, CheckpointState, Descriptor, Progress, Trigger
 from maos_ckpt.repository.chunks import ChunkWriter
 from maos_ckpt.repository.descriptors import encode_descriptors
 from maos_ckpt.repository.manifests import Manifest, ManifestCollection, state_digest
+from maos_ckpt.repository.packs import SealedPack
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import LOCK_BUDGET_S, Cut, KeyRange, Source
@@ -103,7 +104,9 @@ class _Save:
         self.seams = seams
         self.parent = repository.latest()
         memo = load_memo(repository)
-        self.memo = memo if memo and self.parent and memo.checkpoint == self.parent.id else None
+        # Nothing may be taken over unread of a damaged parent: a save that reads everything stores again what is lost.
+        whole = self.parent is not None and self.parent.state is not CheckpointState.DAMAGED
+        self.memo = memo if memo and self.parent and memo.checkpoint == self.parent.id and whole else None
         self.measures: StoredMeasures = memo.measures if memo else {}
         self.reader = _Reader(progress, seams, self.parent.records if self.parent else 0)
 
@@ -133,21 +136,22 @@ class _Save:
             )
         described = writer.put(encode_descriptors(descriptors), "descriptors").result()
         self.reader.report("store")
-        stored_bytes = writer.seal()
+        sealed = writer.seal()
         self.measures = pack_measures(writer.measures())
         self.repository.check_packs_present()
         notes = list(cut.notes)
         if cut.lock_s > LOCK_BUDGET_S:
             notes.append(f"the source was locked for {cut.lock_s:.2f} s, longer than {LOCK_BUDGET_S} s")
-        return self._commit(collections, described, stored_bytes, started_s, (cut.lock_s, cut.skew_s), notes)
+        return self._commit(collections, described, sealed, started_s, (cut.lock_s, cut.skew_s), notes)
 
     def _known_descriptors(self) -> dict[tuple[str, str], Descriptor]:
         if self.parent is None:
             return {}
         try:
             return self.repository.descriptors(self.parent)
-        except IntegrityError:
-            # A damaged parent must not fail a new save: it is read and stored in full.
+        except UNREADABLE:
+            # A damaged parent, or one that only a remote copy holds which is away, must not fail a new save: the source
+            # is read and stored in full.
             return {}
 
     def _store_collection(self, cut: Cut, descriptor: Descriptor, writer: ChunkWriter, *, reuse: bool) -> Root:
@@ -158,14 +162,14 @@ class _Save:
             if ranges is not None:
                 # A damaged old tree cannot be edited, and a damaged index not counted; then the collection is read and
                 # stored in full.
-                with contextlib.suppress(IntegrityError, SourceError):
+                with contextlib.suppress(*UNREADABLE):
                     unchanged = not ranges
                     edited = self._edit(root, ranges, descriptor, writer)
                     if unchanged or cut.count(descriptor) in (None, edited.count):
                         return edited
         previous = None
         if root is not None:
-            with contextlib.suppress(IntegrityError):
+            with contextlib.suppress(*UNREADABLE):
                 previous = Predecessors(self.repository.chunks, root)
 
         def put(plain: bytes) -> Pending:
@@ -206,7 +210,9 @@ class _Save:
             ManifestCollection(one.component, one.name, one.root or b"", one.records, one.bytes)
             for one in parent.collections
         ]
-        checkpoint = self._commit(collections, parent.descriptors, 0, started_s, (0.0, 0.0), [], unchanged=True)
+        checkpoint = self._commit(
+            collections, parent.descriptors, SealedPack(), started_s, (0.0, 0.0), [], unchanged=True
+        )
         memo = self.memo
         assert memo is not None
         store_memo(self.repository, Memo(checkpoint.id, memo.token, memo.source, memo.measures))
@@ -216,7 +222,7 @@ class _Save:
         self,
         collections: list[ManifestCollection],
         descriptors: bytes,
-        stored_bytes: int,
+        sealed: SealedPack,
         started_s: float,
         lock_and_skew_s: tuple[float, float],
         notes: list[str],
@@ -237,7 +243,7 @@ class _Save:
             descriptors=descriptors,
             collections=collections,
             digest=state_digest(collections),
-            stored_bytes=stored_bytes,
+            stored_bytes=sealed.size,
             duration_s=round(self.seams.clock.monotonic_s() - started_s, 4),
             lock_s=round(lock_and_skew_s[0], 4),
             skew_s=round(lock_and_skew_s[1], 4),
@@ -245,6 +251,7 @@ class _Save:
             notes=notes,
             repository=self.repository.header.id,
             pinned=request.pinned,
+            pack=sealed.digest,
         )
         return self.repository.commit(manifest)
 

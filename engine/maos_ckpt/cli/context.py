@@ -17,7 +17,7 @@ from maos_ckpt.cli.output import Output
 from maos_ckpt.cli.progress import ProgressLine
 from maos_ckpt.config import Settings, load
 from maos_ckpt.environment import log_file
-from maos_ckpt.errors import CkptError, NotFoundError
+from maos_ckpt.errors import CkptError, NotFoundError, PermissionRefusedError
 from maos_ckpt.safe_text import safe_text
 from maos_ckpt.seams import SYSTEM, Seams
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from maos_ckpt.cli.main import Console
     from maos_ckpt.operations.workspace import Workspace
 
+_LOG = logging.getLogger(__name__)
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 #: What a person at a command gets: only warnings are shown then.
 _NOTICE_FORMAT = "warning: %(message)s"
@@ -35,6 +36,8 @@ _FLAGS = {
     "--claude-home": ("claude_home", "claude_home"),
     "--read-only": ("read_only", "read_only"),
     "--log-level": ("log_level", "log_level"),
+    "--s3-endpoint": ("s3_endpoint", "storage.s3.endpoint_url"),
+    "--system": ("system", "system"),
     "--interval": ("interval", "interval_seconds"),
 }
 
@@ -87,7 +90,7 @@ class Context:
         """Repository and source."""
         from maos_ckpt.operations.locate import locate
 
-        return locate(self.settings, self.cwd, self.seams)
+        return locate(self.settings, self.cwd, self.seams, self.ask_passphrase if self.on_terminal else None)
 
     def progress(self) -> ProgressLine:
         """A progress line on standard error, silent where that is no terminal; a context manager."""
@@ -97,13 +100,17 @@ class Context:
         """Log to standard error; where no level is configured, one-shot commands keep quiet below warnings."""
         headless = getattr(self.arguments, "headless", False)
         level, form = ("info", _LOG_FORMAT) if headless else ("warning", _NOTICE_FORMAT)
+        exposed: list[str] = []
         # A configuration that is wrong is reported by the command, if it needs one.
         with contextlib.suppress(CkptError):
             if self.settings.origins["log_level"] != "default":
                 level, form = self.settings.config.log_level, _LOG_FORMAT
+            exposed = self.settings.exposed_secrets()
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(_SafeFormatter(form))
         logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+        if exposed:
+            _LOG.warning("%s holds %s, and others may read it: chmod 600", self.settings.file, ", ".join(exposed))
 
     def log_to_file(self) -> None:
         """Log to a file from now on, since the screen belongs to the console."""
@@ -139,6 +146,25 @@ class Context:
         sys.stderr.flush()
         # Not `input`, which would write its prompt among the data on standard output.
         return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def ask_passphrase(self, new: bool) -> str:
+        """The passphrase that the person at the terminal types, unseen; a new one twice.
+
+        Raises:
+            PermissionRefusedError: none was given, or two different ones.
+        """
+        import getpass
+
+        sys.stdout.flush()
+        try:
+            text = getpass.getpass("New passphrase: " if new else "Passphrase: ", sys.stderr)
+            again = getpass.getpass("The same again: ", sys.stderr) if new else text
+        except EOFError:
+            text = again = ""
+        if text != again or not text:
+            what = "No passphrase was given." if text == again else "The two passphrases differ."
+            raise PermissionRefusedError(what, kept="Nothing was read or changed.", hint="Run the command again.")
+        return text
 
     @property
     def screen(self) -> bool:

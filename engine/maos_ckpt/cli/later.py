@@ -25,8 +25,6 @@ _OPTIONS = {
     ("", "--connect"): _ONE_MACHINE,
     ("", "--token-file"): _ONE_MACHINE,
     ("", "--listen"): _ONE_MACHINE,
-    ("", "--s3-endpoint"): "Name a local directory with --repo.",
-    ("verify", "--repair"): "`maos-ckpt verify` marks what is damaged; restore from a checkpoint that is not.",
     ("restore", "--to"): "`maos-ckpt export ID --to DIR` writes a checkpoint to files, away from the live MAOS.",
     ("restore", "--agent"): "Name the agent's records: --record 'agents/agents/KEY', --record 'memory/*/*KEY*'.",
 }

@@ -56,8 +56,10 @@ def add_globals(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("global options")
     add = group.add_argument
     add("--config", metavar="PATH", help="configuration file")
-    add("--repo", metavar="PATH", help="repository; by default .maos-ckpt beside the source")
+    add("--repo", metavar="PATH|URL", help="repository, or s3://BUCKET/PREFIX; by default .maos-ckpt beside the source")
     add("--source", metavar="SPEC", action="append", help="what to checkpoint: maos:DIR or sqlite:PATH")
+    add("--s3-endpoint", metavar="URL", help="S3 store other than AWS, as http(s)://HOST[:PORT]")
+    add("--system", metavar="NAME", help="this system's name among those that share a bucket")
     add("--claude-home", metavar="DIR", help="home of the agents' transcripts; by default ~/.claude")
     add("--json", action="store_true", help="print JSON")
     add("--read-only", action="store_true", help="refuse everything that would change something")
@@ -67,7 +69,9 @@ def add_globals(parser: argparse.ArgumentParser) -> None:
 
 
 #: Global options that take a value, for finding the command among the words.
-VALUED = frozenset({"--config", "--repo", "--source", "--claude-home", "--log-level", "--interval"})
+VALUED = frozenset(
+    {"--config", "--repo", "--source", "--claude-home", "--log-level", "--interval", "--s3-endpoint", "--system"}
+)
 
 
 def _nothing(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +95,7 @@ def _save(parser: argparse.ArgumentParser) -> None:
 def _list(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", metavar="N", type=_number(1), help="at most N")
     parser.add_argument("--tag", metavar="T", help="only those with this tag")
+    parser.add_argument("--systems", action="store_true", help="the systems that share the bucket and prefix instead")
 
 
 def _diff(parser: argparse.ArgumentParser) -> None:
@@ -117,6 +122,9 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ids", metavar="ID", nargs="*", help=f"{_CHECKPOINT_HELP}; none means all")
     parser.add_argument("--all", action="store_true", help="all checkpoints")
     parser.add_argument("--level", choices=("quick", "standard", "full"), default="standard", help="how deep")
+    tiers = ("local", "s3", "all")
+    parser.add_argument("--tier", choices=tiers, default="all", help="where to read; by default all there is")
+    parser.add_argument("--repair", action="store_true", help="replace what is damaged from the other tier")
 
 
 def _apply(parser: argparse.ArgumentParser) -> None:
@@ -174,6 +182,18 @@ def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--origin", action="store_true", help="with show: where each value comes from")
 
 
+def _key(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("list", "add", "remove", "rotate"), help="what to do")
+    parser.add_argument("id", metavar="ID", nargs="?", help="with remove and rotate: the key, or a unique beginning")
+    parser.add_argument(
+        "--new-key",
+        metavar="REF",
+        default="",
+        help="with add and rotate: env:NAME (a variable with a passphrase) or file:PATH; else the terminal is asked",
+    )
+    parser.add_argument("--label", metavar="TEXT", default="", help="with add and rotate: what to call the key")
+
+
 def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--headless", action="store_true", help="event lines instead of a console")
     parser.add_argument("--seconds", metavar="N", type=seconds, help="end after N seconds")
@@ -210,6 +230,7 @@ COMMANDS = {
         Command("events", "Upkeep", "what has happened", "upkeep:events", _events),
         Command("doctor", "Upkeep", "check source, storage and machine", "upkeep:doctor", _nothing),
         Command("config", "Upkeep", "show, init or check the configuration", "configure:config", _config),
+        Command("key", "Upkeep", "the keys of an encrypted repository", "keys:key", _key),
         Command("demo", "Upkeep", "a sample MAOS with its console", "demo:demo", _demo),
     )
 }

@@ -181,7 +181,15 @@ def verification(result: VerifyResult) -> dict[str, object]:
         "ok": result.ok,
         "level": result.level.value,
         "checked": {"objects": result.objects, "bytes": result.bytes, "checkpoints": result.checkpoints},
+        "tiers": [
+            {"name": one.tier, "objects": one.objects, "bytes": one.bytes, "cache_bypassed": one.cache_bypassed}
+            for one in result.tiers
+        ],
         "findings": [finding(one) for one in result.findings],
+        "repaired": [{"tier": one.tier, "object": one.object, "how": one.detail} for one in result.repaired],
+        "quarantined": [{"tier": one.tier, "object": one.object, "file": one.detail} for one in result.quarantined],
+        "unrepaired": [{"tier": one.tier, "object": one.object, "why": one.detail} for one in result.unrepaired],
+        "last_good": result.last_good or None,
         "duration_s": result.duration_s,
     }
 

@@ -57,8 +57,13 @@ def age(at_ms: int, now_ms: int) -> str:
     seconds = round((now_ms - at_ms) / 1000)
     if not seconds:
         return "just now"
-    shown = f"{abs(seconds)} s" if abs(seconds) < 60 else duration(abs(seconds))
+    shown = span(abs(seconds))
     return f"in {shown}" if seconds < 0 else f"{shown} ago"
+
+
+def span(seconds: float) -> str:
+    """A span of time in whole seconds: `12 s`, `3 min 4 s`."""
+    return f"{max(0, round(seconds))} s" if seconds < 60 else duration(seconds)
 
 
 def count(number: int, noun: str) -> str:

@@ -47,7 +47,8 @@ class Kind(IntEnum):
     PACK_INDEX = 2
     MANIFEST = 3
     MARKS = 4
-    INDEX = 5
+    BUNDLE = 5
+    DOOMED = 6
 
 
 class Sealer(Protocol):

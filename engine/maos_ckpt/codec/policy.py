@@ -3,12 +3,14 @@
 For each collection the policy tries every candidate on one of its first chunks and keeps, per candidate, the ratio
 (raw / stored) and the speed of one thread. From then on it takes the candidate of the best ratio that still lets the
 rest of the save end inside its deadline, and goes on measuring the one in use. A collection that nothing shrinks is
-stored as it is.
+stored as it is. Now and then a chunk is tried on every candidate again: what was passed over once, or shrank nothing,
+is not passed over for ever.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from maos_ckpt.codec.compression import LEVELS, Codec, compress
 from maos_ckpt.seams import Clock
@@ -21,6 +23,10 @@ RATIO_MIN = 1.05
 RATIO_GAIN_MIN = 1.03
 #: Trials are made on at most this many bytes of a chunk, so that slow candidates cost milliseconds.
 TRIAL_BYTES_MAX = 128 << 10
+#: One chunk in so many is tried on all candidates again, …
+RETRIAL_CHUNKS = 32
+#: … unless the save has more bytes than this before it: then only where a collection is stored as it is.
+_RETRIAL_BYTES_MAX = 32 << 20
 _SMOOTHING = 0.2
 #: Collections measured; beyond it, new ones share one entry.
 _LABELS_MAX = 512
@@ -81,7 +87,7 @@ class CodecPolicy:
         return pick(measures, remaining, left_s)
 
     def compress(self, label: str, codec: Codec, level: int, raw: bytes) -> bytes:
-        """`raw` compressed, measured; the first chunk of a collection also serves for trying all candidates."""
+        """`raw` compressed, measured; the first chunk of a collection, and some later ones, try all candidates."""
         started_s = self.clock.monotonic_s()
         payload = compress(codec, level, raw)
         took_s = self.clock.monotonic_s() - started_s
@@ -90,25 +96,37 @@ class CodecPolicy:
         return payload
 
     def _learn(self, label: str, codec: Codec, level: int, raw: bytes, payload: bytes, took_s: float) -> None:
-        if codec is Codec.NONE:
-            return
         if label not in self.measures and len(self.measures) >= _LABELS_MAX:
             label = ""
         measures = self.measures.get(label)
         if measures is None:
             trials = {one: self._try(one, raw[:TRIAL_BYTES_MAX]) for one in candidates(self.settings.level)}
             self.measures[label] = trials
-            return
-        fresh = Measure(len(raw) / max(len(payload), 1), len(raw) / max(took_s, 1e-6))
-        old = measures.setdefault((codec, level), fresh)
-        old.ratio += (fresh.ratio - old.ratio) * _SMOOTHING
-        old.bytes_per_s += (fresh.bytes_per_s - old.bytes_per_s) * _SMOOTHING
+        elif self._tries_again(codec, raw):
+            for one in candidates(self.settings.level):
+                _blend(measures, one, self._try(one, raw[:TRIAL_BYTES_MAX]), len(raw))
+        elif codec is not Codec.NONE:
+            fresh = Measure(len(raw) / max(len(payload), 1), len(raw) / max(took_s, 1e-6))
+            _blend(measures, (codec, level), fresh, len(raw))
+
+    def _tries_again(self, codec: Codec, raw: bytes) -> bool:
+        # Told by the chunk itself, so that nothing needs to be counted from one save to the next.
+        allowed = codec is Codec.NONE or self.expected_bytes <= _RETRIAL_BYTES_MAX
+        return allowed and crc32(raw) % RETRIAL_CHUNKS == 0
 
     def _try(self, candidate: tuple[Codec, int], raw: bytes) -> Measure:
         started_s = self.clock.monotonic_s()
         payload = compress(*candidate, raw)
         took_s = max(self.clock.monotonic_s() - started_s, 1e-6)
         return Measure(len(raw) / max(len(payload), 1), len(raw) / took_s)
+
+
+def _blend(measures: dict[tuple[Codec, int], Measure], one: tuple[Codec, int], fresh: Measure, raw_bytes: int) -> None:
+    """Let a measurement count; one on a small chunk says little of how others will shrink."""
+    old = measures.setdefault(one, fresh)
+    weight = _SMOOTHING * min(raw_bytes / TRIAL_BYTES_MAX, 1.0)
+    old.ratio += (fresh.ratio - old.ratio) * weight
+    old.bytes_per_s += (fresh.bytes_per_s - old.bytes_per_s) * weight
 
 
 def pick(measures: dict[tuple[Codec, int], Measure], remaining_bytes: int, left_s: float) -> tuple[Codec, int]:

@@ -12,8 +12,8 @@ import stat
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from maos_ckpt.environment import variable
-from maos_ckpt.errors import ConfigError, PermissionRefusedError
+from maos_ckpt.environment import secret_variable
+from maos_ckpt.errors import ConfigError, KeyRefusedError
 
 SecretKind = Literal["passphrase", "key_file", "master"]
 MASTER_BYTES = 32
@@ -53,11 +53,11 @@ def passphrase(text: str) -> Secret:
     """A passphrase as it was typed; its UTF-8 bytes count, without any normalisation.
 
     Raises:
-        PermissionRefusedError: it is empty or longer than 4,096 bytes.
+        KeyRefusedError: it is empty or longer than 4,096 bytes.
     """
     value = text.encode("utf-8", "surrogateescape")
     if not 0 < len(value) <= _PASSPHRASE_BYTES_MAX:
-        raise PermissionRefusedError(
+        raise KeyRefusedError(
             f"The passphrase is {'empty' if not value else 'too long'}.", hint="Give the repository's passphrase."
         )
     return Secret("passphrase", value)
@@ -67,7 +67,7 @@ def key_file(path: Path) -> Secret:
     """The content of a key file, byte for byte.
 
     Raises:
-        PermissionRefusedError: it cannot be read, is too short or too long, or obviously not random.
+        KeyRefusedError: it cannot be read, is too short or too long, or obviously not random.
     """
     hint = "Name a file of 32 to 65,536 random bytes, as `head -c 32 /dev/urandom` gives them."
     try:
@@ -81,9 +81,9 @@ def key_file(path: Path) -> Secret:
             os.close(fd)
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a path"
-        raise PermissionRefusedError(f"The key file cannot be read: {reason}.", hint=hint) from None
+        raise KeyRefusedError(f"The key file cannot be read: {reason}.", hint=hint) from None
     if not KEY_FILE_BYTES_MIN <= len(value) <= KEY_FILE_BYTES_MAX or len(set(value)) < _KEY_FILE_VALUES_MIN:
-        raise PermissionRefusedError("The key file is not 32 to 65,536 random bytes.", hint=hint)
+        raise KeyRefusedError("The key file is not 32 to 65,536 random bytes.", hint=hint)
     return Secret("key_file", value)
 
 
@@ -92,7 +92,7 @@ def read_secret(reference: str) -> Secret:
 
     Raises:
         ConfigError: the reference has neither form.
-        PermissionRefusedError: it leads to nothing, or to nothing usable.
+        KeyRefusedError: it leads to nothing, or to nothing usable.
     """
     scheme, _, rest = reference.partition(":")
     if scheme == "file" and rest:
@@ -102,9 +102,9 @@ def read_secret(reference: str) -> Secret:
             "A key reference is env:NAME, with NAME in capitals, or file:PATH.",
             hint="Put the passphrase into a variable and name that, as in env:MAOS_CKPT_PASSPHRASE.",
         )
-    text = variable(rest)
+    text = secret_variable(rest)
     if not text:
-        raise PermissionRefusedError(
+        raise KeyRefusedError(
             f"The variable {rest}, which should hold the repository's passphrase, is not set.",
             kept="Nothing was read or changed.",
             hint=f"Set {rest} in the environment of this program.",

@@ -21,7 +21,7 @@ import msgspec
 
 from maos_ckpt.codec.crypto import NONCE_BYTES, SEAL_BYTES, hkdf
 from maos_ckpt.codec.secret import MASTER_BYTES, Secret
-from maos_ckpt.errors import FormatError, IntegrityError, PermissionRefusedError, UsageError
+from maos_ckpt.errors import FormatError, IntegrityError, KeyRefusedError, UsageError
 from maos_ckpt.seams import Seams
 
 if TYPE_CHECKING:
@@ -80,6 +80,16 @@ def new_master(seams: Seams) -> Secret:
     return Secret("master", seams.random.token(MASTER_BYTES))
 
 
+def check_new(secret: Secret) -> None:
+    """Raise `UsageError` where a passphrase is too short for a new slot."""
+    if secret.kind == "passphrase" and len(secret.reveal()) < PASSPHRASE_BYTES_MIN:
+        raise UsageError(
+            f"A passphrase of fewer than {PASSPHRASE_BYTES_MIN} characters protects nothing.",
+            kept="Nothing was changed.",
+            hint="Take a longer one; several random words are easy to keep.",
+        )
+
+
 def new_slot(
     master: Secret, secret: Secret, repository: str, seams: Seams, *, label: str = "", cost: ScryptCost | None = None
 ) -> Slot:
@@ -88,12 +98,7 @@ def new_slot(
     Raises:
         UsageError: the passphrase is shorter than 8 bytes, the label too long, or the cost out of bounds.
     """
-    if secret.kind == "passphrase" and len(secret.reveal()) < PASSPHRASE_BYTES_MIN:
-        raise UsageError(
-            f"A passphrase of fewer than {PASSPHRASE_BYTES_MIN} characters protects nothing.",
-            kept="Nothing was changed.",
-            hint="Take a longer one; several random words are easy to keep.",
-        )
+    check_new(secret)
     if len(label) > LABEL_CHARACTERS_MAX or not label.isprintable():
         raise UsageError(f"A key's label is at most {LABEL_CHARACTERS_MAX} printable characters.")
     cost = (cost or ScryptCost()) if secret.kind == "passphrase" else ScryptCost(0, 0, 0)
@@ -178,7 +183,7 @@ def open_slots(stored: Mapping[str, bytes], secret: Secret, repository: str) -> 
     A damaged slot does not keep another from opening.
 
     Raises:
-        PermissionRefusedError: it opens none of them.
+        KeyRefusedError: it opens none of them.
         IntegrityError: it opens none, and some are damaged; or there are no slots, or too many.
     """
     if not 0 < len(stored) <= SLOTS_MAX:
@@ -205,7 +210,7 @@ def open_slots(stored: Mapping[str, bytes], secret: Secret, repository: str) -> 
             hint=_DAMAGED_HINT,
             damaged=sorted(damaged),
         ) from next(iter(damaged.values()))
-    raise PermissionRefusedError(
+    raise KeyRefusedError(
         f"The {what} opens none of the repository's key slots.",
         kept="Nothing was read or changed.",
         hint="Give the right passphrase or key file; without one of them the repository cannot be read.",

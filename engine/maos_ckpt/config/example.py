@@ -9,6 +9,7 @@ from maos_ckpt.config.keys import Key, keys
 _WIDTH = 100
 _HEAD = """\
 # Configuration of maos-ckpt. Every key is optional; shown are the defaults.
+# A file whose name ends in .json holds the same keys as JSON, in camelCase (intervalSeconds) or as here.
 # It is looked for as --config PATH, MAOS_CKPT_CONFIG, ./maos-ckpt.toml, $XDG_CONFIG_HOME/maos-ckpt/config.toml.
 # A flag beats the environment (the variable beside each key), the environment beats this file.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +22,14 @@ ALIASES = {
     "SOURCE": "sources",
     "INTERVAL": "interval_seconds",
 }
+#: Names of the mission's reference configuration for settings that have another place here.
+REFERENCE_NAMES = {"compression_level": "compression.level"}
+#: What stands in the place of a secret's value.
+MASK = "set, not shown"
 _VALUE_CHARACTERS_MAX = 60
+#: These say where a secret is, and are none.
+_SECRET_PLACES = ("env:", "file:")
+_CREDENTIALS_IN_URL = re.compile(r"://[^/@\s]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,7 @@ class Key:
     type: Any
     default: object
     description: str
+    secret: bool = False
 
     @property
     def variable(self) -> str:
@@ -58,6 +67,8 @@ def _number(value: float) -> str:
 
 
 def _wanted(info: inspect.Type) -> str:
+    if isinstance(info, inspect.Metadata) and info.extra:
+        return str(info.extra["wanted"])
     plain, bounds = _constraints(info)
     match plain:
         case inspect.IntType():
@@ -80,13 +91,18 @@ def _describe(info: inspect.Type) -> str:
     return ""
 
 
+def _is_secret(info: inspect.Type) -> bool:
+    return isinstance(info, inspect.Metadata) and bool((info.extra_json_schema or {}).get("writeOnly"))
+
+
 def _walk(struct: type[msgspec.Struct], prefix: str) -> Iterable[Key]:
     for field in msgspec.structs.fields(struct):
         path = prefix + field.name
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             yield from _walk(field.type, path + ".")
         else:
-            yield Key(path, field.type, field.default, _describe(inspect.type_info(field.type)))
+            info = inspect.type_info(field.type)
+            yield Key(path, field.type, field.default, _describe(info), _is_secret(info))
 
 
 @cache
@@ -98,12 +114,21 @@ def keys() -> dict[str, Key]:
 def type_name(value: object) -> str:
     """What a value from a file is, in words."""
     names = {bool: "true/false", int: "number", float: "number", str: "text", list: "list", dict: "table"}
-    return names.get(type(value), type(value).__name__)
+    return "null" if value is None else names.get(type(value), type(value).__name__)
 
 
-def shown(value: object) -> str:
-    """A value for an error message: its type and its beginning."""
-    text = repr(value)
+def masked(key: Key, value: object) -> object:
+    """A setting's value as it may be shown: a secret only as being set, a URL without credentials in it."""
+    if key.secret and value and not (isinstance(value, str) and value.startswith(_SECRET_PLACES)):
+        return MASK
+    return _CREDENTIALS_IN_URL.sub("://…@", value) if isinstance(value, str) else value
+
+
+def shown(key: Key, value: object) -> str:
+    """A value for an error message: its type and its beginning; of a secret only the type."""
+    if key.secret:
+        return f"this {type_name(value)}"
+    text = _CREDENTIALS_IN_URL.sub("://…@", repr(value))
     text = text if len(text) <= _VALUE_CHARACTERS_MAX else text[: _VALUE_CHARACTERS_MAX - 1] + "…"
     return f"{type_name(value)} {text}"
 
@@ -127,7 +152,7 @@ def convert(key: Key, value: object, where: str, *, text: bool = False) -> objec
         return msgspec.convert(value, key.type)
     except msgspec.ValidationError as error:
         raise ConfigError(
-            f"{where}: {key.path} must be {key.wanted}, not {shown(given)}.",
+            f"{where}: {key.path} must be {key.wanted}, not {shown(key, given)}.",
             kept="Nothing was started or changed.",
             hint="`maos-ckpt config init` writes an example with every key.",
             key=key.path,

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import tomllib
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
 from maos_ckpt import environment
-from maos_ckpt.config.keys import ALIASES, Key, convert, keys, nearest
+from maos_ckpt.config.files import read_file
+from maos_ckpt.config.keys import ALIASES, MASK, Key, convert, keys, masked, nearest
 from maos_ckpt.config.types import Config
-from maos_ckpt.errors import ConfigError, PermissionRefusedError
+from maos_ckpt.errors import ConfigError
 
 FILE_NAME = "maos-ckpt.toml"
-#: A configuration is a page of text; anything bigger is not one.
-FILE_BYTES_MAX = 1 << 20
 #: Variables that are no settings.
 _CONFIG_VARIABLE = environment.PREFIX + "CONFIG"
+#: Variables with this ending are what `env:NAME` may lead to.
+_PASSPHRASE = "PASSPHRASE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +33,25 @@ class Settings:
     file: Path | None
 
     def items(self) -> list[tuple[str, object, str]]:
-        """(key, value, origin) in the order of the example file."""
+        """(key, value, origin) in the order of the example file; in the place of secrets stands that they are set."""
         found = []
         for path in keys():
             value: Any = self.config
             for part in path.split("."):
                 value = getattr(value, part)
-            found.append((path, value, self.origins[path]))
+            found.append((path, masked(keys()[path], value), self.origins[path]))
         return found
+
+    def exposed_secrets(self) -> list[str]:
+        """Keys of secrets that stand in a configuration file which others may read."""
+        secrets = [key.path for key in keys().values() if key.secret and self.origins[key.path].startswith("file")]
+        found = [path for path, value, _ in self.items() if path in secrets and value == MASK]
+        if not found or self.file is None:
+            return []
+        try:
+            return found if stat.S_IMODE(os.stat(self.file).st_mode) & 0o077 else []
+        except OSError:
+            return []
 
 
 def load(
@@ -59,7 +72,7 @@ def load(
         config_home: the user's configuration directory; by default by the XDG rules.
 
     Raises:
-        ConfigError: an unknown key, a wrong type or value, or a file that is missing or no TOML.
+        ConfigError: an unknown key, a wrong type or value, or a file that is missing or neither TOML nor JSON.
     """
     variables = environment.variables() if variables is None else variables
     path = _find(cwd, file, variables, config_home or environment.config_home())
@@ -67,7 +80,7 @@ def load(
     origins = dict.fromkeys(keys(), "default")
     layers = [_from_variables(variables), _from_flags(flags or {})]
     if path is not None:
-        layers.insert(0, _from_file(path))
+        layers.insert(0, read_file(path))
     for layer in layers:
         for key, (value, origin) in layer.items():
             values[key], origins[key] = value, origin
@@ -94,85 +107,12 @@ def _find(cwd: Path, file: str | None, variables: Mapping[str, str], config_home
     return None
 
 
-def read_file(path: Path) -> dict[str, object]:
-    """The tables of a configuration file as `tomllib` gives them.
-
-    Raises:
-        ConfigError: not TOML, not UTF-8, or too big.
-        PermissionRefusedError: not readable.
-    """
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise PermissionRefusedError(
-            f"The configuration file {path} cannot be read: {error.strerror}.",
-            kept="Nothing was started or changed.",
-            hint="Give this user the right to read it, or name another with --config.",
-            path=str(path),
-        ) from error
-    if len(data) > FILE_BYTES_MAX:
-        raise ConfigError(f"{path} is no configuration file: it is larger than 1 MiB.", path=str(path))
-    try:
-        return tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(
-            f"{path} is not valid TOML: {str(error) or 'too deeply nested'}.",
-            kept="Nothing was started or changed.",
-            hint="Mend that line; `maos-ckpt config check` looks again.",
-            path=str(path),
-        ) from error
-
-
-def _from_file(path: Path) -> dict[str, tuple[object, str]]:
-    found: dict[str, tuple[object, str]] = {}
-    for dotted, value in _flatten(read_file(path), ""):
-        key = keys().get(dotted)
-        if key is None:
-            _raise_unknown(dotted, value, path)
-        found[dotted] = (convert(key, value, str(path)), f"file {path}")
-    return found
-
-
-def _flatten(table: Mapping[str, object], prefix: str) -> list[tuple[str, object]]:
-    flat: list[tuple[str, object]] = []
-    for name, value in table.items():
-        dotted = prefix + name
-        is_table = any(key.startswith(dotted + ".") for key in keys())
-        if is_table and isinstance(value, dict):
-            flat += _flatten(value, dotted + ".")
-        else:
-            flat.append((dotted, value))
-    return flat
-
-
-def _raise_unknown(dotted: str, value: object, path: Path) -> NoReturn:
-    if any(key.startswith(dotted + ".") for key in keys()):
-        raise ConfigError(
-            f"{path}: {dotted} must be a table, not {value!r}.",
-            kept="Nothing was started or changed.",
-            hint=f"Write its keys below [{dotted}].",
-            key=dotted,
-        )
-    name = dotted.rpartition(".")[2]
-    parts = {key.rpartition(".")[2]: key for key in keys()}
-    # A right name in the wrong table first, then a mistyped path, then a mistyped name in the wrong table.
-    near = parts.get(name) or nearest(dotted, keys()) or parts.get(nearest(name, parts) or "")
-    raise ConfigError(
-        f"{path}: there is no key {dotted}." + (f" Did you mean {near}?" if near else ""),
-        kept="Nothing was started or changed.",
-        hint="`maos-ckpt config show` lists all keys.",
-        key=dotted,
-        nearest=near,
-    )
-
-
 def _from_variables(variables: Mapping[str, str]) -> dict[str, tuple[object, str]]:
     known: dict[str, Key] = {key.variable: key for key in keys().values()}
     known |= {environment.PREFIX + alias: keys()[path] for alias, path in ALIASES.items()}
     found: dict[str, tuple[object, str]] = {}
     for name, text in sorted(variables.items()):
-        if name == _CONFIG_VARIABLE:
+        if name == _CONFIG_VARIABLE or name.endswith(_PASSPHRASE):
             continue
         key = known.get(name)
         if key is None:

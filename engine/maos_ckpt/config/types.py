@@ -13,7 +13,33 @@ from msgspec import Meta
 
 Codec = Literal["auto", "zstd", "lz4", "gzip", "brotli", "none"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+Primary = Literal["local", "s3"]
+Addressing = Literal["auto", "path", "virtual"]
+ServerSideEncryption = Literal["", "AES256", "aws:kms", "aws:kms:dsse"]
 Theme = Literal["auto", "dark", "light", "ansi"]
+#: Marks a key whose value is never shown, by JSON Schema's word for it.
+_SECRET = {"writeOnly": True}
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is kept beyond the newest `max_checkpoints`."""
+
+    hourly: Annotated[
+        int, Meta(ge=0, le=100_000, description="Keep the newest of each of so many hours (UTC) that have one.")
+    ] = 0
+    daily: Annotated[
+        int, Meta(ge=0, le=100_000, description="Keep the newest of each of so many days (UTC) that have one.")
+    ] = 0
+    weekly: Annotated[
+        int,
+        Meta(
+            ge=0, le=100_000, description="Keep the newest of each of so many weeks (UTC, from Monday) that have one."
+        ),
+    ] = 0
+    tags: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...],
+        Meta(max_length=50, description="Keep every checkpoint with one of these tags."),
+    ] = ()
 
 
 class Compression(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +77,14 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     compression_target: Annotated[
         float, Meta(ge=1, le=1000, description="Wanted ratio of logical to stored bytes over the whole repository.")
     ] = 10.0
+    batch_size: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=16,
+            description="Parts of a large object that are uploaded to S3 at once; each takes 16 MiB of memory.",
+        ),
+    ] = 5
 
 
 class LocalStorage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,12 +93,84 @@ class LocalStorage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     path: Annotated[
         str, Meta(max_length=4096, description="Directory of the repository; empty means .maos-ckpt beside the source.")
     ] = ""
+    max_size_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1 << 60,
+            description="Bytes that the local repository should take at most: what is oldest and not protected makes"
+            " room, and where that is not enough an alarm says so; 0 means no bound.",
+        ),
+    ] = 0
+
+
+class S3Storage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The remote copy; without a bucket there is none. What is empty is left to boto3's ordinary chain."""
+
+    bucket: Annotated[str, Meta(max_length=63, description="Bucket of the remote copy; empty means no copy.")] = ""
+    region: Annotated[str, Meta(max_length=64, description="Region of the bucket.")] = ""
+    prefix: Annotated[str, Meta(max_length=700, description="Key prefix below which all systems lie.")] = ""
+    access_key_id: Annotated[
+        str, Meta(max_length=256, description="Access key; empty means boto3's chain: environment, files, roles.")
+    ] = ""
+    secret_access_key: Annotated[
+        str, Meta(max_length=256, description="Secret of access_key_id; never shown.", extra_json_schema=_SECRET)
+    ] = ""
+    profile: Annotated[str, Meta(max_length=256, description="Profile of the shared AWS configuration.")] = ""
+    endpoint_url: Annotated[
+        str, Meta(max_length=2048, description="http(s)://HOST[:PORT] of a store other than AWS.")
+    ] = ""
+    addressing_style: Annotated[
+        Addressing, Meta(description="How the bucket is named in requests: in the path or in the host name.")
+    ] = "auto"
+    server_side_encryption: Annotated[
+        ServerSideEncryption, Meta(description="Encryption by the store, beside this program's own.")
+    ] = ""
+    kms_key_id: Annotated[str, Meta(max_length=2048, description="Key for aws:kms; empty means the bucket's own.")] = ""
+    storage_class: Annotated[
+        str, Meta(max_length=64, description="Storage class of new objects; empty means the bucket's default.")
+    ] = ""
+    single_writer: Annotated[
+        bool,
+        Meta(description="Declares that one machine alone writes, so that a store without conditional writes may do."),
+    ] = False
+
+    def __repr__(self) -> str:
+        return f"S3Storage({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """What is shown of it anywhere: not the secret."""
+        shown = {name: getattr(self, name) for name in self.__struct_fields__}
+        return list((shown | {"secret_access_key": "<not shown>" if self.secret_access_key else ""}).items())
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where checkpoints are kept."""
 
+    primary: Annotated[
+        Primary,
+        Meta(
+            description="Which tier keeps all packs: with s3, local ones that lie there may make room"
+            " for new ones beyond local.max_size_bytes."
+        ),
+    ] = "local"
+    cache_size: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Most that the cache of what was read from S3 takes, in MB; 0: none.")
+    ] = 256
+    cache_ttl: Annotated[
+        int, Meta(ge=0, le=31_536_000, description="How long the cache gives out what it holds, in seconds.")
+    ] = 86_400
+    spool_size_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1 << 60,
+            description="Checkpoints that S3 does not have yet are kept beyond the policy up to these bytes; beyond"
+            " them the oldest scheduled ones go.",
+        ),
+    ] = 20_000_000_000
     local: LocalStorage = LocalStorage()
+    s3: S3Storage = S3Storage()
 
 
 class Console(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,13 +200,40 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="What to checkpoint: maos:DIR or sqlite:PATH; empty means the MAOS in the working directory.",
         ),
     ] = ()
+    system: Annotated[
+        str,
+        Meta(
+            max_length=63,
+            pattern="^[a-z0-9]?[a-z0-9_.-]*$",
+            description="Name of this system among those that share a prefix, which lies at prefix/system;"
+            " empty means that the prefix is this system's alone.",
+        ),
+    ] = ""
     claude_home: Annotated[
         str, Meta(max_length=4096, description="Home of the agents' transcripts; empty means ~/.claude.")
     ] = ""
     read_only: Annotated[
         bool, Meta(description="Refuse everything that would change the source or the repository.")
     ] = False
+    scrub_days: Annotated[
+        int,
+        Meta(ge=0, le=3650, description="The engine reads every stored object again within so many days; 0: never."),
+    ] = 7
     log_level: Annotated[LogLevel, Meta(description="Least important message that is logged.")] = "info"
+    encryption_enabled: Annotated[
+        bool, Meta(description="Encrypt a new repository, and refuse one that exists and is not encrypted.")
+    ] = False
+    encryption_key: Annotated[
+        str,
+        Meta(
+            max_length=4096,
+            pattern="^(|env:[A-Z_][A-Z0-9_]*|file:(?s:.+))$",
+            description="Where the key is: env:NAME (a variable with a passphrase) or file:PATH (a key file).",
+            extra={"wanted": "env:NAME, with NAME in capitals, or file:PATH"},
+            extra_json_schema=_SECRET,
+        ),
+    ] = ""
+    retention: Retention = Retention()
     compression: Compression = Compression()
     performance: Performance = Performance()
     storage: Storage = Storage()

@@ -87,12 +87,15 @@ class Workload:
             elif late_s < 0 and await _set_within(stop, -late_s):
                 return
             due_s += period_s
-            members = self._team.members[number::count]
-            action = self._story.rng.choices(self._actions, self._weights)[0]
-            try:
-                await action(self._story.rng.choice(members))
-            except OSError as error:  # the transcript's file system, not MAOS
-                self._recorder.note_error("transcript", error)
+            await self.act(self._team.members[number::count])
+
+    async def act(self, members: list[Member]) -> None:
+        """One piece of work, now, of one of these members; most make one call."""
+        action = self._story.rng.choices(self._actions, self._weights)[0]
+        try:
+            await action(self._story.rng.choice(members))
+        except OSError as error:  # the transcript's file system, not MAOS
+            self._recorder.note_error("transcript", error)
 
     async def _turn(self, member: Member) -> None:
         rng, story = self._story.rng, self._story

@@ -51,6 +51,11 @@ class Lane:
         """Whether something runs or waits."""
         return self._running is not None or not self._jobs.empty()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether something waits behind what runs."""
+        return not self._jobs.empty()
+
     def submit(self, operation: str, run: Callable[[], Any]) -> Future[Any]:
         """Queue an operation.
 

@@ -18,14 +18,27 @@ from maos_ckpt import wire
 from maos_ckpt.client import EventSink
 from maos_ckpt.engine.child import Child
 from maos_ckpt.engine.feed import Feed
+from maos_ckpt.engine.idle import IdleTime
 from maos_ckpt.engine.lane import Lane
 from maos_ckpt.engine.lock import TRIES, EngineLock, Owner, engine_owner
+from maos_ckpt.engine.replicator import Replicator
+from maos_ckpt.engine.scrubber import Scrubber
 from maos_ckpt.engine.watch import Watch
 from maos_ckpt.errors import CkptError, LeaseHeldError
-from maos_ckpt.events import EngineStarted, EngineStopped, Event, OperationFailed, OperationProgressed, TicksMissed
-from maos_ckpt.model import Checkpoint, EngineStatus, Progress, RecoveryResult, Trigger
+from maos_ckpt.events import (
+    CheckpointCreated,
+    CheckpointMarked,
+    CheckpointsRemoved,
+    EngineStarted,
+    EngineStopped,
+    Event,
+    OperationFailed,
+    OperationProgressed,
+    TicksMissed,
+)
+from maos_ckpt.model import Checkpoint, CompactResult, EngineStatus, Progress, RecoveryResult, Trigger
 from maos_ckpt.operations import state
-from maos_ckpt.operations.registry import OPERATIONS, SaveArguments
+from maos_ckpt.operations.registry import OPERATIONS, CompactArguments, SaveArguments, ScrubArguments
 from maos_ckpt.operations.workspace import Workspace, is_failure
 from maos_ckpt.repository.holds import hold_shown
 from maos_ckpt.repository.repository import Repository
@@ -34,7 +47,11 @@ from maos_ckpt.scheduler import Scheduler
 _LOG = logging.getLogger(__name__)
 #: How often the watch looks for what others did.
 POLL_S = 1.0
+#: How long the end of an engine waits for the object that is being sent to the remote copy.
+REPLICATOR_END_S = 5.0
 REASON_BUSY = "the repository was in use"
+
+_TO_REPLICATE = (CheckpointCreated, CheckpointMarked, CheckpointsRemoved)
 
 
 class Engine:
@@ -49,6 +66,8 @@ class Engine:
         self._repository: Repository | None = None
         self._watch: Watch | None = None
         self._scheduler: Scheduler | None = None
+        self._replicator: Replicator | None = None
+        self._scrubber: Scrubber | None = None
         self._writers = Lane("writers", workspace.seams)
         self._readers = Lane("readers", workspace.seams)
         self._children: dict[str, Child] = {}
@@ -56,6 +75,7 @@ class Engine:
         self._poller = threading.Thread(target=self._poll_loop, name="watch", daemon=True)
         self._failure: state.Failure | None = None
         self._missed_ticks = 0
+        self._idle = IdleTime(self._compact)
         #: Tells what this engine's console holds from what others do.
         self._screen = workspace.seams.random.token(8).hex()
 
@@ -69,12 +89,12 @@ class Engine:
         workspace = self._workspace
         read_only = workspace.config.read_only
         if read_only or workspace.repository.is_dir():
-            repository = Repository.open(workspace.repository, self._seams, read_only=read_only)
+            repository = workspace.open_repository(read_only=read_only)
             repository.check_source(workspace.source)
         else:
-            repository = Repository.open_or_create(workspace.repository, workspace.open_source().spec, self._seams)
+            repository = workspace.create_repository()
         self._repository = repository
-        self._watch = Watch(repository, workspace.journal)
+        self._watch = Watch(repository, workspace.journal, workspace.config.storage)
         self._failure = state.last_failure(workspace.journal)
         self._take_up(TRIES)
         self._poller.start()
@@ -85,6 +105,15 @@ class Engine:
             return
         if not self._lock.acquire(self._interval_s, tries=tries):
             return
+        try:
+            self._begin()
+        except BaseException:
+            # Without a schedule this is no engine; another one, or a later try, may be.
+            self._lock.release()
+            raise
+
+    def _begin(self) -> None:
+        """Take up schedule and replication; the engine's lock is held."""
         self._record(EngineStarted(self._now_ms(), self._workspace.source, self._interval_s))
         newest = next(iter(self._watching.checkpoints()), None)
         age_s = None if newest is None else (self._now_ms() - newest.created_at_ms) / 1000
@@ -96,7 +125,19 @@ class Engine:
             missed=self._note_missed,
             age_s=age_s,
         )
+        if self._workspace.remote is not None:
+            self._replicator = Replicator(self._workspace.open_repository(), self._seams, self._record)
+            self._replicator.start()
+        if self._workspace.config.scrub_days:
+            self._scrubber = Scrubber(self._seams, idle=self._is_idle, run=self._scrub)
         self._scheduler.start()
+
+    def _is_idle(self) -> bool:
+        return not self._writers.busy and not self._readers.busy
+
+    def _scrub(self) -> None:
+        with contextlib.suppress(CkptError):
+            self._readers.submit("scrub", lambda: self._in_child("scrub", ScrubArguments(), self._readers))
 
     @property
     def _watching(self) -> Watch:
@@ -116,12 +157,16 @@ class Engine:
             self._scheduler.stop()
         self._writers.close()
         self._readers.close()
-        child = self._children.get(self._readers.name)
-        if child is not None:
-            child.terminate()
+        for lane in (self._readers, *((self._writers,) if self._idle.running else ())):
+            child = self._children.get(lane.name)
+            if child is not None:
+                child.terminate()
         clean = self._writers.join(timeout_s) and self._readers.join(timeout_s)
         if self._poller.is_alive():
             self._poller.join(POLL_S * 2)
+        if self._replicator is not None:
+            # What is not sent waits in the home; a transfer that hangs must not hold up the end.
+            self._replicator.close(REPLICATOR_END_S)
         if clean and self._lock.held:
             self._record(EngineStopped(self._now_ms()))
         self.hold(frozenset())
@@ -166,6 +211,7 @@ class Engine:
             read_only=workspace.config.read_only,
             unfinished_recovery=state.unfinished_recovery(workspace),
             damaged_manifests=self._watching.damaged_manifests(),
+            tiers=self._watching.tiers(),
         )
 
     def _next_run_at_ms(self, owner: Owner | None) -> int | None:
@@ -234,13 +280,24 @@ class Engine:
 
         def save() -> Any:
             try:
-                return self._in_child("save", arguments, self._writers)
+                checkpoint = self._in_child("save", arguments, self._writers)
             except LeaseHeldError:
                 self._note_missed(1, REASON_BUSY)
                 raise
+            self._use_idle_time()
+            return checkpoint
 
         with contextlib.suppress(CkptError):
             self._writers.submit("save", save)
+
+    def _use_idle_time(self) -> None:
+        next_ms = None if self._scheduler is None else self._scheduler.next_run_at_ms()
+        if next_ms is not None and not self._writers.waiting and not self._ending.is_set():
+            self._idle.use((next_ms - self._now_ms()) / 1000)
+
+    def _compact(self, slice_s: float) -> CompactResult:
+        result: CompactResult = self._in_child("compact", CompactArguments(slice_s), self._writers)
+        return result
 
     def _note_missed(self, count: int, reason: str) -> None:
         self._missed_ticks += count
@@ -270,6 +327,8 @@ class Engine:
 
     def _poll(self) -> list[Event]:
         events = self._watching.poll()
+        if self._replicator is not None and any(isinstance(one, _TO_REPLICATE) for one in events):
+            self._replicator.wake()
         if events:
             self._failure = state.last_failure(self._workspace.journal)
         for event in events:
@@ -279,6 +338,8 @@ class Engine:
     def _poll_loop(self) -> None:
         while not self._ending.wait(POLL_S):
             self.poll()
+            if self._scrubber is not None:
+                self._scrubber.look()
             try:
                 self._take_up(1)
             except CkptError as error:

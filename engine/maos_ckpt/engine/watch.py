@@ -10,20 +10,25 @@ import os
 import threading
 from pathlib import Path
 
+from maos_ckpt.config.types import Storage
 from maos_ckpt.events import CheckpointCreated, Event
 from maos_ckpt.journal import Journal, as_event
-from maos_ckpt.model import Checkpoint
+from maos_ckpt.model import Checkpoint, TierStatus
 from maos_ckpt.operations.checkpoints import created
+from maos_ckpt.operations.tiers import tiers
 from maos_ckpt.repository.repository import Repository
 
-_DIRECTORIES = ("manifests", "marks", "packs")
+#: Directories whose entries, and the file whose content, tell of everything that is shown.
+_WATCHED = ("manifests", "marks", "packs", "cache/remote.sqlite", "cache/scrub.json")
 
 
 class Watch:
     """The state of one repository as last seen. Thread-safe."""
 
-    def __init__(self, repository: Repository, journal: Journal) -> None:
+    def __init__(self, repository: Repository, journal: Journal, storage: Storage) -> None:
+        """`storage` gives the bounds beyond which a tier is in alarm."""
         self._repository = repository
+        self._storage = storage
         self._journal = journal
         self._lock = threading.Lock()
         self._position = journal.end()
@@ -31,6 +36,7 @@ class Watch:
         self._checkpoints: list[Checkpoint] = []
         self._stored_bytes = 0
         self._damaged: tuple[str, ...] = ()
+        self._tiers: tuple[TierStatus, ...] = ()
         self._refresh()
         self._announced = {one.id for one in self._checkpoints}
 
@@ -45,6 +51,12 @@ class Watch:
         with self._lock:
             self._refresh()
             return self._stored_bytes
+
+    def tiers(self) -> tuple[TierStatus, ...]:
+        """The places where checkpoints are kept."""
+        with self._lock:
+            self._refresh()
+            return self._tiers
 
     def damaged_manifests(self) -> tuple[str, ...]:
         """Names of manifests that cannot be read."""
@@ -83,13 +95,14 @@ class Watch:
             self._checkpoints = self._repository.checkpoints()
             self._damaged = tuple(self._repository.damaged_manifests())
             self._stored_bytes = self._repository.stored_bytes()
+            self._tiers = tiers(self._repository, self._storage)
             self._stamp = stamp
 
 
 def _stamp(repository: Path) -> tuple[int, ...]:
-    """Changes whenever an entry of the watched directories does; -1 stands for one that is gone."""
+    """Changes whenever something watched does; -1 stands for what is not there."""
     found = []
-    for name in _DIRECTORIES:
+    for name in _WATCHED:
         try:
             found.append(os.stat(repository / name).st_mtime_ns)
         except OSError:

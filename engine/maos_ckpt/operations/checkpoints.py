@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,25 +10,32 @@ from pathlib import Path
 from maos_ckpt import diff as differences
 from maos_ckpt import export as exporting
 from maos_ckpt import history as histories
-from maos_ckpt import prune as pruning
+from maos_ckpt import scrub as scrubbing
 from maos_ckpt import verify as verification
 from maos_ckpt.capture.save import TAGS_MAX, SaveRequest, save_checkpoint
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.codec.compression import Codec
 from maos_ckpt.codec.policy import CodecSettings
 from maos_ckpt.config import Config
-from maos_ckpt.errors import CkptError, ConflictError, IntegrityError, SourceError, UsageError
+from maos_ckpt.errors import ConflictError, IntegrityError, SourceError, UsageError
 from maos_ckpt.events import CheckpointCreated, CheckpointMarked, CheckpointsRemoved, VerificationCompleted
 from maos_ckpt.ids import short_id
-from maos_ckpt.model import Checkpoint, DiffResult, PruneResult, Trigger, VerifyLevel, VerifyResult
-from maos_ckpt.operations.workspace import Workspace
-from maos_ckpt.recovery import journal as recoveries
-from maos_ckpt.repository import holds
+from maos_ckpt.integrity.headers import mend_header
+from maos_ckpt.model import (
+    Checkpoint,
+    DiffResult,
+    ObjectRepair,
+    Trigger,
+    VerifyLevel,
+    VerifyResult,
+    VerifyTier,
+)
+from maos_ckpt.operations.keeping import apply_retention, needed_by_recoveries
+from maos_ckpt.operations.tiers import tiers
+from maos_ckpt.operations.workspace import LEASE_WAIT_S, Workspace
 from maos_ckpt.repository.repository import Repository
 
 LIVE = "live"
-#: Automatic clean-up removes manifests after every save, and looks for stored bytes to give back after so many.
-RECLAIM_SAVES = 20
 #: The collection that holds a database's own description; it is never empty where there is a database.
 _SCHEMA_COLLECTION = "schema"
 
@@ -42,14 +49,19 @@ def save(
     *,
     keep_last: int = 0,
 ) -> Checkpoint:
-    """One checkpoint now; with `keep_last`, retention is applied where there are more checkpoints than that."""
-    with workspace.writing("save", create=True) as (repository, source):
+    """One checkpoint now; with `keep_last`, and after every scheduled one, retention is applied."""
+    _check_tags(tags)
+    # A MAOS of which nothing is left is told apart from a directory that never was one by its repository.
+    known = workspace.repository.is_dir()
+    with workspace.writing("save", create=True, allow_missing=known) as (repository, source):
         _refuse_lost_database(workspace, repository)
+        if known:
+            workspace.open_source()
         request = SaveRequest(trigger, description, tuple(tags), codec=codec_settings(workspace.config))
         checkpoint = save_checkpoint(repository, source, request, progress, workspace.seams)
         workspace.record(created(checkpoint))
-        if keep_last:
-            _apply_retention(workspace, repository, keep_last, progress)
+        if keep_last or trigger is Trigger.SCHEDULE:
+            apply_retention(workspace, repository, keep_last, progress)
     return checkpoint
 
 
@@ -67,16 +79,6 @@ def _refuse_lost_database(workspace: Workspace, repository: Repository) -> None:
             path=str(database),
             checkpoint=latest.id,
         )
-
-
-def _apply_retention(workspace: Workspace, repository: Repository, keep_last: int, progress: ProgressSink) -> None:
-    checkpoints = repository.checkpoints()
-    if all(one.pinned for one in checkpoints[keep_last:]):
-        return
-    reclaim = checkpoints[0].seq % RECLAIM_SAVES == 0
-    # The checkpoint is committed: that old ones cannot be removed now must not make its save a failure.
-    with contextlib.suppress(CkptError), workspace.journalled("prune"):
-        _prune(workspace, repository, keep_last, progress, reclaim=reclaim)
 
 
 def codec_settings(config: Config) -> CodecSettings:
@@ -127,16 +129,64 @@ def diff(workspace: Workspace, before: str, after: str, limit: int, progress: Pr
         return differences.diff_states(repository, source, before, after, limit=limit, progress=progress)
 
 
-def verify(workspace: Workspace, names: Sequence[str], level: VerifyLevel, progress: ProgressSink) -> VerifyResult:
-    """Check stored checkpoints, all where `names` is empty; what is found damaged is marked so."""
-    with workspace.reading() as repository, workspace.journalled("verify"):
+def verify(
+    workspace: Workspace,
+    names: Sequence[str],
+    level: VerifyLevel,
+    progress: ProgressSink,
+    *,
+    tier: VerifyTier = VerifyTier.ALL,
+    repair: bool = False,
+) -> VerifyResult:
+    """Check stored checkpoints, all where `names` is empty; what is found damaged is marked so, or repaired."""
+    if tier is VerifyTier.S3 and workspace.remote is None:
+        raise UsageError("There is no remote copy to verify.", kept="Nothing was checked.", hint="Leave out --tier s3.")
+    mended: list[ObjectRepair] = []
+    if repair:
+        workspace.refuse_if_read_only("repair")
+        mended = mend_header(workspace.repository, workspace.remote, LEASE_WAIT_S, workspace.seams)
+    opened = workspace.marking("repair") if repair else workspace.reading()
+    with opened as repository, workspace.journalled("verify"):
         chosen = [repository.resolve(name) for name in names]
-        result = verification.verify(repository, chosen, level, progress)
+        complete = workspace.config.storage.primary == "local"
+        result = verification.verify(repository, chosen, level, progress, tier=tier, repair=repair, complete=complete)
+    if result.ok and not names and level is not VerifyLevel.QUICK and tier is VerifyTier.ALL:
+        scrubbing.forget_damage(repository)
+    result = dataclasses.replace(
+        result,
+        repaired=(*mended[:1], *result.repaired),
+        quarantined=(*mended[1:], *result.quarantined),
+    )
     workspace.record(
         VerificationCompleted(
             workspace.now_ms(), level.value, result.ok, result.objects, result.bytes, len(result.findings)
         )
     )
+    return result
+
+
+def scrub(workspace: Workspace, progress: ProgressSink) -> VerifyResult:
+    """Look at the next slice of what is stored, in each tier that can be read now; see `scrub.scrub`.
+
+    What is wrong goes to the journal, and so does the end of a round.
+    """
+    with workspace.reading() as repository, workspace.journalled("scrub"):
+        # Where replication has found the remote copy away, its circuit is left alone here as well.
+        remote = all(one.state in ("ok", "behind") for one in tiers(repository))
+        done = scrubbing.scrub(repository, workspace.config.scrub_days, progress, remote=remote)
+    result = done.result
+    if done.round_ended or not result.ok:
+        workspace.record(
+            VerificationCompleted(
+                workspace.now_ms(),
+                result.level.value,
+                result.ok,
+                result.objects,
+                result.bytes,
+                len(result.findings),
+                scrub=True,
+            )
+        )
     return result
 
 
@@ -154,10 +204,16 @@ def change_tags(workspace: Workspace, name: str, add: Sequence[str], remove: Seq
     """
     with workspace.marking("tag") as repository:
         checkpoint = repository.resolve(name)
+        _check_tags(add)
         tags = [tag for tag in dict.fromkeys([*checkpoint.tags, *add]) if tag not in remove]
         if len(tags) > TAGS_MAX:
             raise UsageError(f"A checkpoint carries at most {TAGS_MAX} tags.", kept="Nothing was changed.")
         return _marked(workspace, repository.set_marks(checkpoint, tags=tags))
+
+
+def _check_tags(tags: Sequence[str]) -> None:
+    if any(not tag.strip() for tag in tags):
+        raise UsageError("A tag has at least one character.", kept="Nothing was changed.")
 
 
 def _marked(workspace: Workspace, checkpoint: Checkpoint) -> Checkpoint:
@@ -180,7 +236,7 @@ def delete(workspace: Workspace, name: str) -> Checkpoint:
                 hint=f"`maos-ckpt unpin {checkpoint.id}` first.",
                 id=checkpoint.id,
             )
-        needed = _needed_by_recoveries(repository).get(checkpoint.id)
+        needed = needed_by_recoveries(repository).get(checkpoint.id)
         if needed:
             raise ConflictError(
                 f"{checkpoint.id} is not deleted: {needed}.",
@@ -191,37 +247,6 @@ def delete(workspace: Workspace, name: str) -> Checkpoint:
         repository.remove(checkpoint)
         workspace.record(CheckpointsRemoved(workspace.now_ms(), (checkpoint.id,), 0, "deleted"))
     return checkpoint
-
-
-def prune(workspace: Workspace, keep_last: int, dry_run: bool, progress: ProgressSink) -> PruneResult:
-    """Apply retention and give space back; `dry_run` only says what would go."""
-    if dry_run:
-        with workspace.reading() as repository:
-            return pruning.prune(repository, keep_last, held=_held(repository), dry_run=True, progress=progress)
-    with workspace.marking("prune") as repository:
-        return _prune(workspace, repository, keep_last, progress)
-
-
-def _held(repository: Repository) -> dict[str, str]:
-    """What stays whatever the policy says: id → why."""
-    return {**holds.held(repository), **_needed_by_recoveries(repository)}
-
-
-def _needed_by_recoveries(repository: Repository) -> dict[str, str]:
-    under_way, last = recoveries.under_way(repository.path), recoveries.last_done(repository)
-    needed = {} if last is None else {last.safety: "undo goes back to it"}
-    if under_way is not None:
-        needed |= dict.fromkeys((under_way.checkpoint, under_way.safety), "an interrupted recovery needs it")
-    return needed
-
-
-def _prune(
-    workspace: Workspace, repository: Repository, keep_last: int, progress: ProgressSink, *, reclaim: bool = True
-) -> PruneResult:
-    result = pruning.prune(repository, keep_last, held=_held(repository), reclaim=reclaim, progress=progress)
-    if result.removed or result.bytes_freed:
-        workspace.record(CheckpointsRemoved(workspace.now_ms(), result.removed, result.bytes_freed, "retention"))
-    return result
 
 
 def records(

@@ -16,6 +16,7 @@ from maos_ckpt.environment import terminal_type
 from maos_ckpt.errors import CkptError, IntegrityError
 from maos_ckpt.model import Checkpoint
 from maos_ckpt.operations.locate import locate
+from maos_ckpt.operations.remote_checks import examine_remote
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.seams import Seams
 
@@ -29,12 +30,25 @@ def examine(settings: Settings, cwd: Path, seams: Seams) -> list[Check]:
     checks = [
         doctor.check_sqlite(),
         doctor.check_terminal(terminal_type(), is_terminal=sys.stdout.isatty(), columns=columns, rows=rows),
+        _configuration(settings),
     ]
     try:
         workspace = locate(settings, cwd, seams)
     except CkptError as error:
-        return [*checks, Check("source", False, doctor.told(error))]
-    return [*checks, *_source_checks(workspace), *_repository_checks(workspace)]
+        return [*checks, Check("source", False, doctor.told(error)), *examine_remote(settings.config, None, seams)]
+    checks += [*_source_checks(workspace), *_repository_checks(workspace)]
+    return checks + examine_remote(settings.config, workspace.repository, seams)
+
+
+def _configuration(settings: Settings) -> Check:
+    exposed = settings.exposed_secrets()
+    if exposed:
+        what = (
+            f"{settings.file} holds {' and '.join(exposed)}, and others may read it: chmod 600, and change the secret"
+        )
+        return Check("configuration", False, what)
+    where = f"{settings.file} is in order" if settings.file else "no configuration file; environment and defaults"
+    return Check("configuration", True, where)
 
 
 def _source_checks(workspace: Workspace) -> list[Check]:
@@ -82,7 +96,7 @@ def _repository_checks(workspace: Workspace) -> list[Check]:
     newest: list[Checkpoint] = []
 
     def look() -> str:
-        with workspace.reading() as repository:
+        with workspace.reading(news=False) as repository:
             repository.check_source(workspace.source)
             found, damaged = repository.checkpoints(), repository.damaged_manifests()
             newest.extend(found[:SAVES_LOOKED_AT])

@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 
 from maos_ckpt.backends.local import LocalBackend
-from maos_ckpt.config import Settings
+from maos_ckpt.config import Config, Settings
 from maos_ckpt.errors import NotFoundError, UsageError
+from maos_ckpt.operations.remotes import S3_SCHEME, default_home, effective, ensure_home, remote_settings
+from maos_ckpt.operations.systems import names_below
+from maos_ckpt.operations.unlocking import Ask, KeyHolder
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.repository.header import read_header
 from maos_ckpt.seams import Seams
@@ -15,28 +18,36 @@ from maos_ckpt.sources.spec import default_spec, open_source
 
 #: The repository's folder beside its source.
 REPOSITORY_NAME = ".maos-ckpt"
+_NAMED_MAX = 5
 #: Kinds of source whose spec is a path.
 _PATH_KINDS = ("maos", "sqlite")
 
 
-def locate(settings: Settings, cwd: Path, seams: Seams) -> Workspace:
+def locate(settings: Settings, cwd: Path, seams: Seams, ask: Ask | None = None) -> Workspace:
     """The workspace that the settings and the working directory name.
 
     The source is what the settings say, else the MAOS in the working directory, else the one whose checkpoints the
-    repository holds: a MAOS whose database is gone can be recovered from its directory.
+    repository holds: a MAOS whose database is gone can be recovered from its directory. `ask` asks the person at the
+    terminal, if there is one, for a passphrase that the settings do not lead to.
 
     Raises:
         UsageError: no source and no repository, or a kind that this version does not have.
+        NotFoundError: no source, and no repository in S3 where one is to be.
     """
     base = settings.file.parent if settings.file else cwd
+    config = effective(settings.config)
     home = settings.config.claude_home or "~/.claude"
     claude_home = _absolute(home, cwd, base, settings.origins["claude_home"])
     spec = _source(settings, cwd, base, seams)
-    repository = _repository(settings, cwd, base)
+    key = KeyHolder(ask)
+    repository = _repository(config, settings.origins["storage.local.path"], cwd, base)
     if spec is None:
-        repository = repository or cwd / REPOSITORY_NAME
+        remote = remote_settings(config)
+        repository = repository or (default_home(remote) if remote else cwd / REPOSITORY_NAME)
+        if not ensure_home(repository, remote, seams, key.unlocker(config)) and remote is not None:
+            raise _nothing_there(config, remote.s3.location, seams)
         spec = _recorded_source(repository, seams)
-    return Workspace(repository or _beside(spec), spec, claude_home, settings.config, seams)
+    return Workspace(repository or _beside(spec), spec, claude_home, config, seams, key)
 
 
 def _absolute(text: str, cwd: Path, base: Path, origin: str) -> Path:
@@ -79,21 +90,39 @@ def _beside(spec: str) -> Path:
     return directory / REPOSITORY_NAME
 
 
-def _repository(settings: Settings, cwd: Path, base: Path) -> Path | None:
-    text = settings.config.storage.local.path
-    if "://" in text:
+def _repository(config: Config, origin: str, cwd: Path, base: Path) -> Path | None:
+    text = config.storage.local.path
+    if "://" in text or text.lower().startswith(S3_SCHEME[:3]):
         raise UsageError(
-            f"{text} is no local directory; this version keeps repositories in local directories only.",
+            f"{text} is neither a local directory nor s3://BUCKET/PREFIX.",
             kept="Nothing was changed.",
-            hint="Name a directory with --repo.",
+            hint="Name a directory or an S3 prefix with --repo.",
             repository=text,
         )
-    return _absolute(text, cwd, base, settings.origins["storage.local.path"]) if text else None
+    return _absolute(text, cwd, base, origin) if text else None
+
+
+def _nothing_there(config: Config, location: str, seams: Seams) -> NotFoundError:
+    names = names_below(config, seams, _NAMED_MAX + 1)
+    others = [one for one in names if one != config.system][:_NAMED_MAX]
+    if others:
+        more = ", …" if len(names) > _NAMED_MAX else ""
+        hint = f"Name a system with --system (there: {', '.join(others)}{more}); `maos-ckpt list --systems` tells more."
+    else:
+        hint = "Look at bucket and prefix; the first `maos-ckpt save` beside a MAOS makes one."
+    return NotFoundError(
+        f"There is no repository at {location}.", kept="Nothing was changed.", hint=hint, repository=location
+    )
 
 
 def _recorded_source(repository: Path, seams: Seams) -> str:
     try:
-        return read_header(LocalBackend(repository, seams)).source
+        recorded = read_header(LocalBackend(repository, seams)).source
+        kind, _, path = recorded.partition(":")
+        if kind == "maos" and repository.name == REPOSITORY_NAME and not os.path.lexists(path):
+            # The MAOS directory was moved, and its repository with it.
+            return f"{kind}:{os.path.realpath(repository.parent)}"
+        return recorded
     except NotFoundError as error:
         raise UsageError(
             f"There is neither a MAOS (a maos.db) nor a repository in {repository.parent}.",

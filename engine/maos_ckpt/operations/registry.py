@@ -10,6 +10,7 @@ from typing import Any
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.model import (
     Checkpoint,
+    CompactResult,
     DiffResult,
     Plan,
     PruneResult,
@@ -18,8 +19,9 @@ from maos_ckpt.model import (
     Trigger,
     VerifyLevel,
     VerifyResult,
+    VerifyTier,
 )
-from maos_ckpt.operations import checkpoints, recoveries
+from maos_ckpt.operations import checkpoints, keeping, recoveries
 from maos_ckpt.operations.workspace import Workspace
 
 
@@ -84,19 +86,32 @@ class VerifyArguments:
 
     names: tuple[str, ...]
     level: VerifyLevel
+    tier: VerifyTier = VerifyTier.ALL
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubArguments:
+    """See `checkpoints.scrub`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PruneArguments:
-    """See `checkpoints.prune`."""
+    """See `keeping.prune`."""
 
     keep_last: int
     dry_run: bool
 
 
 @dataclass(frozen=True, slots=True)
+class CompactArguments:
+    """See `keeping.compact`."""
+
+    slice_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. `writes` says that it must be finished once begun."""
+    """One operation. `writes` says that it must be finished once begun; a compaction may stop anywhere."""
 
     arguments: type
     result: type
@@ -129,11 +144,19 @@ def _undo(workspace: Workspace, a: UndoArguments, progress: ProgressSink) -> Rec
 
 
 def _verify(workspace: Workspace, a: VerifyArguments, progress: ProgressSink) -> VerifyResult:
-    return checkpoints.verify(workspace, a.names, a.level, progress)
+    return checkpoints.verify(workspace, a.names, a.level, progress, tier=a.tier)
+
+
+def _scrub(workspace: Workspace, _: ScrubArguments, progress: ProgressSink) -> VerifyResult:
+    return checkpoints.scrub(workspace, progress)
 
 
 def _prune(workspace: Workspace, a: PruneArguments, progress: ProgressSink) -> PruneResult:
-    return checkpoints.prune(workspace, a.keep_last, a.dry_run, progress)
+    return keeping.prune(workspace, a.keep_last, a.dry_run, progress)
+
+
+def _compact(workspace: Workspace, a: CompactArguments, progress: ProgressSink) -> CompactResult:
+    return keeping.compact(workspace, a.slice_s, progress)
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -144,5 +167,7 @@ OPERATIONS: dict[str, Operation] = {
     "undo plan": Operation(UndoPlanArguments, Plan, _undo_plan, writes=False),
     "undo": Operation(UndoArguments, RecoveryResult, _undo, writes=True),
     "verify": Operation(VerifyArguments, VerifyResult, _verify, writes=False),
+    "scrub": Operation(ScrubArguments, VerifyResult, _scrub, writes=False),
     "prune": Operation(PruneArguments, PruneResult, _prune, writes=True),
+    "compact": Operation(CompactArguments, CompactResult, _compact, writes=False),
 }

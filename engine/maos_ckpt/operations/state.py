@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from maos_ckpt.backends.base import HEADER_NAME
+from maos_ckpt.errors import CkptError, NotFoundError, PermissionRefusedError, UnavailableError
 from maos_ckpt.journal import Entry, Journal
-from maos_ckpt.model import Checkpoint
+from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER, Checkpoint, Ratios, TierStatus
+from maos_ckpt.operations.tiers import failed_state, tiers
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.ratios import ratios
 from maos_ckpt.recovery.journal import pending
 
 #: What clears a failure of each operation.
@@ -16,6 +20,8 @@ _SUCCESS = {
     "restore": "RecoveryCompleted",
     "undo": "RecoveryCompleted",
     "verify": "VerificationCompleted",
+    "repair": "VerificationCompleted",
+    "scrub": "VerificationCompleted",
     "prune": "CheckpointsRemoved",
 }
 #: How far back in the journal the last failure is looked for.
@@ -42,20 +48,43 @@ class RepositoryState:
     logical_bytes: int
     failure: Failure | None
     damaged_manifests: tuple[str, ...] = ()
+    tiers: tuple[TierStatus, ...] = ()
+    ratios: Ratios = field(default_factory=Ratios)
 
 
 def repository_state(workspace: Workspace) -> RepositoryState:
-    """The state of a repository; empty where there is none yet."""
-    with workspace.reading() as repository:
-        checkpoints = repository.checkpoints()
-        return RepositoryState(
-            last_success=checkpoints[0] if checkpoints else None,
-            checkpoints=len(checkpoints),
-            stored_bytes=repository.stored_bytes(),
-            logical_bytes=sum(one.logical_bytes for one in checkpoints),
-            failure=last_failure(workspace.journal),
-            damaged_manifests=tuple(repository.damaged_manifests()),
-        )
+    """The state of a repository as it is known here; asks the remote copy only where there is no home yet.
+
+    Without a home it is empty, and the tiers tell whether the remote copy answers.
+    """
+    try:
+        with workspace.reading(news=False) as repository:
+            checkpoints = repository.checkpoints()
+            return RepositoryState(
+                last_success=checkpoints[0] if checkpoints else None,
+                checkpoints=len(checkpoints),
+                stored_bytes=repository.stored_bytes(),
+                logical_bytes=sum(one.logical_bytes for one in checkpoints),
+                failure=last_failure(workspace.journal),
+                damaged_manifests=tuple(repository.damaged_manifests()),
+                tiers=tiers(repository, workspace.config.storage),
+                ratios=ratios(repository, checkpoints),
+            )
+    except NotFoundError:
+        return _without_home(workspace, None)
+    except (UnavailableError, PermissionRefusedError) as error:
+        if workspace.remote is None or (workspace.repository / HEADER_NAME).exists():
+            raise
+        return _without_home(workspace, error)
+
+
+def _without_home(workspace: Workspace, error: CkptError | None) -> RepositoryState:
+    found = [TierStatus(LOCAL_TIER, str(workspace.repository), "ok", 0, 0)]
+    remote = workspace.remote
+    if remote is not None:
+        state = "ok" if error is None else failed_state(error.kind)
+        found.append(TierStatus(REMOTE_TIER, remote.s3.location, state, 0, 0, reason=error.message if error else ""))
+    return RepositoryState(None, 0, 0, 0, None, tiers=tuple(found))
 
 
 def last_failure(journal: Journal) -> Failure | None:

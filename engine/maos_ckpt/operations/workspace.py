@@ -6,22 +6,31 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from maos_ckpt.backends.local import LocalBackend
+from maos_ckpt.codec.secret import Secret
 from maos_ckpt.config import Config
 from maos_ckpt.errors import (
     CkptError,
     ConflictError,
     IntegrityError,
+    KeyRefusedError,
+    NotEncryptedError,
     PartialError,
     PermissionRefusedError,
     UnavailableError,
 )
 from maos_ckpt.events import Event, OperationFailed, RecoveryResumed
 from maos_ckpt.journal import Journal
+from maos_ckpt.operations.remotes import ensure_home, look_for_news, remote_settings
+from maos_ckpt.operations.unlocking import KeyHolder
 from maos_ckpt.recovery import journal as recoveries
 from maos_ckpt.recovery.interrupted import finish_interrupted
+from maos_ckpt.repository.connect import RemoteSettings
+from maos_ckpt.repository.header import read_header
+from maos_ckpt.repository.keyring import Unlock
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
@@ -42,23 +51,26 @@ def is_failure(error: CkptError) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """One repository with its source. `source` is a canonical spec, or "" where only the repository is needed."""
+    """One repository with its source. `source` is a canonical spec, or "" where only the repository is needed; `key`
+    opens the repository where it is encrypted."""
 
     repository: Path
     source: str
     claude_home: Path
     config: Config
     seams: Seams
+    key: KeyHolder = field(default_factory=KeyHolder, compare=False)
 
     @classmethod
     def from_place(cls, place: Place, seams: Seams) -> Workspace:
         """The workspace that a place names."""
-        return cls(Path(place.repository), place.source, Path(place.claude_home), place.config, seams)
+        key = KeyHolder(unlocked=place.key)
+        return cls(Path(place.repository), place.source, Path(place.claude_home), place.config, seams, key)
 
     @property
     def place(self) -> Place:
         """What another process needs to work here."""
-        return Place(str(self.repository), self.source, str(self.claude_home), self.config)
+        return Place(str(self.repository), self.source, str(self.claude_home), self.config, self.key.unlocked)
 
     @property
     def journal(self) -> Journal:
@@ -114,15 +126,21 @@ class Workspace:
             )
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Repository]:
+    def reading(self, *, news: bool = True) -> Iterator[Repository]:
         """The repository for reading; where this user may write to it, its chunk index on disk is used.
+
+        Args:
+            news: look first for what others wrote to the remote copy; without, a home that is there asks nobody.
 
         Raises:
             NotFoundError: there is none yet.
             ConflictError: a checkpoint that was resolved here was removed by another process while it was being read.
         """
+        self.bring_home()
         read_only = self.config.read_only or not os.access(self.repository, os.W_OK)
-        with contextlib.closing(Repository.open(self.repository, self.seams, read_only=read_only)) as repository:
+        with contextlib.closing(self.open_repository(read_only=read_only)) as repository:
+            if news:
+                look_for_news(repository)
             try:
                 yield repository
             except IntegrityError as error:
@@ -161,13 +179,77 @@ class Workspace:
         with contextlib.ExitStack() as stack:
             repository = stack.enter_context(contextlib.closing(self._open_for_writing(create=False)))
             stack.enter_context(self.journalled(operation))
+            if self.source:
+                repository.check_source(self.source)
             stack.enter_context(repository.lease(operation, LEASE_WAIT_S))
             yield repository
 
+    @property
+    def remote(self) -> RemoteSettings | None:
+        """Where the remote copy lies, if there is one."""
+        return remote_settings(self.config)
+
+    @property
+    def unlock(self) -> Unlock:
+        """What opens this repository, or one that its home is made from."""
+        return self.key.unlocker(self.config)
+
+    def unlock_ahead(self) -> None:
+        """Find the key now, before the terminal belongs to a screen on which nobody can be asked."""
+        with contextlib.suppress(UnavailableError):
+            if self.bring_home():
+                self._master()
+            elif not self.config.read_only:
+                self.key.for_new(self.config)
+
+    def bring_home(self) -> bool:
+        """Whether the repository is there, after it was made from its remote copy where only that is left; raises as
+        `ensure_home`."""
+        return ensure_home(self.repository, self.remote, self.seams, self.unlock)
+
+    def _master(self) -> Secret | None:
+        backend = LocalBackend(self.repository, self.seams)
+        header = read_header(backend)
+        return self.unlock(backend, header.id, header.features)
+
+    def open_repository(self, *, read_only: bool = False) -> Repository:
+        """The repository, which must be there.
+
+        Raises:
+            PermissionRefusedError: it is encrypted, and there is no key or another one.
+            IntegrityError: it is in the clear, and the configuration says that it is encrypted.
+        """
+        key = self._master()
+        return Repository.open(self.repository, self.seams, read_only=read_only, remote=self.remote, key=key)
+
+    def create_repository(self) -> Repository:
+        """The repository; where there is none yet it is brought back from its remote copy, or made for the source.
+
+        Raises:
+            SourceError: there is none yet, and no source to make it for.
+            ForeignRepositoryError: it belongs to another source.
+        """
+        try:
+            there = self.bring_home()
+        except (UnavailableError, PermissionRefusedError, ConflictError, IntegrityError) as error:
+            if isinstance(error, KeyRefusedError | NotEncryptedError):
+                # The remote side has answered: this is its repository, and it is not to be made anew beside it.
+                raise
+            _LOG.warning("%s A home is made all the same.", error.message)
+            # The remote side being away must not keep a new home from its first checkpoint.
+            there = False
+        if there:
+            return self.open_repository()
+        source, key = self.open_source().spec, self.key.for_new(self.config)
+        made = Repository.open_or_create(self.repository, source, self.seams, remote=self.remote, key=key)
+        self.key.remember(made.header.id, made.sealer.master)
+        return made
+
     def _open_for_writing(self, *, create: bool) -> Repository:
         if create:
-            return Repository.open_or_create(self.repository, self.open_source().spec, self.seams)
-        return Repository.open(self.repository, self.seams)
+            return self.create_repository()
+        self.bring_home()
+        return self.open_repository()
 
     def _finish_interrupted(self, repository: Repository, source: Source) -> None:
         intent = recoveries.under_way(repository.path)

@@ -307,9 +307,10 @@ class _Recovery:
     def _take_back(self, error: CkptError) -> None:
         """Nothing live was changed: forget the intent and the safety checkpoint that nobody needs."""
         intent = self._written.intent
+        if "live" not in error.kept:
+            error.kept = f"Nothing live was changed. {error.kept}".strip()
         if intent is None:
             return
-        error.kept = error.kept or "Nothing live was changed."
         journal.drop(self._repository)
         for checkpoint in self._repository.checkpoints():
             if checkpoint.id == intent.safety:

@@ -23,8 +23,11 @@ import msgspec
 from maos_ckpt.codec.compression import CHUNK_BYTES_MAX
 from maos_ckpt.codec.measures import StoredMeasures, unpack_measures
 from maos_ckpt.codec.policy import CodecSettings, Measures
+from maos_ckpt.codec.secret import Secret
 from maos_ckpt.environment import child_environment
 from maos_ckpt.errors import CkptError, StorageError
+from maos_ckpt.repository.connect import RemoteSettings
+from maos_ckpt.repository.packs import SealedPack
 from maos_ckpt.tree.sink import Pending
 
 #: Before each message to the store: lengths of label, predecessor and chunk; a chunk of length 0 is the order to seal.
@@ -40,18 +43,20 @@ _END_WAIT_S = 10.0
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What the store needs to begin."""
+    """What the store needs to begin; `identity` is the repository's id, so that a key gets to no other one."""
 
     repository: str
+    identity: str
+    remote: RemoteSettings | None
     settings: CodecSettings
     measures: StoredMeasures
     expected_bytes: int
 
 
 class Sealed(msgspec.Struct, frozen=True):
-    """What the store answers in the end."""
+    """What the store answers in the end; see `ChunkWriter`."""
 
-    stored_bytes: int
+    pack: SealedPack
     measures: StoredMeasures
 
 
@@ -95,7 +100,7 @@ class _Ticket:
 class ProcessChunkWriter:
     """A `ChunkWriter` whose work is done by `python -m maos_ckpt.repository.store`."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, master: Secret | None) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "maos_ckpt.repository.store"],
             stdin=subprocess.PIPE,
@@ -112,6 +117,9 @@ class ProcessChunkWriter:
         enlarge_pipe(self._to)
         data = msgspec.msgpack.encode(job)
         self._send(REQUEST.pack(0, 0, len(data)), data)
+        # Of its own, so that no text of a job ever shows it.
+        key = b"" if master is None else master.reveal()
+        self._send(REQUEST.pack(0, 0, len(key)), key)
 
     def put(self, plain: bytes, label: str, predecessor: bytes | None = None) -> Pending:
         """See `ChunkSink.put`."""
@@ -162,14 +170,14 @@ class ProcessChunkWriter:
             exit_status=self._process.poll(),
         )
 
-    def seal(self) -> int:
+    def seal(self) -> SealedPack:
         """See `ChunkWriter.seal`."""
         while self._tickets:
             self.collect()
         self._send(REQUEST.pack(0, 0, 0))
         sealed = msgspec.msgpack.decode(self._answer(), type=Sealed)
         self._measures = unpack_measures(sealed.measures)
-        return sealed.stored_bytes
+        return sealed.pack
 
     def measures(self) -> Measures:
         """See `ChunkWriter.measures`."""

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from maos_ckpt.codec.compression import Codec, compress_delta, decompress
+from maos_ckpt.codec.crypto import Sealer
 from maos_ckpt.codec.policy import CodecPolicy, Measures
-from maos_ckpt.errors import IntegrityError
+from maos_ckpt.errors import UNREADABLE, IntegrityError
+from maos_ckpt.repository.ahead import ReadAhead
 from maos_ckpt.repository.index import ChunkIndex
-from maos_ckpt.repository.packs import PackReader, PackWriter, Stored
-from maos_ckpt.tree.nodes import chunk_id
+from maos_ckpt.repository.packs import PackReader, PackWriter, SealedPack, Stored
 from maos_ckpt.tree.sink import ChunkSink, Done, Pending
 
 #: Decoded chunks kept in memory for reading, in bytes.
@@ -31,14 +32,20 @@ _DELTA_SHARE_MAX = 0.7
 class ChunkStore:
     """Verified reads: what comes back hashes to the name it was asked by. Thread-safe."""
 
-    def __init__(self, index: ChunkIndex, reader: PackReader, refresh: Callable[[], None]) -> None:
+    def __init__(self, index: ChunkIndex, reader: PackReader, refresh: Callable[[], None], sealer: Sealer) -> None:
         """`refresh` brings the index up to date with the packs that are there now."""
         self._index = index
         self._reader = reader
         self._refresh = refresh
+        self.sealer = sealer
         self._cache: OrderedDict[bytes, bytes] = OrderedDict()
         self._cache_bytes = 0
         self._lock = threading.Lock()
+        self._ahead = ReadAhead(self._want)
+
+    def name(self, plain: bytes) -> bytes:
+        """A chunk's name, as this repository gives names."""
+        return self.sealer.name(plain)
 
     def get(self, chunk: bytes) -> bytes:
         """A chunk's plain bytes.
@@ -59,6 +66,9 @@ class ChunkStore:
         """As `get`, past the cache."""
         found = self._index.find(chunk)
         if found is None:
+            self._refresh()
+            found = self._index.find(chunk)
+        if found is None:
             raise IntegrityError(
                 f"The chunk {chunk.hex()[:16]} is missing from the repository.",
                 kept="Checkpoints that do not need it are untouched.",
@@ -74,26 +84,46 @@ class ChunkStore:
             if moved is None or moved == found:
                 raise
             found, plain = moved, self.decode(*moved)
-        if chunk_id(plain) != chunk:
+        if self.name(plain) != chunk:
             raise IntegrityError(
                 f"The chunk {chunk.hex()[:16]} in {found[0]} is not what its name says.",
                 chunk=chunk.hex(),
                 object=found[0],
             )
+        if self._reader.is_far(found[0]):
+            self._ahead.was_read(chunk, plain)
         return plain
+
+    def _want(self, chunks: list[bytes]) -> None:
+        """Begin to read chunks that will be asked for soon, with the bases of deltas among them."""
+        with self._lock:
+            places = [found for one in chunks if one not in self._cache and (found := self._index.find(one))]
+            bases = {found[1].base for found in places if found[1].codec == Codec.ZSTD_DELTA}
+            full = [found for one in bases if (found := self._index.find_base(one))]
+            places += [found for found in full if found[1].id not in self._cache]
+        self._reader.ahead((pack, stored.offset, stored.stored) for pack, stored in places)
 
     def decode(self, pack: str, stored: Stored) -> bytes:
         """The plain bytes of a stored chunk, not yet checked against its name."""
-        payload = self._reader.payload(pack, stored.offset, stored.stored)
         base = None
         if stored.codec == Codec.ZSTD_DELTA:
             base = self.base(stored.base)
         try:
+            payload = self._reader.payload(pack, stored)
             return decompress(stored.codec, payload, stored.raw, base)
         except IntegrityError as error:
             error.data.setdefault("chunk", stored.id.hex())
             error.data.setdefault("object", pack)
             raise
+
+    def fault(self, pack: str, stored: Stored) -> IntegrityError | None:
+        """What is wrong with a stored chunk, read past the cache; None where nothing is."""
+        try:
+            if self.name(self.decode(pack, stored)) != stored.id:
+                raise IntegrityError("A chunk is not what its name says.", chunk=stored.id.hex(), object=pack)
+        except IntegrityError as error:
+            return error
+        return None
 
     def base(self, prefix: bytes) -> bytes:
         """The plain bytes of a delta's base."""
@@ -114,8 +144,8 @@ class ChunkStore:
 class ChunkWriter(ChunkSink, Protocol):
     """One save's session: takes chunks, then seals them into one pack. Close it in any case."""
 
-    def seal(self) -> int:
-        """Make the new chunks durable and known; the bytes they take."""
+    def seal(self) -> SealedPack:
+        """Make the new chunks durable and known; the pack they are in, or an empty one where no chunk was new."""
         ...
 
     def measures(self) -> Measures:
@@ -144,7 +174,7 @@ class LocalChunkWriter:
 
     def put(self, plain: bytes, label: str, predecessor: bytes | None = None) -> Pending:
         """See `ChunkSink.put`."""
-        name = chunk_id(plain)
+        name = self._store.name(plain)
         if name not in self._new and not self._index.has(name):
             delta = None if predecessor is None else self._delta(plain, predecessor)
             with self._lock:
@@ -182,7 +212,7 @@ class LocalChunkWriter:
             raw_base = self._store.get(base[1].id)
             payload = compress_delta(plain, raw_base)
             worn = base[1].id != predecessor and self._worn(plain, before[1], len(payload), base[1].stored)
-        except IntegrityError:
+        except UNREADABLE:
             # A damaged predecessor must not fail a new save: the chunk is stored in full instead.
             return None
         if worn:
@@ -209,13 +239,12 @@ class LocalChunkWriter:
         self._pack.add(name, codec, len(plain), payload, base)
         self._pack.sync_portion()
 
-    def seal(self) -> int:
+    def seal(self) -> SealedPack:
         """See `ChunkWriter.seal`."""
         sealed = self._pack.seal()
-        if sealed is None:
-            return 0
-        self._index.add_pack(*sealed, self._pack.chunks)
-        return sealed[1]
+        if sealed.size:
+            self._index.add_pack(sealed.name, sealed.size, self._pack.chunks)
+        return sealed
 
     def measures(self) -> Measures:
         """See `ChunkWriter.measures`."""

@@ -6,13 +6,14 @@ import msgspec
 
 from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.errors import FormatError, IntegrityError, NotFoundError
+from maos_ckpt.repository.checked_json import decode_checked, with_checksum
 from maos_ckpt.seams import Seams
 
 NAME = "maos-ckpt.json"
 VERSION = 1
 #: Features that change how a repository must be read; an unknown one is refused.
-FEATURES: frozenset[str] = frozenset()
-_BYTES_MAX = 64 << 10
+FEATURES = frozenset({"encryption"})
+BYTES_MAX = 64 << 10
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
@@ -25,13 +26,15 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
     features: list[str] = []
 
 
-def create_header(backend: LocalBackend, source: str, seams: Seams) -> Header:
-    """Write the header of a new repository, or read the one that somebody else just wrote."""
-    header = Header(VERSION, seams.random.token(16).hex(), seams.clock.now_ms(), source)
-    data = msgspec.json.format(msgspec.json.encode(header), indent=2) + b"\n"
-    if backend.create_header(NAME, data):
-        return header
-    return read_header(backend)
+def new_header(source: str, seams: Seams, features: list[str]) -> Header:
+    """A header with a fresh id, not written yet."""
+    return Header(VERSION, seams.random.token(16).hex(), seams.clock.now_ms(), source, features)
+
+
+def create_header(backend: LocalBackend, header: Header) -> bool:
+    """Write the header of a new repository; False where somebody else just wrote one."""
+    data = with_checksum(msgspec.json.format(msgspec.json.encode(header), indent=2))
+    return backend.create(NAME, data)
 
 
 def read_header(backend: LocalBackend) -> Header:
@@ -42,36 +45,48 @@ def read_header(backend: LocalBackend) -> Header:
         FormatError: a newer version, or a feature this program does not know.
         IntegrityError: the header is damaged.
     """
-    data = backend.read_header(NAME, _BYTES_MAX)
+    data = backend.read_header(NAME, BYTES_MAX)
+    if data is None and len(backend.missing(["packs", "manifests"])) < 2:
+        raise IntegrityError(
+            f"The repository at {backend.root} is half deleted; gone: {NAME}.",
+            kept="What is left was not touched.",
+            hint=f"`maos-ckpt verify --repair` takes it from the remote copy; without one restore {NAME} from a copy.",
+            missing=[NAME],
+        )
     if data is None:
         raise NotFoundError(
             f"There is no repository at {backend.root}.",
             hint="Run `maos-ckpt save` to make one, or name another with --repo.",
             repository=str(backend.root),
         )
+    return decode_header(data, str(backend.root))
+
+
+def decode_header(data: bytes, location: str) -> Header:
+    """The header of the repository at `location`; raises as `read_header` does."""
     try:
         version = msgspec.json.decode(data, type=dict[str, object]).get("format")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, RecursionError):
         version = None
     if isinstance(version, int) and version != VERSION:
         raise FormatError(
-            f"The repository at {backend.root} has format version {version}; this program reads version {VERSION}.",
+            f"The repository at {location} has format version {version}; this program reads version {VERSION}.",
             kept="Nothing was changed.",
             hint="Use the version of maos-ckpt that wrote it, or name another repository with --repo.",
             version=version,
         )
     try:
-        header = msgspec.json.decode(data, type=Header)
-    except msgspec.DecodeError as error:
+        header = decode_checked(data, NAME, Header)
+    except IntegrityError as error:
         raise IntegrityError(
-            f"The header of the repository at {backend.root} is damaged.",
+            f"The header of the repository at {location} is damaged.",
             kept="The packs and manifests beside it were not touched.",
-            hint=f"Restore {NAME} from a copy, or name another repository with --repo.",
+            hint=f"`maos-ckpt verify --repair` takes it from the remote copy; without one restore {NAME} from a copy.",
         ) from error
     unknown = sorted(set(header.features) - FEATURES)
     if unknown:
         raise FormatError(
-            f"The repository at {backend.root} needs features that this version does not have: {', '.join(unknown)}.",
+            f"The repository at {location} needs features that this version does not have: {', '.join(unknown)}.",
             kept="Nothing was changed.",
             hint="Use a newer version of maos-ckpt.",
         )

@@ -17,7 +17,7 @@ from maos_ckpt.errors import StorageError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.repository.packs import BASE_BYTES, Stored
 
-_VERSION = 1
+_VERSION = 2
 _BUSY_S = 10.0
 #: How SQLite says that there is no space: for the file itself, and for the shared memory beside it.
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
@@ -26,7 +26,11 @@ CREATE TABLE packs(number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, bytes 
 CREATE TABLE chunks(id BLOB NOT NULL, pack INTEGER NOT NULL, codec INTEGER NOT NULL, raw INTEGER NOT NULL,
   stored INTEGER NOT NULL, place INTEGER NOT NULL, base BLOB NOT NULL, PRIMARY KEY(id, pack)) WITHOUT ROWID;
 CREATE INDEX chunks_by_pack ON chunks(pack);
+CREATE TABLE damaged(id BLOB NOT NULL, pack INTEGER NOT NULL, PRIMARY KEY(id, pack)) WITHOUT ROWID;
 """
+
+
+_IS_DAMAGED = "EXISTS(SELECT 1 FROM damaged WHERE damaged.id=chunks.id AND damaged.pack=chunks.pack)"
 
 
 class ChunkIndex:
@@ -150,17 +154,50 @@ class ChunkIndex:
             row = connection.execute("SELECT number FROM packs WHERE name=?", (name,)).fetchone()
             if row is not None:
                 connection.execute("DELETE FROM chunks WHERE pack=?", row)
+                connection.execute("DELETE FROM damaged WHERE pack=?", row)
                 connection.execute("DELETE FROM packs WHERE number=?", row)
 
         self._change(remove)
 
     def has(self, chunk: bytes) -> bool:
-        """Whether a chunk is stored."""
+        """Whether a chunk is stored, and not known to be damaged: a save stores it anew then."""
         with self._use() as connection:
-            return connection.execute("SELECT 1 FROM chunks WHERE id=? LIMIT 1", (chunk,)).fetchone() is not None
+            found = connection.execute(f"SELECT 1 FROM chunks WHERE id=? AND NOT {_IS_DAMAGED} LIMIT 1", (chunk,))
+            return found.fetchone() is not None
+
+    def mark_damaged(self, pack: str, chunks: Iterable[bytes], *, only: bool = False) -> None:
+        """Note that these chunks of a pack cannot be read; with `only`, that all others can."""
+        listed = list(chunks)
+
+        def mark(connection: sqlite3.Connection) -> None:
+            row = connection.execute("SELECT number FROM packs WHERE name=?", (pack,)).fetchone()
+            if row is not None:
+                if only:
+                    connection.execute("DELETE FROM damaged WHERE pack=?", row)
+                connection.executemany("INSERT OR IGNORE INTO damaged VALUES(?, ?)", ((c, row[0]) for c in listed))
+
+        self._change(mark)
+
+    def damaged(self, pack: str) -> set[bytes]:
+        """Chunks of a pack that are known to be damaged."""
+        with self._use() as connection:
+            query = "SELECT id FROM damaged JOIN packs ON pack=number WHERE name=?"
+            return {row[0] for row in connection.execute(query, (pack,))}
+
+    def leaning_on(self, bases: Iterable[bytes]) -> dict[str, list[bytes]]:
+        """Deltas whose base is one of these chunks, by pack; looks at every chunk once."""
+        prefixes = {base[:BASE_BYTES] for base in bases}
+        found: dict[str, list[bytes]] = {}
+        with self._use() as connection:
+            query = "SELECT name, id, base FROM chunks JOIN packs ON pack=number WHERE length(base)>0"
+            for pack, chunk, base in connection.execute(query):
+                if base in prefixes:
+                    found.setdefault(pack, []).append(chunk)
+        return found
 
     def find(self, chunk: bytes) -> tuple[str, Stored] | None:
-        """The pack that holds a chunk, and where; copies stored in full are preferred."""
+        """The pack that holds a chunk, and where: of several one not known to be damaged, then the one stored in full,
+        then the smallest, the newest."""
         return self._find("id=?", (chunk,))
 
     def find_base(self, prefix: bytes) -> tuple[str, Stored] | None:
@@ -173,7 +210,7 @@ class ChunkIndex:
         with self._use() as connection:
             row = connection.execute(
                 "SELECT name, id, codec, raw, stored, place, base FROM chunks JOIN packs ON pack=number "
-                f"WHERE {condition} ORDER BY length(base) LIMIT 1",
+                f"WHERE {condition} ORDER BY {_IS_DAMAGED}, length(base), stored, pack DESC LIMIT 1",
                 values,
             ).fetchone()
         return None if row is None else (row[0], Stored(row[1], row[2], row[3], row[4], row[5], row[6]))
@@ -187,6 +224,15 @@ class ChunkIndex:
                 (name,),
             ).fetchall()
         return [Stored(row[0], row[1], row[2], row[3], row[4], row[5]) for row in rows]
+
+    def totals(self) -> tuple[int, int]:
+        """Plain bytes of the distinct chunks that are stored, and the bytes of all payloads."""
+        with self._use() as connection:
+            row = connection.execute(
+                "SELECT total(raw), total(stored) FROM (SELECT max(raw) AS raw, sum(stored) AS stored FROM chunks "
+                "GROUP BY id)"
+            ).fetchone()
+        return int(row[0]), int(row[1])
 
     def close(self) -> None:
         """Close the file."""

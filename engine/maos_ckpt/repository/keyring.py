@@ -8,7 +8,7 @@ Whoever writes here holds the repository's lease.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import islice
 
@@ -27,11 +27,21 @@ from maos_ckpt.codec.slots import (
     open_slots,
     slot_name,
 )
-from maos_ckpt.errors import ConflictError, FormatError, IntegrityError, NotFoundError, PermissionRefusedError
+from maos_ckpt.errors import (
+    ConflictError,
+    FormatError,
+    IntegrityError,
+    KeyRefusedError,
+    NotEncryptedError,
+    NotFoundError,
+)
 from maos_ckpt.seams import Random, Seams
 
 #: The header's feature of an encrypted repository.
 ENCRYPTION = "encryption"
+#: Gives what opens the repository that lies in a backend, by its id and the features in its header; None where it is
+#: not encrypted. Raises as `open_sealer` does.
+Unlock = Callable[[Backend, str, Collection[str]], Secret | None]
 #: Where key slots lie.
 DIRECTORY = "keys"
 
@@ -79,25 +89,44 @@ def open_sealer(
             replace it could make the next save write in the clear.
 
     Raises:
-        PermissionRefusedError: there is no key, or it opens no slot.
+        KeyRefusedError: there is no key, or it opens no slot.
         IntegrityError: there is a key, and the repository is not encrypted; or as `open_slots`.
     """
     if ENCRYPTION not in features:
         if key is None:
             return PlainSealer()
-        raise IntegrityError(
-            "The repository is not encrypted, although the configuration says that it is.",
-            kept="Nothing was read or changed.",
-            hint="Look whether its header was replaced; for a repository in the clear switch encryption off.",
-        )
+        raise not_encrypted()
     if key is None:
-        raise PermissionRefusedError(
-            "The repository is encrypted, and no key was given.",
-            kept="Nothing was read or changed.",
-            hint="Switch encryption on in the configuration, and name the passphrase or the key file there.",
-        )
+        raise no_key("The repository is encrypted, and no key was given.")
     master = key if key.kind == "master" else unlock(backend, repository, key)[0]
     return KeyedSealer(master, repository, random)
+
+
+def without_key(backend: Backend, repository: str, features: Collection[str]) -> Secret | None:
+    """Opens what is in the clear, and refuses everything else."""
+    if ENCRYPTION in features:
+        raise no_key("The repository is encrypted, and no key was given.")
+    return None
+
+
+def no_key(message: str) -> KeyRefusedError:
+    """The error where a key is needed and none is named."""
+    return KeyRefusedError(
+        message,
+        kept="Nothing was read or changed.",
+        hint="Name the key as `encryption_key` in the configuration or as MAOS_CKPT_ENCRYPTION_KEY: "
+        "env:NAME (a variable that holds the passphrase) or file:PATH (a key file).",
+    )
+
+
+def not_encrypted() -> NotEncryptedError:
+    """The error where a key is there and the repository is in the clear."""
+    return NotEncryptedError(
+        "The repository is not encrypted, although the configuration says that it is.",
+        kept="Nothing was read or changed.",
+        hint="Encryption cannot be switched on afterwards: make a new repository with --repo. "
+        "If this one was encrypted, somebody has replaced its header: restore that from a copy.",
+    )
 
 
 def add_slot(
@@ -152,19 +181,3 @@ def remove_slot(backend: Backend, slot_id: str, repository: str) -> None:
             hint="Add another key first.",
         )
     backend.delete(name)
-
-
-def rotate(
-    backend: Backend,
-    master: Secret,
-    old: Slot,
-    secret: Secret,
-    seams: Seams,
-    *,
-    label: str = "",
-    cost: ScryptCost | None = None,
-) -> Slot:
-    """Put a new secret in the place of an old slot; interrupted, both open the repository."""
-    slot = add_slot(backend, master, secret, old.repository, seams, label=label or old.label, cost=cost)
-    remove_slot(backend, old.id, old.repository)
-    return slot

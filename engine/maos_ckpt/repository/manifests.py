@@ -8,9 +8,11 @@ import struct
 import msgspec
 
 from maos_ckpt.codec.compression import Codec, compress, decompress
+from maos_ckpt.codec.crypto import Kind, Sealer
 from maos_ckpt.errors import FormatError, IntegrityError
 from maos_ckpt.ids import is_checkpoint_id
 from maos_ckpt.model import CaptureInfo, Checkpoint, CheckpointState, Collection, Trigger
+from maos_ckpt.repository.packs import pack_name
 from maos_ckpt.tree.nodes import ID_BYTES
 
 VERSION = 1
@@ -32,7 +34,10 @@ class ManifestCollection(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Manifest(msgspec.Struct, array_like=True, frozen=True):
-    """Everything a committed checkpoint is; the fields' order is part of the format."""
+    """Everything a committed checkpoint is; the fields' order is part of the format.
+
+    `pack` is the SHA-256 of the pack that the save added; empty where it added none, or an older version wrote this.
+    """
 
     id: str
     seq: int
@@ -53,6 +58,7 @@ class Manifest(msgspec.Struct, array_like=True, frozen=True):
     notes: list[str]
     repository: str
     pinned: bool
+    pack: bytes = b""
 
 
 class Marks(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
@@ -86,20 +92,21 @@ def state_digest(collections: list[ManifestCollection]) -> bytes:
     return digest.digest()
 
 
-def encode_manifest(manifest: Manifest) -> bytes:
+def encode_manifest(manifest: Manifest, sealer: Sealer) -> bytes:
     """A manifest's stored form: header, compressed fields, SHA-256 of all before it."""
     plain = msgspec.msgpack.encode(manifest)
     body = _HEADER.pack(_MAGIC, VERSION, len(plain)) + compress(Codec.ZSTD, 19, plain)
-    return body + hashlib.sha256(body).digest()
+    return sealer.seal_object(Kind.MANIFEST, manifest_name(manifest.seq), body + hashlib.sha256(body).digest())
 
 
-def decode_manifest(data: bytes, name: str) -> Manifest:
+def decode_manifest(data: bytes, name: str, sealer: Sealer) -> Manifest:
     """The manifest stored under `name`, checked.
 
     Raises:
         FormatError: a newer version wrote it.
         IntegrityError: it is damaged, or lies under another's name.
     """
+    data = sealer.open_object(Kind.MANIFEST, name, data)
     damaged = IntegrityError(f"The manifest {name} is damaged.", object=name)
     if len(data) < _HEADER.size + _CHECKSUM_BYTES:
         raise damaged
@@ -118,17 +125,14 @@ def decode_manifest(data: bytes, name: str) -> Manifest:
     except (msgspec.DecodeError, ValueError) as error:
         raise damaged from error
     fits = manifest_name(manifest.seq) == name and is_checkpoint_id(manifest.id) and len(manifest.descriptors) == 32
+    fits = fits and len(manifest.pack) in (0, ID_BYTES)
     if not fits or any(len(one.root) not in (0, ID_BYTES) for one in manifest.collections):
         raise damaged
     return manifest
 
 
 def to_checkpoint(manifest: Manifest) -> Checkpoint:
-    """A manifest as the value the rest of the program works with; marks come on top of it.
-
-    A safety checkpoint counts as pinned only once a person pinned it: retention has a rule of its own for these.
-    """
-    trigger = Trigger(manifest.trigger)
+    """A manifest as the value the rest of the program works with; marks come on top of it."""
     return Checkpoint(
         id=manifest.id,
         seq=manifest.seq,
@@ -136,8 +140,8 @@ def to_checkpoint(manifest: Manifest) -> Checkpoint:
         created_at_ms=manifest.created_at_ms,
         description=manifest.description,
         tags=tuple(manifest.tags),
-        pinned=manifest.pinned and trigger is not Trigger.SAFETY,
-        trigger=trigger,
+        pinned=manifest.pinned,
+        trigger=Trigger(manifest.trigger),
         state=CheckpointState.COMMITTED,
         source=manifest.source,
         collections=tuple(
@@ -148,4 +152,5 @@ def to_checkpoint(manifest: Manifest) -> Checkpoint:
         capture=CaptureInfo(manifest.lock_s, manifest.skew_s, manifest.unchanged, tuple(manifest.notes)),
         digest=manifest.digest,
         descriptors=manifest.descriptors,
+        pack=pack_name(manifest.pack) if manifest.pack else "",
     )

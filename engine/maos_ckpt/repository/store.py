@@ -10,7 +10,8 @@ import msgspec
 
 from maos_ckpt.codec.compression import CHUNK_BYTES_MAX
 from maos_ckpt.codec.measures import pack_measures
-from maos_ckpt.errors import CkptError
+from maos_ckpt.codec.secret import Secret
+from maos_ckpt.errors import CkptError, ConflictError
 from maos_ckpt.repository.beside import ANSWER, REQUEST, Failure, Job, Sealed, enlarge_pipe
 from maos_ckpt.repository.chunks import ChunkWriter
 from maos_ckpt.repository.repository import Repository
@@ -25,8 +26,12 @@ def main() -> int:
     if not job_data:
         return 0
     job = msgspec.msgpack.decode(job_data, type=Job)
+    _, _, key = _read(requests) or (b"", b"", b"")
     try:
-        repository = Repository.open(Path(job.repository), SYSTEM)
+        master = Secret("master", key) if key else None
+        repository = Repository.open(Path(job.repository), SYSTEM, remote=job.remote, key=master)
+        if repository.header.id != job.identity:
+            raise ConflictError("Another repository has taken the place of this one.", kept="Nothing was stored.")
         writer = repository.writer(job.settings, job.measures, job.expected_bytes)
         try:
             _serve(requests, answers, writer)
@@ -46,8 +51,7 @@ def _serve(requests: BinaryIO, answers: BinaryIO, writer: ChunkWriter) -> None:
     while request := _read(requests):
         label, predecessor, plain = request
         if not plain:
-            stored_bytes = writer.seal()
-            sealed = Sealed(stored_bytes, pack_measures(writer.measures()))
+            sealed = Sealed(writer.seal(), pack_measures(writer.measures()))
             _answer(answers, msgspec.msgpack.encode(sealed))
         else:
             _answer(answers, writer.put(plain, label.decode(), predecessor or None).result())

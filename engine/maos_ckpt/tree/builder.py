@@ -22,6 +22,9 @@ from maos_ckpt.tree.nodes import (
 from maos_ckpt.tree.sink import ChunkSink, Done, Pending
 
 Records = Iterator[tuple[list[bytes], list[bytes]]]
+#: Index nodes are mostly hashes, which nothing shrinks. Measured as chunks of their collection, they would have its
+#: records stored uncompressed.
+INDEX_LABEL = "index nodes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class TreeBuilder:
 
     Args:
         sink: where nodes are stored.
-        label: the collection, passed on to the sink.
+        label: the collection, passed on to the sink with its leaves.
         previous: finds, for a key and level, the node that stood there in the tree before; delta bases come from it.
     """
 
@@ -140,7 +143,7 @@ class TreeBuilder:
             sum(one.count for one in entries),
             sum(one.bytes for one in entries),
             sum(one.pieces for one in entries),
-            self._sink.put(encode_index(level, entries), self._label, before),
+            self._sink.put(encode_index(level, entries), INDEX_LABEL, before),
         )
 
     def finish(self) -> Root:

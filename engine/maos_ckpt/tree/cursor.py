@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Protocol
 
-from maos_ckpt.errors import IntegrityError
+from maos_ckpt.errors import UNREADABLE, IntegrityError
 from maos_ckpt.tree.large import leaf_bytes
 from maos_ckpt.tree.nodes import ID_BYTES, LEAF, Entry, Leaf, decode_index, decode_leaf, node_kind
 
@@ -112,7 +112,7 @@ class Predecessors:
             return self._root.id
         try:
             return self._descend(level, key)
-        except IntegrityError:
+        except UNREADABLE:
             # A damaged older tree costs the delta, not the save.
             return None
 

@@ -7,12 +7,12 @@ streams the leaves it would have.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from maos_ckpt.tree.cursor import ChunkSource, decode_node, root_entry
 from maos_ckpt.tree.cutter import OpenLeaf
-from maos_ckpt.tree.nodes import Entry, Leaf, chunk_id, encode_leaf
+from maos_ckpt.tree.nodes import Entry, Leaf, encode_leaf
 
 Record = tuple[bytes, bytes]
 #: Key, value before, value after; None where the record is not there.
@@ -64,7 +64,8 @@ class StoredStream:
 class LeafStream:
     """The items of a state that is being read: the leaves it would be stored as."""
 
-    def __init__(self, leaves: Iterator[OpenLeaf]) -> None:
+    def __init__(self, leaves: Iterator[OpenLeaf], name: Callable[[bytes], bytes]) -> None:
+        self._name = name
         self._leaves = leaves
         self._entry: Entry | None = None
         self._leaf: OpenLeaf | None = None
@@ -80,7 +81,7 @@ class LeafStream:
                 return None
             leaf = self._leaf
             plain = encode_leaf(leaf.keys, leaf.values, b"".join(leaf.pieces))
-            self._entry = Entry(0, leaf.keys[0], chunk_id(plain), len(leaf.keys), leaf.bytes, 0)
+            self._entry = Entry(0, leaf.keys[0], self._name(plain), len(leaf.keys), leaf.bytes, 0)
         return self._entry
 
     def drop(self) -> None:

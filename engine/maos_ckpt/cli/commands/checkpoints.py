@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from maos_ckpt.cli import shapes
+from maos_ckpt.cli.commands.systems import systems
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import age, clip, count, duration, moment, name, size, table
-from maos_ckpt.errors import ExitCode
+from maos_ckpt.engine.lock import engine_owner
+from maos_ckpt.errors import CkptError, ExitCode
 from maos_ckpt.ids import short_id
 from maos_ckpt.model import Checkpoint, CheckpointState, Trigger
-from maos_ckpt.operations import checkpoints
+from maos_ckpt.operations import checkpoints, tiers
 from maos_ckpt.safe_text import safe_text
 
 #: More than any repository holds.
 _ALL = 1 << 40
+_STATES = {
+    CheckpointState.COMMITTED: "committed here",
+    CheckpointState.REPLICATED: "replicated: here and in s3",
+    CheckpointState.DAMAGED: "DAMAGED: `maos-ckpt verify` names what is affected",
+}
+#: What is merely committed has no mark.
+_STATE_MARKS = {CheckpointState.DAMAGED: "DAMAGED", CheckpointState.REPLICATED: "in s3"}
 #: Columns of a list that go where a terminal is narrow, the least needed first.
 _DROPPED = ("TRIGGER", "STORED", "RECORDS", "DESCRIPTION", "CREATED")
 
@@ -32,7 +41,21 @@ def save(context: Context) -> int:
     budget_s = context.settings.config.performance.max_save_time_ms / 1000
     if saved.duration_s > budget_s:
         context.out.notice(f"warning: the save took {duration(saved.duration_s)}, longer than {duration(budget_s)}")
+    _replicate(context)
     return ExitCode.DONE
+
+
+def _replicate(context: Context) -> None:
+    """Send what was saved, where no engine does; that this fails makes no save a failure."""
+    if context.workspace.remote is None or engine_owner(context.workspace.repository) is not None:
+        return
+    try:
+        done = tiers.replicate_now(context.workspace)
+    except CkptError as error:
+        context.out.notice(f"warning: kept locally, will be sent later: {safe_text(error.message)}")
+        return
+    for checkpoint, why in done.stuck.items() if done else ():
+        context.out.notice(f"warning: {checkpoint} is kept locally and cannot be sent: {safe_text(why)}")
 
 
 def _saved(one: Checkpoint) -> list[str]:
@@ -45,6 +68,8 @@ def _saved(one: Checkpoint) -> list[str]:
 def list_(context: Context) -> int:
     """`maos-ckpt list`."""
     arguments = context.arguments
+    if arguments.systems:
+        return systems(context)
     found = checkpoints.list_checkpoints(context.workspace, arguments.limit or _ALL, arguments.tag)
     unreadable = checkpoints.damaged_manifests(context.workspace)
     if context.out.as_json:
@@ -53,7 +78,8 @@ def list_(context: Context) -> int:
         return ExitCode.DONE
     _warn_of_damage(context, found, unreadable)
     if not found:
-        context.out.notice("There is no checkpoint yet." if arguments.tag is None else "No checkpoint has that tag.")
+        none = "There is no checkpoint that can be read." if unreadable else "There is no checkpoint yet."
+        context.out.notice(none if arguments.tag is None else "No checkpoint has that tag.")
         return ExitCode.DONE
     context.out.lines(list_lines(found, context.seams.clock.now_ms(), context.width))
     return ExitCode.DONE
@@ -100,7 +126,7 @@ def list_lines(found: list[Checkpoint], now_ms: int, width: int | None) -> list[
 
 def marks(one: Checkpoint) -> str:
     """State, pin and tags in one cell."""
-    words = ["DAMAGED"] if one.state is CheckpointState.DAMAGED else []
+    words = [_STATE_MARKS[one.state]] if one.state in _STATE_MARKS else []
     words += ["pinned"] if one.pinned else []
     words += ["same"] if one.capture.unchanged else []
     return " ".join([*words, *(f"#{tag}" for tag in one.tags)])
@@ -118,7 +144,7 @@ def show(context: Context) -> int:
         ("created", moment(one.created_at_ms, now_ms)),
         ("source", one.source),
         ("trigger", one.trigger.value),
-        ("state", one.state.value + (", pinned" if one.pinned else "")),
+        ("state", _STATES[one.state] + (", pinned" if one.pinned else "")),
         ("tags", " ".join(one.tags) or "none"),
         ("description", one.description or "none"),
         ("parent", one.parent or "none"),

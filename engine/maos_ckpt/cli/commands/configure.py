@@ -9,6 +9,7 @@ from maos_ckpt.cli.text import table
 from maos_ckpt.config import FILE_NAME, example, toml_value
 from maos_ckpt.errors import ConflictError, ExitCode
 from maos_ckpt.fs import raise_storage_error
+from maos_ckpt.operations.remotes import effective, remote_settings
 from maos_ckpt.safe_text import safe_text
 
 
@@ -53,6 +54,8 @@ def _init(context: Context) -> int:
 
 def _check(context: Context) -> int:
     settings = context.settings
+    # Raises where the values that say where the remote copy lies do not fit each other.
+    remote_settings(effective(settings.config))
     if context.out.as_json:
         context.out.document({"ok": True, "file": str(settings.file) if settings.file else None})
     else:

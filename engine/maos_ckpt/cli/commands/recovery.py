@@ -13,11 +13,11 @@ from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.last_recovery import LastRecovery, last_recovery
 from maos_ckpt.cli.parser import PROGRAM
 from maos_ckpt.cli.recovery_text import moved_line, plan_lines, result_lines
-from maos_ckpt.cli.text import duration
+from maos_ckpt.cli.text import clip, duration, moment
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import ExitCode, InterruptedByUserError, PlanMovedError, UsageError
 from maos_ckpt.model import Plan, Progress, RecoveryResult, Selection
-from maos_ckpt.operations import recoveries
+from maos_ckpt.operations import checkpoints, recoveries
 from maos_ckpt.recovery.request import checked_digest
 from maos_ckpt.safe_text import safe_text
 
@@ -82,7 +82,14 @@ def _command(context: Context, recovery: _Recovery, plan: Plan) -> str:
     """The shell line that applies exactly this plan."""
     a = context.arguments
     words = [PROGRAM, *recovery.words(plan)]
-    for name, value in (("--config", a.config), ("--repo", a.repo), ("--claude-home", a.claude_home)):
+    options = {
+        "--config": a.config,
+        "--repo": a.repo,
+        "--s3-endpoint": a.s3_endpoint,
+        "--system": a.system,
+        "--claude-home": a.claude_home,
+    }
+    for name, value in options.items():
         words += _option(name, [value] if value else [])
     words += [*_option("--source", a.source or []), *_option("--reason", [a.reason] if a.reason else [])]
     return shlex.join([*words, "--plan", plan.digest, "--yes"])
@@ -124,7 +131,7 @@ def _recover(context: Context, recovery: _Recovery) -> int:
             hint="Leave out --plan to be asked about the plan shown.",
             digest=plan.digest,
         )
-    if not context.confirmed("Apply this plan? A safety checkpoint is taken first."):
+    if not context.confirmed(f"Apply this plan of {plan.checkpoint}? A safety checkpoint is taken first."):
         context.out.notice("Nothing was changed.")
         return ExitCode.DONE
     return _apply_shown(context, recovery, plan)
@@ -165,7 +172,7 @@ def _show_plan(context: Context, recovery: _Recovery) -> Plan:
     if context.out.as_json and (dry_run or not made.summary.total):
         context.out.document({**shapes.dry_run(made, round(took_s, 3), command), **_undoes(recovery)})
     else:
-        lines = _about(context, recovery) + plan_lines(made)
+        lines = _about(context, recovery, made) + plan_lines(made)
         if dry_run and made.summary.total:
             lines.append(f"to apply exactly this: {safe_text(command)}")
         if context.out.as_json:
@@ -179,10 +186,14 @@ def _show_plan(context: Context, recovery: _Recovery) -> Plan:
     return made
 
 
-def _about(context: Context, recovery: _Recovery) -> list[str]:
-    if recovery.undoes is None:
-        return []
-    return [f"undo {recovery.undoes.line(context.seams.clock.now_ms())}"]
+def _about(context: Context, recovery: _Recovery, plan: Plan) -> list[str]:
+    now_ms = context.seams.clock.now_ms()
+    if recovery.undoes is not None:
+        return [f"undo {recovery.undoes.line(now_ms)}"]
+    checkpoint = checkpoints.show(context.workspace, plan.checkpoint)
+    named = f" {clip(checkpoint.description, 60)}" if checkpoint.description else ""
+    what = f"{checkpoint.id}, {checkpoint.trigger.value}, of {moment(checkpoint.created_at_ms, now_ms)}"
+    return [f"restore {what}{named}"]
 
 
 def _undoes(recovery: _Recovery) -> dict[str, object]:
@@ -193,7 +204,7 @@ def _tell(context: Context, recovery: _Recovery, result: RecoveryResult) -> int:
     if context.out.as_json:
         context.out.document({**shapes.recovery(result), **_undoes(recovery)})
     else:
-        about = _about(context, recovery) if context.arguments.yes else []
+        about = _about(context, recovery, result.plan) if context.arguments.yes else []
         context.out.lines([*about, *result_lines(result, _next_undo(recovery))])
     budget_s = context.settings.config.performance.max_recovery_time_ms / 1000
     if result.duration_s > budget_s:

@@ -27,6 +27,7 @@ def service(context: Context) -> int:
 def _client(context: Context) -> EngineClient:
     from maos_ckpt.local import LocalClient
 
+    context.workspace.unlock_ahead()
     return LocalClient(context.workspace)
 
 

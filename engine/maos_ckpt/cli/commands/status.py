@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from maos_ckpt.cli.context import Context
-from maos_ckpt.cli.text import count, duration, moment, rfc3339, size
+from maos_ckpt.cli.text import age, count, duration, moment, rfc3339, size, span
 from maos_ckpt.engine.lock import Owner, engine_owner
-from maos_ckpt.errors import ExitCode, NotFoundError
+from maos_ckpt.errors import ExitCode
+from maos_ckpt.model import LOCAL_TIER, TierStatus
 from maos_ckpt.operations import state
 from maos_ckpt.operations.state import RepositoryState
 from maos_ckpt.operations.workspace import Workspace
@@ -42,12 +44,29 @@ class _Status:
         return self.workspace.config.performance.compression_target
 
 
+def _tier_words(tier: TierStatus, one: _Status) -> str:
+    """A tier: how it is, since when and why, what it holds and what waits."""
+    words = tier.state
+    if tier.since_ms is not None:
+        words += f" since {span((one.now_ms - tier.since_ms) / 1000)}"
+    if tier.reason:
+        words += f": {tier.reason.rstrip('.')}"
+    parts = [words, f"{count(tier.checkpoints, 'checkpoint')} ({size(tier.bytes)}) in {tier.location}"]
+    if tier.pending:
+        verb = "waits" if tier.pending == 1 else "wait"
+        parts.append(f"{count(tier.pending, 'checkpoint')} ({size(tier.pending_bytes)}) {verb}")
+        if one.owner is None:
+            parts.append("no engine is running")
+    if tier.next_try_ms is not None and tier.state != "ok":
+        parts.append(f"next try {age(tier.next_try_ms, one.now_ms)}")
+    if tier.last_success_at_ms is not None and tier.state != "ok":
+        parts.append(f"last replicated {age(tier.last_success_at_ms, one.now_ms)}")
+    return "; ".join(parts)
+
+
 def _look(context: Context) -> _Status:
     workspace = context.workspace
-    try:
-        found = state.repository_state(workspace)
-    except NotFoundError:
-        found = RepositoryState(None, 0, 0, 0, None)
+    found = state.repository_state(workspace)
     owner = engine_owner(workspace.repository)
     return _Status(workspace, context.seams.clock.now_ms(), owner, found, state.unfinished_recovery(workspace))
 
@@ -66,24 +85,55 @@ def _document(one: _Status) -> dict[str, object]:
     return {
         "source": one.workspace.source,
         "engine": _engine(one),
-        "tiers": [
-            {
-                "name": "local",
-                "path": str(one.workspace.repository),
-                "checkpoints": one.found.checkpoints,
-                "stored_bytes": one.found.stored_bytes,
-                "logical_bytes": one.found.logical_bytes,
-                "ratio": one.ratio,
-                "ratio_target": one.target,
-            }
-        ],
+        "tiers": [_tier(one, tier) for tier in one.found.tiers],
+        "ratios": dataclasses.asdict(one.found.ratios),
         "last_success": _last_success(one),
         "last_error": _last_error(one),
-        # There is no remote tier to replicate to, so nothing can be waiting.
-        "spool": None,
+        "spool": _spool(one),
         "unfinished_recovery": one.unfinished or None,
         "damaged": list(one.found.damaged_manifests),
     }
+
+
+def _tier(one: _Status, tier: TierStatus) -> dict[str, object]:
+    shape: dict[str, object] = {
+        "name": tier.name,
+        "location": tier.location,
+        "state": tier.state,
+        "checkpoints": tier.checkpoints,
+        "stored_bytes": tier.bytes,
+        "reason": tier.reason or None,
+    }
+    if tier.name == LOCAL_TIER:
+        held = {"logical_bytes": one.found.logical_bytes, "ratio": one.ratio, "ratio_target": one.target}
+        return {**shape, "path": tier.location, "stored_bytes": one.found.stored_bytes, **held}
+    return {
+        **shape,
+        "pending": tier.pending,
+        "pending_bytes": tier.pending_bytes,
+        "oldest_pending_at": _time(tier.oldest_pending_at_ms),
+        "last_success_at": _time(tier.last_success_at_ms),
+        "since": _time(tier.since_ms),
+        "breaker": tier.breaker or None,
+        "next_try_at": _time(tier.next_try_ms),
+    }
+
+
+def _spool(one: _Status) -> dict[str, object] | None:
+    """What waits for the remote copy; None where none is configured."""
+    waiting = [tier for tier in one.found.tiers if tier.name != LOCAL_TIER]
+    if not waiting:
+        return None
+    oldest_ms = min((tier.oldest_pending_at_ms for tier in waiting if tier.oldest_pending_at_ms), default=None)
+    return {
+        "pending": sum(tier.pending for tier in waiting),
+        "bytes": sum(tier.pending_bytes for tier in waiting),
+        "oldest_age_s": None if oldest_ms is None else max(0.0, round((one.now_ms - oldest_ms) / 1000, 3)),
+    }
+
+
+def _time(at_ms: int | None) -> str | None:
+    return None if at_ms is None else rfc3339(at_ms)
 
 
 def _engine(one: _Status) -> dict[str, object]:
@@ -131,6 +181,12 @@ def _lines(one: _Status) -> list[str]:
         ("repository", str(one.workspace.repository)),
         ("holds", held),
     ]
+    told = [tier for tier in one.found.tiers if tier.name != LOCAL_TIER or tier.state != "ok"]
+    pairs += [(tier.name, _tier_words(tier, one)) for tier in told]
+    parts = one.found.ratios
+    if parts.codec and parts.dedup and parts.whole:
+        text = f"{parts.whole:,.1f} : 1 (codec {parts.codec:,.1f}, deduplication {parts.dedup:,.1f})"
+        pairs.append(("ratios", text))
     if failure:
         pairs.append(("last error", f"{failure.operation}: {failure.message} {moment(failure.at_ms, one.now_ms)}"))
     if one.found.damaged_manifests:

@@ -11,8 +11,8 @@ from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import clip, count, duration, name, size
 from maos_ckpt.errors import ExitCode, NotFoundError, UsageError
 from maos_ckpt.ids import is_checkpoint_id
-from maos_ckpt.model import VerifyLevel
-from maos_ckpt.operations import checkpoints
+from maos_ckpt.model import VerifyLevel, VerifyResult, VerifyTier
+from maos_ckpt.operations import checkpoints, keeping
 from maos_ckpt.safe_text import safe_text
 
 FOLLOW_INTERVAL_S = 0.25
@@ -30,23 +30,36 @@ def verify(context: Context) -> int:
         raise UsageError("Give either ids or --all.", kept="Nothing was checked.")
     context.stop_on_signals()
     level = VerifyLevel(arguments.level)
+    tier = VerifyTier(arguments.tier)
     with context.progress() as progress:
-        result = checkpoints.verify(context.workspace, arguments.ids, level, progress)
+        result = checkpoints.verify(
+            context.workspace, arguments.ids, level, progress, tier=tier, repair=arguments.repair
+        )
     if context.out.as_json:
         context.out.document(shapes.verification(result))
     else:
-        lines = []
-        for one in result.findings:
-            lines.append(f"{one.severity.value}: {clip(one.message, 1000)} ({name(one.object)})")
-            lines += [f"    {name(record)}" for record in one.affected[:_AFFECTED_LISTED]]
-            if len(one.affected) > _AFFECTED_LISTED:
-                lines.append(f"    … and {len(one.affected) - _AFFECTED_LISTED:,} more")
-        what = (
-            f"{count(result.checkpoints, 'checkpoint')}, {count(result.objects, 'object')}, {size(result.bytes)} read"
-        )
-        lines.append(f"{'OK' if result.ok else 'DAMAGED'} ({level.value}): {what} in {duration(result.duration_s)}")
-        context.out.lines(lines)
+        context.out.lines(_verification_lines(result))
     return ExitCode.DONE if result.ok else ExitCode.INTEGRITY
+
+
+def _verification_lines(result: VerifyResult) -> list[str]:
+    lines = []
+    for one in result.findings:
+        where = f" ({name(one.object)})" if one.object else ""
+        lines.append(f"{one.severity.value}: {clip(one.message, 1000)}{where}")
+        lines += [f"    {name(record)}" for record in one.affected[:_AFFECTED_LISTED]]
+        if len(one.affected) > _AFFECTED_LISTED:
+            lines.append(f"    … and {len(one.affected) - _AFFECTED_LISTED:,} more")
+    for sign, repairs in (("repaired", result.repaired), ("kept aside", result.quarantined)):
+        lines += [f"{sign}: {name(one.object)} in {one.tier} ({clip(one.detail, 200)})" for one in repairs]
+    what = f"{count(result.checkpoints, 'checkpoint')}, {count(result.objects, 'object')}, {size(result.bytes)} read"
+    outcome = "DAMAGED" if not result.ok else "REPAIRED" if result.repaired else "OK"
+    lines.append(f"{outcome} ({result.level.value}): {what} in {duration(result.duration_s)}")
+    if [one.tier for one in result.tiers] != ["local"]:
+        for tier in result.tiers:
+            past = ", past the cache" if tier.cache_bypassed and tier.tier != "local" else ""
+            lines.append(f"    {tier.tier}: {count(tier.objects, 'object')}, {size(tier.bytes)}{past}")
+    return lines
 
 
 def prune(context: Context) -> int:
@@ -55,7 +68,7 @@ def prune(context: Context) -> int:
     context.stop_on_signals()
     keep = context.settings.config.max_checkpoints if arguments.keep_last is None else arguments.keep_last
     with context.progress() as progress:
-        result = checkpoints.prune(context.workspace, keep, arguments.dry_run, progress)
+        result = keeping.prune(context.workspace, keep, arguments.dry_run, progress)
     if context.out.as_json:
         context.out.document(
             {

@@ -113,8 +113,10 @@ class MaosSource:
 
     def _is_readable(self, look: _Look) -> bool:
         """Whether a cut could read all files: one that leaves some out has to say so every time."""
-        paths = [self.layout.projects / os.fsdecode(entry.path) for entry in look.transcripts]
-        paths += [self.layout.root(place.root) / os.fsdecode(entry.path) for place, entry in look.files]
+        # Looked up once: each time follows its links anew, and transcripts come to hundreds.
+        projects = os.fsencode(self.layout.projects)
+        paths = [os.path.join(projects, entry.path) for entry in look.transcripts]
+        paths += [os.path.join(os.fsencode(self.layout.root(place.root)), entry.path) for place, entry in look.files]
         return all(os.access(path, os.R_OK, effective_ids=True) for path in paths)
 
     def bytes_hint(self) -> int:

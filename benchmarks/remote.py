@@ -1,0 +1,122 @@
+"""A new machine with only the bucket: `python -m benchmarks.remote [--mb 100 | --state DIR --claude-home DIR]`.
+
+Saves and replicates a state to an S3 server in a process beside this one, makes a new home from the bucket, and reads
+one component; then `--checkpoints` more checkpoints, and a new home again. Prints requests, bytes and seconds as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from maos_ckpt.backends.read_cache import CacheSettings
+from maos_ckpt.capture.save import SaveRequest, save_checkpoint
+from maos_ckpt.errors import SourceError
+from maos_ckpt.model import Trigger
+from maos_ckpt.replication.pull import make_home, pull
+from maos_ckpt.replication.push import push
+from maos_ckpt.repository.connect import RemoteSettings
+from maos_ckpt.repository.remote_lease import RemoteLease
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.seams import SYSTEM
+from maos_ckpt.sources.base import Source
+from maos_ckpt.sources.spec import open_source
+from tests.backends.servers import moto_server
+from tests.lab.build import build_state
+from tests.lab.mutate import mutate
+from tests.replication.counting import Traffic, counted
+from tests.replication.test_reading import read_component, stored_bytes
+
+_TRIES = 30
+
+
+def tell(what: str, **facts: object) -> None:
+    """One line of JSON."""
+    sys.stdout.write(json.dumps({"what": what, **facts}) + "\n")
+    sys.stdout.flush()
+
+
+def save(repository: Repository, source: Source, trigger: Trigger = Trigger.MANUAL) -> None:
+    """One checkpoint; on a busy machine the database may take several tries to be copied in its time."""
+    with repository.lease("save"):
+        for left in reversed(range(_TRIES)):
+            try:
+                save_checkpoint(repository, source, SaveRequest(trigger), lambda _: None, SYSTEM)
+                return
+            except SourceError:
+                if not left:
+                    raise
+
+
+def sent(traffic: Traffic, started_s: float) -> dict[str, object]:
+    """Requests, bytes and seconds since."""
+    took_s = round(time.monotonic() - started_s, 2)
+    return {"requests": traffic.total, "bytes": dict(traffic.bytes), "seconds": took_s}
+
+
+def new_home(path: Path, settings: RemoteSettings) -> Repository:
+    """Everything but payloads from the bucket, counted."""
+    started_s = time.monotonic()
+    with counted() as traffic:
+        home = make_home(path, settings, SYSTEM)
+        number = pull(home)
+    tell("new home", checkpoints=number, **sent(traffic, started_s))
+    return home
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mb", type=int, default=100)
+    parser.add_argument("--state", type=Path)
+    parser.add_argument("--claude-home", type=Path)
+    parser.add_argument("--changes", type=int, default=3)
+    parser.add_argument("--checkpoints", type=int, default=0)
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp())
+    state, claude = folder / "maos", folder / "claude"
+    if arguments.state:
+        shutil.copytree(arguments.state, state)
+        shutil.copytree(arguments.claude_home, claude)
+    else:
+        size = arguments.mb * 1_000_000
+        build_state(state, claude, size, seed=1, transcript_bytes=size // 10)
+    source = open_source(f"maos:{state}", claude_home=claude, seams=SYSTEM)
+    with moto_server(folder / "moto") as server:
+        settings = RemoteSettings(server.settings("bench/one"), CacheSettings(512 << 20, 3600))
+        first = Repository.open_or_create(folder / "first", source.spec, SYSTEM, remote=settings)
+        lease = RemoteLease(first.remote_copy, str(first.path), SYSTEM)
+        save(first, source)
+        for seed in range(arguments.changes):
+            mutate(state, 0.01, seed)
+            save(first, source)
+        started_s = time.monotonic()
+        done = push(first, lease)
+        tell("push", bytes=done.bytes, seconds=round(time.monotonic() - started_s, 2))
+        latest = first.checkpoints()[0]
+        home = new_home(folder / "second", settings)
+        for component in sorted({one.component for one in latest.collections if one.bytes}):
+            stored = stored_bytes(first, latest, component)
+            started_s = time.monotonic()
+            with counted() as traffic:
+                read_component(home, latest, component)
+            share = round(traffic.bytes["packs"] / stored, 3)
+            tell("component", component=component, stored=stored, share=share, **sent(traffic, started_s))
+        home.close()
+        for number in range(arguments.checkpoints):
+            save(first, source)
+            if number % 500 == 499:
+                push(first, lease)
+        if arguments.checkpoints:
+            push(first, lease)
+            new_home(folder / "third", settings)
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""A checkpoint's trees, walked: what cannot be read, and the records and checkpoints that it takes with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from maos_ckpt.codec.compression import Codec
+from maos_ckpt.codec.values import display_key
+from maos_ckpt.errors import IntegrityError
+from maos_ckpt.model import Checkpoint, Collection, Finding, Severity, VerifyLevel
+from maos_ckpt.repository.descriptors import decode_descriptors
+from maos_ckpt.repository.manifests import ManifestCollection, manifest_name, state_digest
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.tree.cursor import decode_node, root_entry
+from maos_ckpt.tree.large import leaf_bytes
+from maos_ckpt.tree.nodes import ID_BYTES, LEVEL_MAX, Entry, Leaf
+
+
+@dataclass(slots=True)
+class Damage:
+    """One faulty chunk: what is wrong, where it lies, and what it takes with it."""
+
+    message: str
+    object: str
+    records: list[str] = field(default_factory=list)
+    checkpoints: list[str] = field(default_factory=list)
+
+    def touch(self, checkpoint: str, place: str) -> None:
+        """A checkpoint, and these of its records, need the chunk."""
+        if checkpoint not in self.checkpoints:
+            self.checkpoints.append(checkpoint)
+        if place not in self.records:
+            self.records.append(place)
+
+
+class Walk:
+    """Checks checkpoints one after the other; what they share is read once.
+
+    Attributes:
+        damage: faulty chunks by id.
+        findings: what is wrong with checkpoints themselves.
+        objects, bytes: chunks decoded, and their plain bytes.
+    """
+
+    def __init__(self, repository: Repository, level: VerifyLevel) -> None:
+        self._repository = repository
+        self._level = level
+        self._good: set[bytes] = set()
+        self.damage: dict[bytes, Damage] = {}
+        self.findings: list[Finding] = []
+        self.objects = 0
+        self.bytes = 0
+
+    def note(self, chunk: bytes, message: str, name: str) -> None:
+        """A chunk in that object is known to be faulty."""
+        self.damage[chunk] = Damage(message, name)
+
+    def check(self, checkpoint: Checkpoint) -> bool:
+        """Whether everything is well with a checkpoint, as deep as the level says."""
+        listed = [
+            ManifestCollection(one.component, one.name, one.root or b"", one.records, one.bytes)
+            for one in checkpoint.collections
+        ]
+        ok = True
+        if state_digest(listed) != checkpoint.digest:
+            ok = False
+            self._find("digest", "The state digest does not match the manifest.", checkpoint)
+        try:
+            described = decode_descriptors(self._repository.chunks.get(checkpoint.descriptors))
+            if len(described) != len(checkpoint.collections):
+                raise IntegrityError("A checkpoint describes other collections than it holds.")
+        except IntegrityError as error:
+            ok = False
+            damage = self.damage.setdefault(checkpoint.descriptors, Damage(error.message, ""))
+            damage.touch(checkpoint.id, "all collections")
+        for collection in checkpoint.collections:
+            ok = self._check_collection(checkpoint, collection) and ok
+        return ok
+
+    def _check_collection(self, checkpoint: Checkpoint, collection: Collection) -> bool:
+        if collection.root is None:
+            return collection.records == 0
+        try:
+            entry = root_entry(self._repository.chunks, collection.root)
+        except IntegrityError as error:
+            damage = self.damage.setdefault(collection.root, Damage(error.message, str(error.data.get("object", ""))))
+            damage.touch(checkpoint.id, f"{collection.path}: all {collection.records} records")
+            return False
+        if (entry.count, entry.bytes) != (collection.records, collection.bytes):
+            message = f"{collection.path} holds {entry.count} records, the manifest says {collection.records}."
+            self._find("counts", message, checkpoint)
+            return False
+        return self._walk(checkpoint, collection, entry, None)
+
+    def _walk(self, checkpoint: Checkpoint, collection: Collection, entry: Entry, upper: bytes | None) -> bool:
+        """Check a node and all below it; `upper` is the first key after it."""
+        if entry.id in self._good:
+            return True
+        ok = False
+        try:
+            if entry.level > LEVEL_MAX:
+                raise IntegrityError("A tree is deeper than trees are.")
+            if entry.id in self.damage:
+                raise IntegrityError(self.damage[entry.id].message)
+            ok = self._check_node(checkpoint, collection, entry, upper)
+        except IntegrityError as error:
+            place = f"{collection.path}: {entry.count} records from {display_key(entry.key)}"
+            damage = self.damage.setdefault(entry.id, Damage(error.message, str(error.data.get("object", ""))))
+            damage.touch(checkpoint.id, place)
+            return False
+        if ok:
+            self._good.add(entry.id)
+        return ok
+
+    def _check_node(self, checkpoint: Checkpoint, collection: Collection, entry: Entry, upper: bytes | None) -> bool:
+        if entry.level == 0 and self._level is not VerifyLevel.FULL:
+            self._look_up(entry.id)
+            return True
+        if self._level is VerifyLevel.FULL:
+            self.bytes += len(self._repository.chunks.read(entry.id))
+            self.objects += 1
+        node = decode_node(self._repository.chunks, entry)
+        if isinstance(node, Leaf):
+            self._check_leaf(node, entry, upper)
+            return True
+        if (sum(one.count for one in node), sum(one.bytes for one in node)) != (entry.count, entry.bytes):
+            raise IntegrityError("An index node's counts are not the sum of its children's.")
+        bounds = [*(one.key for one in node[1:]), upper]
+        # All children are looked at, so that one fault does not hide the next.
+        results = [self._walk(checkpoint, collection, one, bound) for one, bound in zip(node, bounds, strict=True)]
+        return all(results)
+
+    def _check_leaf(self, leaf: Leaf, entry: Entry, upper: bytes | None) -> None:
+        ascending = all(a < b for a, b in zip(leaf.keys, leaf.keys[1:], strict=False))
+        if not ascending or (upper is not None and leaf.keys[-1] >= upper):
+            raise IntegrityError("A leaf's keys are out of order.")
+        if leaf_bytes(leaf) != entry.bytes:
+            raise IntegrityError("A leaf has another size than its parent says.")
+        for at in range(0, len(leaf.pieces), ID_BYTES):
+            self.bytes += len(self._repository.chunks.read(leaf.pieces[at : at + ID_BYTES]))
+
+    def _look_up(self, chunk: bytes) -> None:
+        found = self._repository.index.find(chunk)
+        if found is None:
+            raise IntegrityError(f"The chunk {chunk.hex()[:16]} is missing from the repository.")
+        if found[1].codec != Codec.ZSTD_DELTA:
+            return
+        base = self._repository.index.find_base(found[1].base)
+        if base is None:
+            raise IntegrityError(f"The base of the chunk {chunk.hex()[:16]} is missing.", object=found[0])
+        if base[1].id in self.damage:
+            raise IntegrityError(f"The base of the chunk {chunk.hex()[:16]} is damaged.", object=found[0])
+
+    def _find(self, kind: str, message: str, checkpoint: Checkpoint) -> None:
+        self.findings.append(Finding(Severity.ERROR, kind, message, manifest_name(checkpoint.seq), (checkpoint.id,)))

@@ -1,0 +1,56 @@
+"""Small JSON objects that state their own checksum, so that no byte of them changes unnoticed.
+
+The last member is `checksum`: the SHA-256 of all text before it. Objects of the first versions have none; they are
+taken as they are, as long as they hold nothing but members that are known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TypeVar
+
+import msgspec
+
+from maos_ckpt.errors import IntegrityError
+
+_T = TypeVar("_T", bound=msgspec.Struct)
+_S = TypeVar("_S")
+_DIGITS = 64
+#: What stands before and after the digits: on one line, and over several.
+_FORMS = ((b',"checksum":"', b'"}\n'), (b',\n  "checksum": "', b'"\n}\n'))
+
+
+def with_checksum(text: bytes) -> bytes:
+    """A JSON object with at least one member, on one line or indented by two, with its checksum at the end."""
+    pretty = b"\n" in text.strip()
+    before, after = _FORMS[pretty]
+    body = text.strip().removesuffix(b"}").rstrip(b"\n")
+    return body + before + hashlib.sha256(body).hexdigest().encode() + after
+
+
+def decode_checked(data: bytes, name: str, shape: type[_T]) -> _T:
+    """A stored JSON object of that shape (a struct), after a look whether it is what was written.
+
+    Raises:
+        IntegrityError: it is not.
+    """
+    damaged = IntegrityError(f"The object {name} is not what was written.", object=name)
+    for before, after in _FORMS:
+        end = len(data) - len(after)
+        start = end - _DIGITS
+        if start > len(before) and data.endswith(after) and data[start - len(before) : start] == before:
+            if hashlib.sha256(data[: start - len(before)]).hexdigest().encode() != data[start:end]:
+                raise damaged
+            return _decoded(data, shape, damaged)
+    # What became of a checksum that cannot be found any more is no member that is known.
+    if not _decoded(data, dict[str, msgspec.Raw], damaged).keys() <= set(shape.__struct_fields__):
+        raise damaged
+    return _decoded(data, shape, damaged)
+
+
+def _decoded(data: bytes, shape: type[_S], damaged: IntegrityError) -> _S:
+    try:
+        return msgspec.json.decode(data, type=shape)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        # Text that is not UTF-8 raises a ValueError that is no DecodeError.
+        raise damaged from error

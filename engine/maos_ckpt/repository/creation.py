@@ -1,0 +1,58 @@
+"""A new repository's first objects: its directories, its header, and the key slot where it is encrypted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from maos_ckpt.backends.local import TEMPORARY, LocalBackend
+from maos_ckpt.codec.secret import Secret
+from maos_ckpt.codec.slots import check_new, new_master, slot_name
+from maos_ckpt.errors import UsageError
+from maos_ckpt.repository import header as headers
+from maos_ckpt.repository.keyring import DIRECTORY as KEYS
+from maos_ckpt.repository.keyring import ENCRYPTION, add_slot
+from maos_ckpt.repository.marks import DIRECTORY as MARKS
+from maos_ckpt.seams import Seams
+
+#: What a repository is nothing without, …
+VITAL = ["packs", "manifests"]
+#: … and what it can do without. A lost `marks` is made anew by `Repository`, not here: empty, it would unpin all.
+DIRECTORIES = ["journal", "recovery", "cache", TEMPORARY]
+
+
+def _empty(path: Path, seams: Seams, message: str, hint: str) -> LocalBackend:
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(message, kept="Nothing was changed.", hint=hint)
+    return LocalBackend(path, seams)
+
+
+def create(path: Path, source: str, seams: Seams, key: Secret | None) -> None:
+    """Make the repository of `source`; where there is a key, an encrypted one that it opens.
+
+    Raises:
+        UsageError: the path is in use, or the passphrase too short; nothing was made.
+    """
+    message = f"{path} is neither a repository nor an empty folder."
+    backend = _empty(path, seams, message, "Name another place with --repo.")
+    if key is not None:
+        check_new(key)
+    backend.make_directories([*VITAL, MARKS, *DIRECTORIES, *([] if key is None else [KEYS])])
+    header = headers.new_header(source, seams, [] if key is None else [ENCRYPTION])
+    # The slot goes first: a header without it would be a repository that nobody can open.
+    slot = None if key is None else add_slot(backend, new_master(seams), key, header.id, seams)
+    if not headers.create_header(backend, header) and slot is not None:
+        # Somebody else made the repository at the same moment; this slot is of none.
+        backend.delete(slot_name(slot.id))
+
+
+def create_home(path: Path, header: bytes, keys: dict[str, bytes], seams: Seams) -> None:
+    """Make an empty home for a repository that exists elsewhere, with its header and key slots.
+
+    Raises:
+        UsageError: the path is in use.
+    """
+    backend = _empty(path, seams, f"{path} is not empty.", "Name another with --home.")
+    backend.make_directories([*VITAL, MARKS, *DIRECTORIES, *([KEYS] if keys else [])])
+    for name, data in keys.items():
+        backend.create(name, data)
+    backend.create(headers.NAME, header)

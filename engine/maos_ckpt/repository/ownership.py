@@ -1,0 +1,33 @@
+"""Whose state a repository holds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from maos_ckpt.errors import ForeignRepositoryError
+
+
+def check_source(repository: Path, owner: str, source: str) -> None:
+    """Look whether the repository of `owner` may be used with `source` (canonical specs).
+
+    One that lies beside its source belongs to it wherever both were moved to together.
+
+    Raises:
+        ForeignRepositoryError: it belongs to another source.
+    """
+    if owner != source and not _moved_along(repository, owner, source):
+        raise ForeignRepositoryError(
+            f"The repository at {repository} belongs to {owner}, not to {source}.",
+            kept="Nothing was changed.",
+            hint="Name the right source with --source, or another repository with --repo.",
+            owner=owner,
+            source=source,
+        )
+
+
+def _moved_along(repository: Path, owner: str, source: str) -> bool:
+    (kind, _, before), (now_kind, _, now) = owner.partition(":"), source.partition(":")
+    beside = Path(now) if kind == "maos" else Path(now).parent
+    same_name = kind == "maos" or Path(before).name == Path(now).name
+    return kind == now_kind and same_name and repository.parent == beside and not os.path.lexists(before)

@@ -1,0 +1,185 @@
+"""A prune, a compaction and an eviction beside a remote copy, stopped before every step that changes something.
+
+The remote copy is a directory here, so that every round starts from the same bytes; that backend passes the same
+conformance suite as S3 does.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from maos_ckpt import compact as compaction
+from maos_ckpt import prune as pruning
+from maos_ckpt.backends.local import LocalBackend
+from maos_ckpt.backends.read_cache import CacheSettings
+from maos_ckpt.backends.s3_settings import S3Settings
+from maos_ckpt.codec.compression import Codec
+from maos_ckpt.compact import compact
+from maos_ckpt.model import VerifyLevel
+from maos_ckpt.prune import prune
+from maos_ckpt.replication.doomed import GRACE_S
+from maos_ckpt.replication.pull import pull
+from maos_ckpt.replication.push import push
+from maos_ckpt.repository import connect
+from maos_ckpt.repository.connect import RemoteSettings
+from maos_ckpt.repository.index import ChunkIndex
+from maos_ckpt.repository.remote import MIRRORED, RemoteMemory
+from maos_ckpt.repository.remote_lease import RemoteLease
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.space import Bound
+from maos_ckpt.verify import verify
+from tests.engine.clocks import VirtualClock, seams_with
+from tests.replication.conftest import Site
+
+#: Everything by which these operations change what is stored.
+_STEPS: tuple[tuple[type, str], ...] = (
+    (LocalBackend, "publish"),
+    (LocalBackend, "create"),
+    (LocalBackend, "delete"),
+    (ChunkIndex, "add_pack"),
+    (ChunkIndex, "remove_pack"),
+    (RemoteMemory, "doom"),
+)
+STEPS_MAX = 300
+
+
+class Stopped(BaseException):
+    """The process is gone."""
+
+
+class Stop:
+    """Lets so many steps happen, and none after them."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, steps: int) -> None:
+        self.left = steps
+        for cls, name in _STEPS:
+            patch.setattr(cls, name, self._counting(getattr(cls, name)))
+
+    def _counting(self, real: Callable[..., object]) -> Callable[..., object]:
+        def step(*arguments: object, **more: object) -> object:
+            if self.left == 0:
+                raise Stopped
+            self.left -= 1
+            return real(*arguments, **more)
+
+        return step
+
+
+class World:
+    """A home and its remote copy, as they were before; each round works on copies."""
+
+    def __init__(self, site: Site, patch: pytest.MonkeyPatch) -> None:
+        self.site = site
+        self.copy = Path()
+        self.clock = VirtualClock()
+        self.seams = seams_with(self.clock)
+        patch.setattr(connect, "connected", lambda *_, **__: LocalBackend(self.copy, self.seams))
+        self.before = site.folder / "before"
+        home = self.open(self.before, create=True)
+        for seed in range(1, 6):
+            site.change(seed)
+            site.save(home)
+            if seed == 4:
+                push(home, self._lease(home))
+        # Some packs lie in the copy alone, and two checkpoints lie here alone.
+        for name in sorted(home.backend.list("packs"))[:2]:
+            if home.remote_copy.memory.holds(name):
+                home.evict_pack(name)
+        self.digests = {one.id: one.digest for one in home.checkpoints()}
+        home.close()
+
+    def open(self, folder: Path, *, create: bool = False) -> Repository:
+        settings = RemoteSettings(S3Settings(bucket="unused", prefix="p", region="us-east-1"), CacheSettings(0, 0))
+        make = Repository.open_or_create if create else _open
+        self.copy = folder / "copy"
+        LocalBackend(self.copy, self.seams).make_directories(["tmp", "leases", "doomed", *MIRRORED])
+        return make(folder / "home", self.site.source.spec, self.seams, remote=settings)
+
+    def _lease(self, home: Repository) -> RemoteLease:
+        return RemoteLease(home.remote_copy, "home", self.seams)
+
+    def round(self, number: int) -> Path:
+        folder = self.site.folder / f"round-{number}"
+        shutil.copytree(self.before, folder)
+        return folder
+
+    def check(self, folder: Path) -> None:
+        """Everything left is whole, here and in the copy, also after the next prune and its deletions there."""
+        home = self.open(folder)
+        left = {one.id: one.digest for one in home.checkpoints()}
+        assert left.items() <= self.digests.items()
+        assert home.checkpoints()[0].id == next(iter(self.digests))
+        assert verify(home, [], VerifyLevel.FULL).ok
+        lease = self._lease(home)
+        push(home, lease)
+        with home.lease("prune"):
+            prune(home, 2)
+        push(home, lease)
+        self.clock.sleep(GRACE_S + 1)
+        push(home, lease)
+        home.remote_copy.refresh()
+        assert len(home.remote_copy.memory.below("manifests")) == len(home.checkpoints())
+        # Another machine, that has nothing but the copy.
+        shutil.rmtree(folder / "home" / "packs")
+        (folder / "home" / "packs").mkdir()
+        shutil.rmtree(folder / "home" / "cache")
+        home.close()
+        again = self.open(folder)
+        pull(again)
+        assert again.backend.list("packs") == {}
+        assert verify(again, [], VerifyLevel.FULL).ok
+        again.close()
+        shutil.rmtree(folder)
+
+
+def _open(path: Path, _: str, seams: object, *, remote: RemoteSettings) -> Repository:
+    return Repository.open(path, seams, remote=remote)  # type: ignore[arg-type]
+
+
+def _prune(home: Repository) -> None:
+    with home.lease("prune"):
+        prune(home, 2)
+
+
+def _compact(home: Repository) -> None:
+    with home.lease("compact"):
+        compact(home, 1e9)
+
+
+def _make_room(home: Repository) -> None:
+    with home.lease("prune"):
+        prune(home, 0, bound=Bound(home.stored_bytes() // 2, evict=True))
+
+
+@pytest.mark.parametrize("work", [_prune, _compact, _make_room], ids=["prune", "compact", "make-room"])
+def test_a_stop_before_any_step_loses_nothing(
+    site: Site, work: Callable[[Repository], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So that a small state gives every branch something to do.
+    monkeypatch.setattr(pruning, "_LIVE_SHARE_MIN", 0.95)
+    monkeypatch.setattr(pruning, "_LIVE_SHARE_MIN_FULL", 0.99)
+    monkeypatch.setattr(compaction, "COLD_AFTER", 1)
+    monkeypatch.setattr(compaction, "SMALL_BYTES", 1000)
+    monkeypatch.setattr(compaction, "CANDIDATES", ((Codec.ZSTD, 12, 1.0),))
+    world = World(site, monkeypatch)
+    for steps in range(STEPS_MAX):
+        folder = world.round(steps)
+        home = world.open(folder)
+        try:
+            with monkeypatch.context() as patch:
+                Stop(patch, steps)
+                work(home)
+            break
+        except Stopped:
+            pass
+        finally:
+            home.close()
+        world.check(folder)
+    else:
+        pytest.fail("the work never ended")
+    assert steps > 8
+    world.check(folder)
