@@ -135,7 +135,7 @@ def test_a_part_is_brought_back_and_the_rest_left_alone(operator: Operator) -> N
             name: rows for name, rows in after.items() if name != "tasks"
         }
         assert heard == said
-        operator.run("restore", "latest~1", "--record", "queue/messages/3", "--yes")
+        operator.run("restore", "latest", "--record", "queue/messages/3", "--yes")
         now, _ = state(operator)
         assert now["messages"][2] == before["messages"][2]
         # Partial recovery adds and mends; what came since stays.

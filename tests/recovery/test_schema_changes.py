@@ -101,7 +101,7 @@ def test_columns_without_a_place_are_told_by_plan_and_result(site: Site) -> None
     assert [one.message for one in done.plan.findings if one.kind == "columns"] == [
         "agents/agents has no place any more for the columns mood."
     ]
-    again = site.recover("latest~1")
+    again = site.recover("latest")
     assert (again.applied, again.partial, again.plan.summary.total) == (False, True, 0)
 
 

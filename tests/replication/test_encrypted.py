@@ -27,6 +27,7 @@ from maos_ckpt.replication import bundles
 from maos_ckpt.replication.doomed import read_doomed
 from maos_ckpt.replication.pull import make_home, pull
 from maos_ckpt.replication.push import push
+from maos_ckpt.repository.adoption import adopt
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import SYSTEM
 from maos_ckpt.verify import verify
@@ -128,7 +129,7 @@ def test_every_object_of_a_plain_system_is_refused_in_an_encrypted_one(site: Sit
         site.save(plain)
         (manifest,) = plain.backend.list("manifests")
         data = plain.backend.read(manifest, 1 << 20)
-        pushed.adopt("manifests/000000000099", data, 0)
+        adopt(pushed, "manifests/000000000099", data, 0)
         assert "is not encrypted, but" in pushed.damaged_manifests()["manifests/000000000099"]
         pushed.adopt_marks("marks/sequence.json", b"777777", b"")
         assert pushed.next_seq() == 100

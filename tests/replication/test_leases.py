@@ -205,9 +205,9 @@ def test_a_pack_that_a_prune_rewrote_on_its_way_keeps_its_checkpoint_waiting(
 def rewrite(repository: Repository, name: str) -> None:
     """Carry a pack's chunks over into another pack, as a prune does where little of it is needed."""
     with repository.lease("prune"):
-        writer = PackWriter(repository.backend, SYSTEM.fs)
+        writer = PackWriter(repository.backend, SYSTEM.fs, repository.sealer)
         for one in reversed(repository.index.pack_chunks(name)):
-            payload = repository.reader.payload(name, one.offset, one.stored)
+            payload = repository.reader.payload(name, one)
             writer.add(one.id, one.codec, one.raw, payload, one.base)
         sealed = writer.seal()
         assert sealed.name != name
@@ -279,9 +279,9 @@ def test_a_damaged_announcement_is_none(site: Site) -> None:
     site.save(home)
     push(home, site.lease(home))
     home.remote_copy.backend.replace("doomed/packs.json", b"\xff{")
-    assert read_doomed(home.remote_copy.backend) == {}
+    assert read_doomed(home.remote_copy) == {}
     home.remote_copy.backend.replace("doomed/packs.json", b'{"../../etc/passwd": 1, "manifests/000000000001": 1}')
-    assert read_doomed(home.remote_copy.backend) == {}
+    assert read_doomed(home.remote_copy) == {}
 
 
 @pytest.mark.parametrize("data", [b"", b"MCKM\x02\0\0\0\1" + b"x" * 100, b"MCKM\x01\x7f\xff\xff\xff" + b"x" * 100])
