@@ -115,12 +115,32 @@ def _verified(fields: Fields) -> Sentence:
     )
 
 
+def _overflowed(fields: Fields) -> Sentence:
+    removed = fields.get("checkpoints")
+    number = len(removed) if isinstance(removed, list | tuple) else 0
+    waiting, most = fmt.size(_int(fields, "waiting_bytes")), fmt.size(_int(fields, "bytes_max"))
+    return "bad", f"XX {fmt.plural(number, 'checkpoint')} went without reaching S3: {waiting} waited, {most} may"
+
+
+def _beyond(fields: Fields) -> Sentence:
+    stored, most = fmt.size(_int(fields, "stored_bytes")), fmt.size(_int(fields, "bytes_max"))
+    return "warn", f"!! The repository takes {stored}, more than {most}; nothing in it may make room"
+
+
+def _compacted(fields: Fields) -> Sentence:
+    before, after = fmt.size(_int(fields, "bytes_before")), fmt.size(_int(fields, "bytes_after"))
+    return "dim", f"{fmt.plural(_int(fields, 'packs'), 'pack')} compacted: {before} to {after}"
+
+
 _TELLERS: dict[str, Callable[[Fields], Sentence]] = {
     "EngineStarted": _started,
     "EngineStopped": lambda _: ("dim", "Engine stopped"),
     "CheckpointCreated": _created,
     "CheckpointsReplicated": _replicated,
     "ReplicationStalled": _stalled,
+    "SpoolOverflowed": _overflowed,
+    "SpaceBoundExceeded": _beyond,
+    "PacksCompacted": _compacted,
     "TicksMissed": _missed,
     "OperationFailed": _failed,
     "RecoveryCompleted": _recovered,

@@ -16,6 +16,7 @@ from maos_ckpt.model import (
     Checkpoint,
     CheckpointState,
     Collection,
+    CompactResult,
     Counts,
     DiffResult,
     FieldChange,
@@ -66,6 +67,7 @@ RESULTS = {
         unrepaired=(ObjectRepair("s3", "packs/00/00", "gone"),),
         last_good="cp_x",
     ),
+    "compact": CompactResult(3, 10, 5, True, 0.5),
     "prune": PruneResult(("cp_a",), {"cp_b": "pinned"}, 10, False),
 }
 

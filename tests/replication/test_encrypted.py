@@ -141,7 +141,7 @@ def test_every_object_of_a_plain_system_is_refused_in_an_encrypted_one(site: Sit
         assert "is not encrypted, but" in pushed.damaged_packs[pack].message
         # The other way round.
         sealed = next(name for name in pushed.backend.list("manifests"))
-        plain.adopt(sealed, pushed.backend.read(sealed, 1 << 20), 0)
+        adopt(plain, sealed, pushed.backend.read(sealed, 1 << 20), 0)
         assert "is encrypted, but" in plain.damaged_manifests()[sealed]
         with pytest.raises(IntegrityError, match="is encrypted, but"):
             bundles.decode_bundle(remote.backend.read(bundle, 1 << 20), bundle, plain.sealer)

@@ -36,7 +36,7 @@ def store(repository: Repository, plains: list[bytes], before: list[bytes] | Non
             for _ in range(2)
         ]
         assert all(pending.result() == chunk_id(plain) for plain, pending in puts)
-        return writer.seal()
+        return writer.seal().size
 
 
 def test_chunks_and_deltas_put_twice_are_stored_once_and_read_back(shelf: Shelf) -> None:
@@ -47,7 +47,7 @@ def test_chunks_and_deltas_put_twice_are_stored_once_and_read_back(shelf: Shelf)
     assert stored_bytes[1] < stored_bytes[0] / 20
     for plain in (*before, *after):
         assert repository.chunks.read(chunk_id(plain)) == plain
-    packs = [repository.reader.index(name) for name in repository.index.packs()]
+    packs = [repository.reader.index(name, size) for name, size in repository.index.packs().items()]
     assert sorted(map(len, packs)) == [CHUNKS, CHUNKS]
 
 

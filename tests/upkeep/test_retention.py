@@ -72,12 +72,12 @@ def test_old_safety_checkpoints_go_unless_they_are_among_the_last_ones(shelf: Sh
 
 def test_a_safety_checkpoint_is_pinned_only_by_a_person(shelf: Shelf) -> None:
     one = safety(shelf)
-    assert not one.pinned
+    assert one.pinned
+    late_ms = one.created_at_ms + 10 * SAFETY_KEPT_S * 1000
     # A verification's mark must not pass for a person's pin.
     shelf.repository.set_marks(one, damaged=True)
     assert not shelf.reopen().resolve(one.id).pinned
     shelf.repository.set_marks(one, pinned=True)
-    late_ms = one.created_at_ms + 10 * SAFETY_KEPT_S * 1000
     others = [safety(shelf) for _ in range(SAFETY_KEPT)]
     assert len(others) == SAFETY_KEPT
     assert retention(shelf.reopen().checkpoints(), 1, {}, late_ms).kept[one.id] == "pinned"

@@ -229,19 +229,19 @@ def delete(workspace: Workspace, name: str) -> Checkpoint:
     """
     with workspace.marking("delete") as repository:
         checkpoint = repository.resolve(name)
-        if checkpoint.pinned:
-            raise ConflictError(
-                f"{checkpoint.id} is pinned, so it is not deleted.",
-                kept="Nothing was changed.",
-                hint=f"`maos-ckpt unpin {checkpoint.id}` first.",
-                id=checkpoint.id,
-            )
         needed = needed_by_recoveries(repository).get(checkpoint.id)
         if needed:
             raise ConflictError(
                 f"{checkpoint.id} is not deleted: {needed}.",
                 kept="Nothing was changed.",
                 hint="It can be deleted after the next recovery.",
+                id=checkpoint.id,
+            )
+        if checkpoint.pinned:
+            raise ConflictError(
+                f"{checkpoint.id} is pinned, so it is not deleted.",
+                kept="Nothing was changed.",
+                hint=f"`maos-ckpt unpin {checkpoint.id}` first.",
                 id=checkpoint.id,
             )
         repository.remove(checkpoint)

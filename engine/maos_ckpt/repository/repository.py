@@ -388,10 +388,13 @@ class Repository:
     ) -> Checkpoint:
         """Change a checkpoint's pin, tags or damaged mark; None leaves as it is."""
         is_damaged = checkpoint.state is CheckpointState.DAMAGED if damaged is None else damaged
+        # What a safety checkpoint was pinned with must not pass for a person's pin.
+        was_pinned = checkpoint.pinned and (checkpoint.marked or checkpoint.trigger is not Trigger.SAFETY)
         changed = dataclasses.replace(
             checkpoint,
             tags=checkpoint.tags if tags is None else tuple(tags),
-            pinned=checkpoint.pinned if pinned is None else pinned,
+            pinned=was_pinned if pinned is None else pinned,
+            marked=True,
             state=CheckpointState.DAMAGED if is_damaged else CheckpointState.COMMITTED,
         )
         with working_on(checkpoint.id):
