@@ -16,6 +16,7 @@ from maos_ckpt.integrity.tiers import LOCAL, REMOTE, Fault, Tier, local_tier, me
 from maos_ckpt.integrity.walk import Walk
 from maos_ckpt.model import (
     Checkpoint,
+    CheckpointState,
     Finding,
     ObjectRepair,
     Progress,
@@ -63,14 +64,15 @@ def verify(
     everything = not checkpoints
     chosen = repository.checkpoints() if everything else list(checkpoints)
     run = _Verification(repository, level, progress, tier)
-    with repository.reader.verifying(remote_first=tier is VerifyTier.S3):
+    reading = {"remote_first": tier is VerifyTier.S3, "local_only": tier is VerifyTier.LOCAL}
+    with repository.reader.verifying(**reading):
         faults = run.check_objects(None if everything else chosen, slices, complete=complete and repair)
     if slices is not None and not faults:
         chosen = []
     if repair:
         faults = run.repair(faults)
         chosen = [one for one in repository.checkpoints() if everything or one.id in {two.id for two in chosen}]
-    with repository.reader.verifying(remote_first=tier is VerifyTier.S3):
+    with repository.reader.verifying(**reading):
         return run.check_checkpoints(chosen, faults, everything=everything)
 
 
@@ -196,9 +198,11 @@ class _Verification:
         damaged: set[str] = set()
         for number, checkpoint in enumerate(checkpoints):
             self._progress(Progress("verify", checkpoint.id, number, len(checkpoints), walk.bytes))
-            if not walk.check(checkpoint):
+            # Only a look at everything can take a mark off again, so marked ones are always looked at in full.
+            if not walk.check(checkpoint, in_full=checkpoint.state is CheckpointState.DAMAGED):
                 damaged.add(checkpoint.id)
         removed = self._removed(checkpoints)
+        self._name_far(walk)
         self._findings += walk.findings
         for chunk, damage in walk.damage.items():
             affected = tuple(one for one in (*damage.checkpoints, *damage.records) if one not in removed)
@@ -206,6 +210,22 @@ class _Verification:
                 self._find(Severity.ERROR, "chunk", damage.message, damage.object or chunk.hex(), affected)
         self._mark([one for one in checkpoints if one.id not in removed], damaged, walk)
         return self._result(checkpoints, damaged - removed, walk)
+
+    def _name_far(self, walk: Walk) -> None:
+        """Say what was not read where it was asked for."""
+        if walk.far:
+            touched = sorted(set[str]().union(*walk.far.values()))
+            what = "One pack lies" if len(walk.far) == 1 else f"{len(walk.far)} packs lie"
+            message = f"{what} in the remote copy alone; what counts on that was not read here."
+            self._find(Severity.WARNING, "tier", message, affected=tuple(touched))
+        unsent = self._unsent() if self._tier is VerifyTier.S3 else set()
+        if unsent:
+            what = "One pack waits" if len(unsent) == 1 else f"{len(unsent)} packs wait"
+            self._find(Severity.WARNING, "tier", f"{what} to be sent; what lies there was read in the home.")
+
+    def _unsent(self) -> set[str]:
+        memory = self._repository.remote_copy.memory
+        return self._repository.backend.list("packs").keys() - memory.below("packs").keys() - memory.lost()
 
     def _name_faults(self, faults: list[Fault], checkpoints: list[Checkpoint], walk: Walk) -> None:
         whose = {manifest_name(one.seq): one.id for one in checkpoints}
@@ -254,11 +274,11 @@ class _Verification:
             if damage.checkpoints and found is not None:
                 self._repository.index.mark_damaged(found[0], (chunk,))
         for checkpoint in checkpoints:
-            was = checkpoint.state == "damaged"
-            # Only a look at everything can clear a mark that an earlier look has set.
-            clears = self._level is VerifyLevel.FULL and was and checkpoint.id not in damaged
-            if clears or (checkpoint.id in damaged and not was):
-                self._repository.set_marks(checkpoint, damaged=checkpoint.id in damaged)
+            was = checkpoint.state is CheckpointState.DAMAGED
+            # What was not to be read where it lies was not looked at.
+            unread = self._tier is VerifyTier.LOCAL and any(checkpoint.id in one for one in walk.far.values())
+            if was != (checkpoint.id in damaged) and not unread:
+                self._repository.set_marks(checkpoint, damaged=not was)
 
     # The result
 

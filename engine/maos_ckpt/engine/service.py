@@ -126,7 +126,9 @@ class Engine:
             age_s=age_s,
         )
         if self._workspace.remote is not None:
-            self._replicator = Replicator(self._workspace.open_repository(), self._seams, self._record)
+            storage = self._workspace.config.storage
+            whole_bytes_max = storage.local.max_size_bytes if storage.primary == "local" else None
+            self._replicator = Replicator(self._workspace.open_repository(), self._seams, self._record, whole_bytes_max)
             self._replicator.start()
         if self._workspace.config.scrub_days:
             self._scrubber = Scrubber(self._seams, idle=self._is_idle, run=self._scrub)

@@ -18,6 +18,7 @@ from maos_ckpt.integrity.quarantine import Quarantine
 from maos_ckpt.integrity.tiers import BYTES_MAX, LOCAL, REMOTE, Fault, Tier, digest, directory_of
 from maos_ckpt.model import ObjectRepair
 from maos_ckpt.replication.bundles import DIRECTORY as BUNDLES
+from maos_ckpt.repository.manifests import is_intact
 from maos_ckpt.repository.objects import check_object
 from maos_ckpt.repository.packs import PackWriter, Stored, pack_digest
 from maos_ckpt.repository.remote_lease import RemoteLease
@@ -73,6 +74,9 @@ class Repairer:
         other = self._other(fault)
         if directory_of(fault.name) != "packs":
             return self._replace_small(fault, tier, other)
+        foreign = self._repository.damaged_packs.get(fault.name)
+        if foreign is not None and not fault.missing and self._is_whole(tier.backend, fault.name):
+            return self._take_away(fault.name, tiers, foreign)
         if other is not None and self._is_whole(other, fault.name):
             return self._replace_pack(fault, tier, other)
         return self._salvage(fault, tier)
@@ -100,8 +104,10 @@ class Repairer:
     # Small objects
 
     def _replace_small(self, fault: Fault, tier: Tier, other: Backend | None) -> str:
-        if other is None:
-            raise IntegrityError("There is no other tier that could hold it whole.", object=fault.name)
+        if other is None or other.size(fault.name) is None:
+            if self._is_misplaced(fault, tier):
+                return self._put_aside(fault, tier)
+            raise IntegrityError("No other tier holds it.", object=fault.name)
         data = other.read(fault.name, BYTES_MAX[directory_of(fault.name)])
         try:
             check_object(self._repository, fault.name, data)
@@ -121,6 +127,27 @@ class Repairer:
             remote.memory.add(fault.name, len(data), sha256.digest() if changes else b"")
         return "taken from the home"
 
+    def _is_misplaced(self, fault: Fault, tier: Tier) -> bool:
+        """Whether a manifest is whole and yet none of this repository's, or not under its own number."""
+        if directory_of(fault.name) != "manifests" or fault.missing:
+            return False
+        data = tier.backend.read(fault.name, BYTES_MAX["manifests"])
+        try:
+            check_object(self._repository, fault.name, data)
+        except IntegrityError:
+            return is_intact(data)
+        except FormatError:
+            return False
+        return False
+
+    def _put_aside(self, fault: Fault, tier: Tier) -> str:
+        self._keep(fault, tier)
+        if fault.tier == REMOTE:
+            self._repository.remote_copy.remove([fault.name])
+        else:
+            self._repository.backend.delete(fault.name)
+        return "taken away: it is no manifest of this repository"
+
     def _drop_bundle(self, fault: Fault, tier: Tier) -> str:
         """A bundle only repeats what others say: its objects are gathered anew by a later replication."""
         self._keep(fault, tier)
@@ -137,6 +164,27 @@ class Repairer:
             return digest(backend, name)[0] == pack_digest(name)
         except IntegrityError:
             return False
+
+    def _take_away(self, name: str, tiers: dict[str, Tier], why: CkptError) -> str:
+        """Quarantine a pack whose bytes are what its name says and which is none of this repository's all the same.
+
+        It is another's, or in the clear: no other copy of it is better.
+        """
+        if isinstance(why, FormatError):
+            raise why
+        repository = self._repository
+        for tier in tiers.values():
+            if tier.backend.size(name) is None:
+                continue
+            if tier.name == REMOTE:
+                self._be_the_writer()
+            self._keep(Fault(tier.name, name, why.message), tier)
+            if tier.name == REMOTE:
+                repository.remote_copy.remove([name])
+            else:
+                repository.drop_pack(name)
+        repository.damaged_packs.pop(name, None)
+        return "taken away: it is no pack of this repository"
 
     def _replace_pack(self, fault: Fault, tier: Tier, other: Backend) -> str:
         repository, name = self._repository, fault.name

@@ -164,6 +164,8 @@ class Tier:
         if name == HEADER_NAME:
             return True
         remote = self._repository.remote
+        if remote is not None and self.name == REMOTE and name in remote.memory.lost():
+            return True
         # What a prune beside this takes is forgotten before it goes; else the chunks that went with it are missed.
         if remote is None or not remote.memory.holds(name):
             return False
@@ -205,6 +207,7 @@ def remote_tier(repository: Repository) -> Tier:
     expected: dict[str, int | None] = {}
     for directory in MIRRORED:
         expected |= remote.memory.below(directory)
+    expected |= dict.fromkeys(remote.memory.lost())
     backend = remote.uncached
     there = {name: size for one in MIRRORED for name, size in backend.entries(one)}
     if there or expected:
@@ -216,12 +219,17 @@ def remote_tier(repository: Repository) -> Tier:
 
 
 def mend_memory(repository: Repository, faults: Iterable[Fault]) -> None:
-    """What is gone from the remote copy counts as not replicated, so that the next replication sends it again."""
+    """What is gone from the remote copy counts as not replicated, so that the next replication sends it again.
+
+    Gone packs are remembered as lost: until they are there again, no checkpoint counts as replicated.
+    """
     gone = [one.name for one in faults if one.tier == REMOTE and one.missing]
     if not gone or repository.read_only:
         return
     memory = repository.remote_copy.memory
-    memory.remove(gone)
+    packs = [one for one in gone if directory_of(one) == "packs"]
+    memory.lose(packs)
+    memory.remove(one for one in gone if directory_of(one) != "packs")
     if HEADER_NAME in gone:
         memory.set_fact("header", "")
 

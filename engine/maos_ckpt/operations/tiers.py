@@ -13,6 +13,7 @@ from maos_ckpt.config.types import Storage
 from maos_ckpt.errors import CkptError, LeaseHeldError, TransientStorageError
 from maos_ckpt.model import Progress, TierStatus
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.replication.home import far_packs
 from maos_ckpt.replication.push import Pushed, pending, push
 from maos_ckpt.repository.manifests import manifest_name
 from maos_ckpt.repository.remote import WRITER
@@ -163,9 +164,10 @@ def tiers(repository: Repository, storage: Storage | None = None) -> tuple[TierS
     manifests = repository.backend.list("manifests")
     sizes = repository.backend.list("packs")
     full = "" if storage is None else _beyond_bound(repository.stored_bytes(), storage.local.max_size_bytes)
-    local = TierStatus(
-        "local", str(repository.path), "full" if full else "ok", len(manifests), sum(sizes.values()), reason=full
-    )
+    far = far_packs(repository) if storage is not None and storage.primary == "local" else {}
+    state = "full" if full else "behind" if far else "ok"
+    reason = f"{full} {_not_here(far)}".strip()
+    local = TierStatus("local", str(repository.path), state, len(manifests), sum(sizes.values()), reason=reason)
     if repository.remote is None:
         return (_scrubbed(local, rounds),)
     memory = repository.remote.memory
@@ -177,11 +179,15 @@ def tiers(repository: Repository, storage: Storage | None = None) -> tuple[TierS
             f"The spool is full: {pending_bytes:,} bytes wait, more than storage.spool_size_bytes "
             f"({storage.spool_size_bytes:,}), so scheduled checkpoints beyond the policy go unreplicated."
         )
-    there = memory.below("packs")
+    there, lost = memory.below("packs"), len(memory.lost())
+    if lost:
+        alarms.insert(0, f"{lost} pack{' is' if lost == 1 else 's are'} missing there; what is here is sent again.")
+    if not memory.complete:
+        alarms.append("What lies there is not known here; the next replication looks.")
     remote = TierStatus(
         "s3",
         repository.remote.location,
-        _state(outcome, bool(waiting)),
+        _state(outcome, waiting=bool(waiting) or not memory.complete, lost=bool(lost)),
         len(memory.below("manifests")),
         sum(there.values()),
         since_ms=outcome.since_ms or None if outcome else None,
@@ -213,9 +219,21 @@ def _beyond_bound(stored_bytes: int, bytes_max: int) -> str:
     )
 
 
-def _state(outcome: Outcome | None, waiting: bool) -> str:
+def _not_here(far: dict[str, int]) -> str:
+    if not far:
+        return ""
+    what = "One pack lies" if len(far) == 1 else f"{len(far)} packs lie"
+    return (
+        f"{what} in the remote copy alone ({sum(far.values()):,} bytes); a running engine brings them here, and so "
+        "does `maos-ckpt verify --all --repair`."
+    )
+
+
+def _state(outcome: Outcome | None, *, waiting: bool, lost: bool) -> str:
     if outcome is not None and outcome.kind:
         return failed_state(outcome.kind)
+    if lost:
+        return "damaged"
     return "behind" if waiting else "ok"
 
 

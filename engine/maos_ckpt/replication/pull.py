@@ -213,7 +213,7 @@ def _publish(repository: Repository, fetched: _Fetched, *, thinned: bool, gap: i
     if thinned:
         # What this home doomed and did not announce, another machine may count on by now. A prune finds it again.
         memory.remove(memory.doomed("packs").keys() - fetched.doomed.keys())
-    memory.replace(fetched.listed.items())
+    memory.replace(fetched.listed.items(), missed=not thinned)
     for name, data in fetched.marks.items():
         memory.add(name, len(data), hashlib.sha256(data).digest())
     # The grace period begins anew: other clocks say nothing here.

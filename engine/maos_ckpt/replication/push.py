@@ -25,6 +25,7 @@ from maos_ckpt.replication import bundles
 from maos_ckpt.replication.doomed import remove_doomed, take_back
 from maos_ckpt.replication.pull import TAKEOVER_GAP, index_remote, pull, read_bundle
 from maos_ckpt.repository import header
+from maos_ckpt.repository.damaged import mark_damaged
 from maos_ckpt.repository.keyring import DIRECTORY as KEYS
 from maos_ckpt.repository.keyring import ENCRYPTION
 from maos_ckpt.repository.manifests import manifest_name
@@ -150,6 +151,10 @@ class _Push:
         waiting = pending(self._repository)
         named = {one.pack for one in waiting}
         here = self._repository.backend.list("packs")
+        for name, why in self._repository.damaged_packs.items():
+            # Another repository's, one in the clear or one with a damaged index: nobody could read it there, either.
+            if here.pop(name, None) is not None:
+                self._bad[name] = str(why)
         # Packs that a prune rewrote, or whose own checkpoint is gone, may carry what the next checkpoints count on.
         for name in sorted(here.keys() - named - self._remote.memory.below("packs").keys()):
             self._send_pack(name, here[name])
@@ -185,6 +190,7 @@ class _Push:
         except IntegrityError as error:
             # What does not need this pack must not wait for somebody to mend it.
             self._bad[name] = error.message
+            mark_damaged(self._repository, name)
             return
         except StorageError:
             if path.exists():

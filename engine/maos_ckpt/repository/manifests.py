@@ -131,6 +131,11 @@ def decode_manifest(data: bytes, name: str, sealer: Sealer) -> Manifest:
     return manifest
 
 
+def is_intact(data: bytes) -> bool:
+    """Whether bytes are some manifest in the clear with a right checksum, of whatever repository and number."""
+    return data[:4] == _MAGIC and hashlib.sha256(data[:-_CHECKSUM_BYTES]).digest() == data[-_CHECKSUM_BYTES:]
+
+
 def to_checkpoint(manifest: Manifest) -> Checkpoint:
     """A manifest as the value the rest of the program works with; marks come on top of it."""
     return Checkpoint(

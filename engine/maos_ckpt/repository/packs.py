@@ -234,19 +234,25 @@ class PackReader:
         self._lock = threading.Lock()
         self._remote_first = False
         self._past_cache = False
+        self._local_only = False
         self._blocks: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         #: Stored bytes read so far, by tier.
         self.bytes_read = {"local": 0, "s3": 0}
         self._spans = None if remote is None else SpanReader(self._read_span)
 
     @contextlib.contextmanager
-    def verifying(self, *, remote_first: bool) -> Iterator[None]:
-        """Read past the cache for the length of the block, and what both tiers hold from the remote copy, if asked."""
-        self._remote_first, self._past_cache = remote_first, True
+    def verifying(self, *, remote_first: bool = False, local_only: bool = False) -> Iterator[None]:
+        """Read past the cache for the length of the block.
+
+        Args:
+            remote_first: what the remote copy holds, or should hold, is read there.
+            local_only: what only the remote copy holds is not read: `IntegrityError` with `data["far"]`.
+        """
+        self._remote_first, self._past_cache, self._local_only = remote_first, True, local_only
         try:
             yield
         finally:
-            self._remote_first = self._past_cache = False
+            self._remote_first = self._past_cache = self._local_only = False
             self._blocks.clear()
 
     def is_far(self, name: str) -> bool:
@@ -290,8 +296,7 @@ class PackReader:
     def _read(self, name: str, offset: int, length: int) -> bytes:
         # The lock keeps the descriptor from being evicted and closed while it is read from.
         with self._lock:
-            remote_first = self._remote_first and self._remote is not None and self._remote.memory.holds(name)
-            fd = None if remote_first else self._descriptor(name)
+            fd = None if self._is_read_remotely(name) else self._descriptor(name)
             if fd is not None:
                 self.bytes_read["local"] += length
                 try:
@@ -301,12 +306,20 @@ class PackReader:
         if fd is None:
             assert self._spans is not None
             assert self._remote is not None
+            if self._local_only:
+                raise IntegrityError(f"The pack {name} lies in the remote copy alone.", object=name, far=name)
             # A verification reads what lies there now, nothing that was read before.
             found = None if self._past_cache else self._spans.take(name, offset, length)
             data = self._remote_range(self._remote, name, offset, length) if found is None else found
         if len(data) != length:
             raise IntegrityError(f"The pack {name} is shorter than its index says.", object=name)
         return data
+
+    def _is_read_remotely(self, name: str) -> bool:
+        """Whether a pack is to be read in the remote copy, wherever else it lies; what waits to be sent is not."""
+        if not self._remote_first or self._remote is None:
+            return False
+        return self._remote.memory.holds(name) or name in self._remote.memory.lost()
 
     def _remote_range(self, remote: RemoteCopy, name: str, offset: int, length: int) -> bytes:
         if not self._past_cache:

@@ -20,13 +20,14 @@ from maos_ckpt.backends.cached import CachedBackend
 from maos_ckpt.codec.crypto import Sealer
 from maos_ckpt.errors import StorageError
 
-_VERSION = 2
+_VERSION = 3
 _BUSY_S = 10.0
 _SCHEMA = """
 CREATE TABLE facts(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE objects(name TEXT PRIMARY KEY, bytes INTEGER NOT NULL, mark BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE doomed(name TEXT PRIMARY KEY, since_ms INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE expected(name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE lost(name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 #: A fact of a home that writes to the remote copy: what is gone from there without its doing is lost, and it need not
 #: look for what others did.
@@ -72,6 +73,7 @@ class RemoteMemory:
                 connection.execute("DELETE FROM objects")
                 connection.execute("DELETE FROM doomed")
                 connection.execute("DELETE FROM expected")
+                connection.execute("DELETE FROM lost")
                 connection.execute("DELETE FROM facts")
                 connection.execute("INSERT INTO facts VALUES('location', ?)", (location,))
 
@@ -104,14 +106,24 @@ class RemoteMemory:
         with self._using() as connection:
             connection.execute("INSERT OR REPLACE INTO facts VALUES(?, ?)", (name, value))
 
-    def replace(self, objects: Iterable[tuple[str, int]]) -> None:
-        """Take in a whole listing: names and sizes in bytes. Doomed objects are left out; marks are kept."""
+    def replace(self, objects: Iterable[tuple[str, int]], *, missed: bool = False) -> None:
+        """Take in a whole listing: names and sizes in bytes. Doomed objects are left out; marks are kept.
+
+        Args:
+            missed: nobody else removes anything there, so that packs which are not listed any more are lost.
+        """
         with self._using() as connection:
             connection.execute("CREATE TEMP TABLE IF NOT EXISTS listed(name TEXT PRIMARY KEY, bytes INTEGER NOT NULL)")
             connection.execute("DELETE FROM listed")
             connection.executemany("INSERT INTO listed VALUES(?, ?)", objects)
             connection.execute("DELETE FROM doomed WHERE name NOT IN (SELECT name FROM listed)")
             connection.execute("DELETE FROM listed WHERE name IN (SELECT name FROM doomed)")
+            connection.execute("DELETE FROM lost WHERE name IN (SELECT name FROM listed)")
+            if missed:
+                connection.execute(
+                    "INSERT OR IGNORE INTO lost SELECT name FROM objects "
+                    "WHERE name > 'packs/' AND name < 'packs0' AND name NOT IN (SELECT name FROM listed)"
+                )
             connection.execute("DELETE FROM objects WHERE name NOT IN (SELECT name FROM listed)")
             connection.execute(
                 "INSERT INTO objects SELECT name, bytes, x'' FROM listed WHERE true "
@@ -127,7 +139,8 @@ class RemoteMemory:
     def add(self, name: str, size: int, mark: bytes = b"") -> None:
         """An object lies there now; `mark` is what tells one version of it from the next. What is doomed stays so."""
         with self._using() as connection:
-            connection.execute("DELETE FROM expected WHERE name=?", (name,))
+            for table in ("expected", "lost"):
+                connection.execute(f"DELETE FROM {table} WHERE name=?", (name,))
             connection.execute(
                 "INSERT OR REPLACE INTO objects SELECT ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM doomed WHERE name=?)",
                 (name, size, mark, name),
@@ -137,8 +150,20 @@ class RemoteMemory:
         """Objects are gone, or needed again and to be sent anew."""
         with self._using() as connection:
             for name in names:
-                for table in ("objects", "doomed", "expected"):
+                for table in ("objects", "doomed", "expected", "lost"):
                     connection.execute(f"DELETE FROM {table} WHERE name=?", (name,))
+
+    def lose(self, names: Iterable[str]) -> None:
+        """Objects that should lie there are not there; until they do again, the copy is not whole."""
+        with self._using() as connection:
+            for name in names:
+                connection.execute("DELETE FROM objects WHERE name=?", (name,))
+                connection.execute("INSERT OR IGNORE INTO lost VALUES(?)", (name,))
+
+    def lost(self) -> set[str]:
+        """Objects that were found missing, and have not been sent again since."""
+        with self._using() as connection:
+            return {row[0] for row in connection.execute("SELECT name FROM lost")}
 
     def doom(self, names: Iterable[str], since_ms: int = 0) -> None:
         """Nothing may count on these objects any more, although they still lie there.
@@ -147,7 +172,8 @@ class RemoteMemory:
         """
         with self._using() as connection:
             for name in names:
-                connection.execute("DELETE FROM objects WHERE name=?", (name,))
+                for table in ("objects", "lost"):
+                    connection.execute(f"DELETE FROM {table} WHERE name=?", (name,))
                 connection.execute("INSERT OR REPLACE INTO doomed VALUES(?, ?)", (name, since_ms))
 
     def doom_known(self, name: str) -> None:
@@ -158,7 +184,8 @@ class RemoteMemory:
                 "(SELECT 1 FROM objects WHERE name=? UNION ALL SELECT 1 FROM expected WHERE name=?)",
                 (name, name, name),
             )
-            connection.execute("DELETE FROM objects WHERE name=?", (name,))
+            for table in ("objects", "lost"):
+                connection.execute(f"DELETE FROM {table} WHERE name=?", (name,))
 
     def doomed(self, directory: str) -> dict[str, int]:
         """Doomed objects below a directory and since when others know it, in wall time; 0 where they do not."""

@@ -212,8 +212,15 @@ class Repository:
         return {name: size for name, size in self.remote.memory.below("packs").items() if name not in known}
 
     def _find_more(self) -> None:
-        """Somebody misses a chunk: look at all packs there are, wherever they lie."""
+        """Somebody misses a chunk: look at all packs there are, wherever they lie.
+
+        Raises:
+            UnavailableError, PermissionRefusedError: the remote copy has to be asked, and cannot be.
+        """
         self.synchronise()
+        if self.remote is not None and not self.remote.memory.complete:
+            # What is known of the copy was lost with its file: that a pack is not known says nothing.
+            self.remote.refresh()
         self.index_packs(self.unindexed())
 
     @contextlib.contextmanager
@@ -257,7 +264,9 @@ class Repository:
     def _read_manifests(self) -> Iterator[tuple[Checkpoint | None, CkptError | None]]:
         names = sorted(self.backend.list("manifests"), reverse=True)
         marked = self._marks.names()
-        replicated = {} if self.remote is None else self.remote.memory.below("manifests")
+        # With packs lost there, nothing says which of its checkpoints are whole.
+        whole = self.remote is not None and not self.remote.memory.lost()
+        replicated = self.remote.memory.below("manifests") if self.remote is not None and whole else {}
         cached = {name: self._manifests[name] for name in names if name in self._manifests}
         self._manifests = cached
         for name in names:
