@@ -93,12 +93,16 @@ class LocalBackend:
     def create(self, name: str, data: bytes, *, replace: bool = False) -> bool:
         """See `Backend.create`; with `replace` as `Backend.replace`."""
         check_name(name)
-        temporary = self._write_temporary(data)
+        temporary = self.temporary()
         try:
+            try:
+                self._write_file(temporary, data)
+            except OSError as error:
+                raise_storage_error(error, temporary)
             published = self.publish(temporary, name, replace=replace)
         finally:
-            self._seams.fs.unlink(temporary)
-        return published or self._holds(name, hashlib.sha256(data).hexdigest())
+            self.discard(temporary)
+        return published or self.holds(name, hashlib.sha256(data).hexdigest())
 
     def replace(self, name: str, data: bytes) -> None:
         """See `Backend.replace`."""
@@ -112,9 +116,13 @@ class LocalBackend:
             check_file(name, sha256, self._copy(path, temporary))
             published = self.publish(temporary, name)
         finally:
-            with contextlib.suppress(OSError):
-                self._seams.fs.unlink(temporary)
-        return published or self._holds(name, sha256)
+            self.discard(temporary)
+        return published or self.holds(name, sha256)
+
+    def discard(self, temporary: Path) -> None:
+        """Remove an unfinished file; one that cannot be removed now is left to `sweep`."""
+        with contextlib.suppress(OSError):
+            self._seams.fs.unlink(temporary)
 
     def _copy(self, path: Path, temporary: Path) -> str:
         """Copy a file to a synced temporary one; SHA-256 of its bytes in hex."""
@@ -137,7 +145,8 @@ class LocalBackend:
                 raise_storage_error(error, temporary)
         return digest.hexdigest()
 
-    def _holds(self, name: str, sha256: str) -> bool:
+    def holds(self, name: str, sha256: str) -> bool:
+        """Whether an object that is there has this SHA-256 (hex); raises `TransientStorageError` where it is gone."""
         path = self.path(name)
         try:
             with path.open("rb") as file:
@@ -146,16 +155,6 @@ class LocalBackend:
             raise TransientStorageError(f"{name} was written by somebody and is gone again.", object=name) from error
         except OSError as error:
             raise_storage_error(error, path)
-
-    def _write_temporary(self, data: bytes) -> Path:
-        temporary = self.temporary()
-        try:
-            self._write_file(temporary, data)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                self._seams.fs.unlink(temporary)
-            raise_storage_error(error, temporary)
-        return temporary
 
     def _write_file(self, path: Path, data: bytes) -> None:
         fs = self._seams.fs
@@ -167,13 +166,17 @@ class LocalBackend:
             fs.close(fd)
 
     def publish(self, temporary: Path, name: str, *, replace: bool = False) -> bool:
-        """Give a synced temporary file its name; False where the name exists already."""
+        """Give a synced temporary file its name; False where the name exists already, which is durable then, too."""
         final = self.path(name)
         try:
             if not final.parent.is_dir():
                 final.parent.mkdir(mode=0o700, exist_ok=True)
                 self._seams.fs.sync_directory(final.parent.parent)
-            return self._seams.fs.publish(temporary, final, replace=replace)
+            if self._seams.fs.publish(temporary, final, replace=replace):
+                return True
+            # Whoever gave that name may have died, or failed, before it was made durable.
+            self._seams.fs.sync_directory(final.parent)
+            return False
         except OSError as error:
             raise_storage_error(error, final)
 

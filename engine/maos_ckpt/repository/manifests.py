@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from typing import Annotated
 
 import msgspec
 
@@ -19,8 +20,14 @@ VERSION = 1
 _HEADER = struct.Struct(">4sBI")
 _MAGIC = b"MCKM"
 _CHECKSUM_BYTES = 32
+_SEQ_DIGITS_MAX = 18
 #: A manifest, before and after compression; a longer one is refused unread.
 MANIFEST_BYTES_MAX = 8 << 20
+
+
+#: Numbers that every reader can work with: SQLite's integers, and years up to 9999.
+_Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+_TimeMs = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
 
 
 class ManifestCollection(msgspec.Struct, array_like=True, frozen=True):
@@ -29,8 +36,8 @@ class ManifestCollection(msgspec.Struct, array_like=True, frozen=True):
     component: str
     name: str
     root: bytes
-    records: int
-    size: int
+    records: _Count
+    size: _Count
 
 
 class Manifest(msgspec.Struct, array_like=True, frozen=True):
@@ -40,9 +47,9 @@ class Manifest(msgspec.Struct, array_like=True, frozen=True):
     """
 
     id: str
-    seq: int
+    seq: _Count
     parent: str
-    created_at_ms: int
+    created_at_ms: _TimeMs
     description: str
     tags: list[str]
     trigger: str
@@ -50,7 +57,7 @@ class Manifest(msgspec.Struct, array_like=True, frozen=True):
     descriptors: bytes
     collections: list[ManifestCollection]
     digest: bytes
-    stored_bytes: int
+    stored_bytes: _Count
     duration_s: float
     lock_s: float
     skew_s: float
@@ -75,6 +82,13 @@ _decoder = msgspec.msgpack.Decoder(Manifest)
 def manifest_name(seq: int) -> str:
     """The object name of the manifest with that sequence number."""
     return f"manifests/{seq:012d}"
+
+
+def manifest_seq(name: str) -> int | None:
+    """The sequence number that a manifest's object name states; None where it is no such name."""
+    digits = name.removeprefix("manifests/")
+    seq = int(digits) if len(digits) <= _SEQ_DIGITS_MAX and digits.isascii() and digits.isdecimal() else -1
+    return seq if seq >= 0 and manifest_name(seq) == name else None
 
 
 def marks_name(checkpoint_id: str) -> str:
