@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from maos_ckpt.backends.base import HEADER_NAME
-from maos_ckpt.backends.local import TEMPORARY, LocalBackend
+from maos_ckpt.backends.local import LocalBackend
+from maos_ckpt.backends.local_directory import TEMPORARY
 from maos_ckpt.errors import IntegrityError, StorageError
 from maos_ckpt.fs import SystemFilesystem
 from maos_ckpt.seams import SYSTEM
