@@ -13,7 +13,8 @@ from maos_ckpt.integrity import quarantine
 from maos_ckpt.model import CheckpointState, Severity, VerifyLevel, VerifyTier
 from maos_ckpt.prune import prune
 from maos_ckpt.replication.push import pending
-from maos_ckpt.repository.packs import PackReader, Stored
+from maos_ckpt.repository.pack_reader import PackReader
+from maos_ckpt.repository.packs import Stored
 from maos_ckpt.repository.remote_lease import RemoteLease
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import SYSTEM

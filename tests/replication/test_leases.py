@@ -15,7 +15,7 @@ from maos_ckpt.replication.doomed import read_doomed
 from maos_ckpt.replication.pull import TAKEOVER_GAP, make_home, pull
 from maos_ckpt.replication.push import pending, push
 from maos_ckpt.repository.identity import home_id
-from maos_ckpt.repository.packs import PackWriter
+from maos_ckpt.repository.pack_writer import PackWriter
 from maos_ckpt.repository.remote import Timing
 from maos_ckpt.repository.remote_lease import RemoteLease
 from maos_ckpt.repository.repository import Repository

@@ -237,7 +237,7 @@ class S3Backend:
                 if covered.startswith(f"bytes {offset}-{last}/") and body.length == length:
                     return body.read_all(length)
         except StorageError as error:
-            if error.data.get("code") != "InvalidRange":
+            if error.data.get("code") not in ("InvalidRange", "HTTP 416"):
                 raise
         raise IntegrityError(f"The stored object {name} ends before byte {last + 1}.", object=name)
 

@@ -132,8 +132,10 @@ def no_answer_of_s3(operation: str, location: str) -> LostAnswerError:
 def told_time(meta: Mapping[str, Any]) -> datetime.datetime | None:
     """The `Date` of an answer (its `ResponseMetadata`), or None where it has none that can be read."""
     try:
-        return email.utils.parsedate_to_datetime(meta.get("HTTPHeaders", {}).get("date") or "")
-    except ValueError:
+        told = email.utils.parsedate_to_datetime(meta.get("HTTPHeaders", {}).get("date") or "")
+        # A proxy may write anything: no time zone, or a year that has no place in one.
+        return (told if told.tzinfo else told.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
+    except (ValueError, OverflowError):
         return None
 
 

@@ -14,13 +14,15 @@ from pathlib import Path
 
 from maos_ckpt.backends.base import HEADER_NAME, Backend
 from maos_ckpt.errors import CkptError, FormatError, IntegrityError, LeaseHeldError
+from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.integrity.quarantine import Quarantine
 from maos_ckpt.integrity.tiers import BYTES_MAX, LOCAL, REMOTE, Fault, Tier, digest, directory_of
 from maos_ckpt.model import ObjectRepair
 from maos_ckpt.replication.bundles import DIRECTORY as BUNDLES
 from maos_ckpt.repository.manifests import is_intact
 from maos_ckpt.repository.objects import check_object
-from maos_ckpt.repository.packs import PackWriter, Stored, pack_digest
+from maos_ckpt.repository.pack_writer import PackWriter
+from maos_ckpt.repository.packs import Stored, pack_digest
 from maos_ckpt.repository.remote_lease import RemoteLease
 from maos_ckpt.repository.repository import Repository
 
@@ -194,7 +196,7 @@ class Repairer:
                 self._keep(fault, tier)
                 repository.backend.publish(fetched, name, replace=True)
             finally:
-                repository.seams.fs.unlink(fetched)
+                repository.backend.discard(fetched)
             repository.reader.forget(name)
             repository.damaged_packs.pop(name, None)
             repository.index.mark_damaged(name, (), only=True)
@@ -215,8 +217,8 @@ class Repairer:
         size = other.size(name) or 0
         temporary, found = repository.backend.temporary(), hashlib.sha256()
         fs = repository.seams.fs
-        fd = fs.create(temporary)
         try:
+            fd = fs.create(temporary)
             try:
                 for offset in range(0, size, _PORTION_BYTES):
                     portion = other.read_range(name, offset, min(_PORTION_BYTES, size - offset))
@@ -227,8 +229,10 @@ class Repairer:
                 fs.close(fd)
             if found.digest() != pack_digest(name):
                 raise IntegrityError("What was fetched is not what its name says.", object=name)
-        except BaseException:
-            fs.unlink(temporary)
+        except BaseException as error:
+            repository.backend.discard(temporary)
+            if isinstance(error, OSError):
+                raise_storage_error(error, temporary)
             raise
         return temporary
 
@@ -252,7 +256,7 @@ class Repairer:
                     lost += 1
             self._keep(fault, tier)
             # Put together from both tiers it may be the very pack that it was, under its own name.
-            sealed = writer.seal(replace=True)
+            sealed = writer.seal()
             if sealed.size:
                 repository.index.add_pack(sealed.name, sealed.size, writer.chunks)
         finally:

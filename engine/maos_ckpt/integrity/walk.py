@@ -9,7 +9,7 @@ from maos_ckpt.codec.values import display_key
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import Checkpoint, Collection, Finding, Severity, VerifyLevel
 from maos_ckpt.repository.descriptors import decode_descriptors
-from maos_ckpt.repository.manifests import ManifestCollection, manifest_name, state_digest
+from maos_ckpt.repository.manifests import manifest_name
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.tree.cursor import decode_node, root_entry
 from maos_ckpt.tree.large import leaf_bytes
@@ -68,14 +68,7 @@ class Walk:
                 return self.check(checkpoint)
             finally:
                 self._level, self._good = level, good
-        listed = [
-            ManifestCollection(one.component, one.name, one.root or b"", one.records, one.bytes)
-            for one in checkpoint.collections
-        ]
         ok = True
-        if state_digest(listed) != checkpoint.digest:
-            ok = False
-            self._find("digest", "The state digest does not match the manifest.", checkpoint)
         try:
             described = decode_descriptors(self._repository.chunks.get(checkpoint.descriptors))
             if len(described) != len(checkpoint.collections):

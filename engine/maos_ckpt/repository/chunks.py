@@ -16,7 +16,9 @@ from maos_ckpt.codec.policy import CodecPolicy, Measures
 from maos_ckpt.errors import UNREADABLE, IntegrityError
 from maos_ckpt.repository.ahead import ReadAhead
 from maos_ckpt.repository.index import ChunkIndex
-from maos_ckpt.repository.packs import PackReader, PackWriter, SealedPack, Stored
+from maos_ckpt.repository.pack_reader import PackReader
+from maos_ckpt.repository.pack_writer import PackWriter
+from maos_ckpt.repository.packs import SealedPack, Stored
 from maos_ckpt.tree.sink import ChunkSink, Done, Pending
 
 #: Decoded chunks kept in memory for reading, in bytes.
@@ -124,6 +126,10 @@ class ChunkStore:
         except IntegrityError as error:
             return error
         return None
+
+    def open_anew(self, pack: str) -> None:
+        """Read a pack from the file that has its name now."""
+        self._reader.forget(pack)
 
     def base(self, prefix: bytes) -> bytes:
         """The plain bytes of a delta's base."""
@@ -244,6 +250,9 @@ class LocalChunkWriter:
         sealed = self._pack.seal()
         if sealed.size:
             self._index.add_pack(sealed.name, sealed.size, self._pack.chunks)
+            # It may be one that was known, and damaged, before.
+            self._index.mark_damaged(sealed.name, (), only=True)
+            self._store.open_anew(sealed.name)
         return sealed
 
     def measures(self) -> Measures:

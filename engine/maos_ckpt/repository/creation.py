@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maos_ckpt.backends.local import TEMPORARY, LocalBackend
+from maos_ckpt.backends.local import LocalBackend
+from maos_ckpt.backends.local_directory import TEMPORARY
 from maos_ckpt.codec.secret import Secret
 from maos_ckpt.codec.slots import check_new, new_master, slot_name
 from maos_ckpt.errors import UsageError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from typing import Annotated
 
 import msgspec
 
@@ -19,8 +20,16 @@ VERSION = 1
 _HEADER = struct.Struct(">4sBI")
 _MAGIC = b"MCKM"
 _CHECKSUM_BYTES = 32
+_SEQ_DIGITS_MAX = 18
 #: A manifest, before and after compression; a longer one is refused unread.
 MANIFEST_BYTES_MAX = 8 << 20
+#: Largest number of records or bytes, and the latest time in milliseconds since 1970 (in the year 9999).
+COUNT_MAX = 253_402_300_799_999
+
+
+#: Numbers that every reader can work with: SQLite's integers, and years up to 9999.
+_Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+_TimeMs = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
 
 
 class ManifestCollection(msgspec.Struct, array_like=True, frozen=True):
@@ -29,8 +38,8 @@ class ManifestCollection(msgspec.Struct, array_like=True, frozen=True):
     component: str
     name: str
     root: bytes
-    records: int
-    size: int
+    records: _Count
+    size: _Count
 
 
 class Manifest(msgspec.Struct, array_like=True, frozen=True):
@@ -40,9 +49,9 @@ class Manifest(msgspec.Struct, array_like=True, frozen=True):
     """
 
     id: str
-    seq: int
+    seq: _Count
     parent: str
-    created_at_ms: int
+    created_at_ms: _TimeMs
     description: str
     tags: list[str]
     trigger: str
@@ -50,7 +59,7 @@ class Manifest(msgspec.Struct, array_like=True, frozen=True):
     descriptors: bytes
     collections: list[ManifestCollection]
     digest: bytes
-    stored_bytes: int
+    stored_bytes: _Count
     duration_s: float
     lock_s: float
     skew_s: float
@@ -75,6 +84,13 @@ _decoder = msgspec.msgpack.Decoder(Manifest)
 def manifest_name(seq: int) -> str:
     """The object name of the manifest with that sequence number."""
     return f"manifests/{seq:012d}"
+
+
+def manifest_seq(name: str) -> int | None:
+    """The sequence number that a manifest's object name states; None where it is no such name."""
+    digits = name.removeprefix("manifests/")
+    seq = int(digits) if len(digits) <= _SEQ_DIGITS_MAX and digits.isascii() and digits.isdecimal() else -1
+    return seq if seq >= 0 and manifest_name(seq) == name else None
 
 
 def marks_name(checkpoint_id: str) -> str:
@@ -126,9 +142,22 @@ def decode_manifest(data: bytes, name: str, sealer: Sealer) -> Manifest:
         raise damaged from error
     fits = manifest_name(manifest.seq) == name and is_checkpoint_id(manifest.id) and len(manifest.descriptors) == 32
     fits = fits and len(manifest.pack) in (0, ID_BYTES)
-    if not fits or any(len(one.root) not in (0, ID_BYTES) for one in manifest.collections):
+    if not fits or not _is_sane(manifest):
         raise damaged
+    if state_digest(manifest.collections) != manifest.digest:
+        raise IntegrityError(f"The state digest in the manifest {name} is not that of the state it names.", object=name)
     return manifest
+
+
+def _is_sane(manifest: Manifest) -> bool:
+    """Whether numbers and ids are such as this program writes: whoever counts with them need not look again."""
+    numbers = (manifest.created_at_ms, manifest.stored_bytes)
+    for one in manifest.collections:
+        if len(one.root) not in (0, ID_BYTES):
+            return False
+        numbers += (one.records, one.size)
+    times = (manifest.duration_s, manifest.lock_s, manifest.skew_s)
+    return all(0 <= one <= COUNT_MAX for one in numbers) and all(0 <= one <= COUNT_MAX for one in times)
 
 
 def is_intact(data: bytes) -> bool:
