@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from pathlib import Path
 
 import pytest
 
 from maos_ckpt.config.types import Storage
-from maos_ckpt.errors import UnavailableError
+from maos_ckpt.errors import IntegrityError, UnavailableError
 from maos_ckpt.model import CheckpointState, Severity, VerifyLevel, VerifyTier
 from maos_ckpt.operations.tiers import tiers
 from maos_ckpt.replication.home import bring_home, far_packs
 from maos_ckpt.repository.packs import pack_name
+from maos_ckpt.tree.cursor import records
 from maos_ckpt.verify import verify
 from tests.integrity.conftest import Pair
 
@@ -147,3 +149,33 @@ def test_what_is_no_object_of_this_repository_is_not_sent_and_is_taken_away(pair
     assert len(pair.kept_aside()) == 2
     assert foreign not in pair.here()
     assert verify(pair.home, [], VerifyLevel.FULL).ok
+
+
+def test_what_is_damaged_here_is_read_in_the_bucket_and_said_once(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    latest = pair.home.checkpoints()[0]
+    whole = [list(records(pair.home.chunks, one.root)) for one in latest.collections]
+    packs = pair.home.backend.list("packs")
+    for name in packs:
+        data = bytearray((pair.path / name).read_bytes())
+        data[30:60] = bytes(30)
+        (pair.path / name).write_bytes(data)
+    pair.reopen()
+    with caplog.at_level(logging.WARNING):
+        assert [list(records(pair.home.chunks, one.root)) for one in latest.collections] == whole
+    assert len(caplog.records) <= len(packs)
+    assert "is damaged here" in caplog.text
+    # A verification judges each tier by itself.
+    assert not verify(pair.home, [], VerifyLevel.FULL, tier=VerifyTier.LOCAL).ok
+    assert verify(pair.home, [], VerifyLevel.FULL, tier=VerifyTier.S3).ok
+
+
+def test_damage_without_another_copy_says_what_to_do(alone: Pair) -> None:
+    latest = alone.save()
+    (pack,) = alone.home.backend.list("packs")
+    data = bytearray((alone.path / pack).read_bytes())
+    data[30:60] = bytes(30)
+    (alone.path / pack).write_bytes(data)
+    alone.reopen()
+    with pytest.raises(IntegrityError) as caught:
+        [list(records(alone.home.chunks, one.root)) for one in latest.collections]
+    assert "verify --all --repair" in caught.value.hint

@@ -17,7 +17,6 @@ from maos_ckpt.repository.remote import RemoteCopy, RemoteMemory, Timing
 from maos_ckpt.seams import Seams
 
 _LOG = logging.getLogger(__name__)
-_CACHE = "cache"
 _CREATE_MODE = "create mode"
 _SWEPT = "swept"
 #: How often a writer looks for uploads that nobody will end.
@@ -40,7 +39,7 @@ class RemoteSettings:
 
 
 def open_remote(
-    home: Path,
+    cache: Path | None,
     repository: str,
     settings: RemoteSettings,
     sealer: Sealer,
@@ -48,16 +47,22 @@ def open_remote(
     *,
     breaker: CircuitBreaker | None = None,
 ) -> RemoteCopy:
-    """The remote copy that belongs to the repository (by id) in `home`; connects at its first use."""
-    cache = home / _CACHE
-    memory = RemoteMemory(cache / "remote.sqlite" if cache.is_dir() else None, settings.s3.location)
+    """The remote copy that belongs to a repository (by id); connects at its first use.
+
+    Args:
+        cache: the home's folder for what is expendable, None to keep that in memory.
+    """
+    memory = RemoteMemory(
+        cache / "remote.sqlite" if cache is not None and cache.is_dir() else None, settings.s3.location
+    )
     before = breaker or CircuitBreaker(seams)
 
     def connect() -> Backend:
         # Loaded here: who needs no remote side does not pay for its libraries.
         from maos_ckpt.backends.cached import CachedBackend
 
-        reads = ReadCache(cache / "reads", settings.cache, seams)
+        kept = settings.cache if cache is not None else CacheSettings(0, 0.0)
+        reads = ReadCache((cache or Path()) / "reads", kept, seams)
         return CachedBackend(connected(settings, memory, seams, breaker=before), reads, repository)
 
     def try_out(backend: Backend) -> None:

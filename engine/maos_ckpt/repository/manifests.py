@@ -151,13 +151,11 @@ def decode_manifest(data: bytes, name: str, sealer: Sealer) -> Manifest:
 
 def _is_sane(manifest: Manifest) -> bool:
     """Whether numbers and ids are such as this program writes: whoever counts with them need not look again."""
-    numbers = (manifest.created_at_ms, manifest.stored_bytes)
-    for one in manifest.collections:
-        if len(one.root) not in (0, ID_BYTES):
-            return False
-        numbers += (one.records, one.size)
-    times = (manifest.duration_s, manifest.lock_s, manifest.skew_s)
-    return all(0 <= one <= COUNT_MAX for one in numbers) and all(0 <= one <= COUNT_MAX for one in times)
+    if any(len(one.root) not in (0, ID_BYTES) for one in manifest.collections):
+        return False
+    counts = [number for one in manifest.collections for number in (one.records, one.size)]
+    times = (manifest.created_at_ms, manifest.duration_s, manifest.lock_s, manifest.skew_s)
+    return all(0 <= one <= COUNT_MAX for one in (*counts, *times, manifest.stored_bytes))
 
 
 def is_intact(data: bytes) -> bool:

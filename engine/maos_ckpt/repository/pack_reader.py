@@ -87,20 +87,27 @@ class PackReader:
             self._remote.keep_range(name, offset, data[offset - span.offset : offset - span.offset + length])
         return data
 
-    def payload(self, name: str, stored: Stored) -> bytes:
+    def has_another(self, name: str) -> bool:
+        """Whether a pack that was read here can be read in the remote copy, too; a verification asks each by itself."""
+        return not self._past_cache and self._remote is not None and self._remote.memory.holds(name)
+
+    def payload(self, name: str, stored: Stored, *, remotely: bool = False) -> bytes:
         """A chunk's payload of its codec, as it was given to `PackWriter.add`.
+
+        Args:
+            remotely: read it in the remote copy, wherever else it lies.
 
         Raises:
             IntegrityError: the pack is missing or shorter, or the payload does not open with this repository's key.
         """
         if not 0 <= stored.stored <= CHUNK_BYTES_MAX + self._sealer.payload_bytes:
             raise IntegrityError(f"A chunk in {name} claims {stored.stored} stored bytes.", object=name)
-        return self._sealer.open(Kind.CHUNK, stored.id, self._read(name, stored.offset, stored.stored))
+        return self._sealer.open(Kind.CHUNK, stored.id, self._read(name, stored.offset, stored.stored, remotely))
 
-    def _read(self, name: str, offset: int, length: int) -> bytes:
+    def _read(self, name: str, offset: int, length: int, remotely: bool = False) -> bytes:
         # The lock keeps the descriptor from being evicted and closed while it is read from.
         with self._lock:
-            fd = None if self._is_read_remotely(name) else self._descriptor(name)
+            fd = None if remotely or self._is_read_remotely(name) else self._descriptor(name)
             if fd is not None:
                 self.bytes_read["local"] += length
                 try:

@@ -26,6 +26,8 @@ from maos_ckpt.errors import (
 from maos_ckpt.model import Checkpoint, Descriptor
 from maos_ckpt.repository import header as headers
 from maos_ckpt.repository.beside import Job, ProcessChunkWriter
+from maos_ckpt.repository.cache_place import NAME as CACHE
+from maos_ckpt.repository.cache_place import make_cache, writable_cache
 from maos_ckpt.repository.catalogue import Catalogue
 from maos_ckpt.repository.chunks import ChunkStore, ChunkWriter, LocalChunkWriter
 from maos_ckpt.repository.connect import RemoteSettings, open_remote
@@ -63,7 +65,9 @@ class Repository(Catalogue):
         self.header = headers.read_header(backend)
         sealer = open_sealer(backend, self.header.id, self.header.features, key, seams.random)
         with contextlib.ExitStack() as opened:
-            far = None if remote is None else open_remote(path, self.header.id, remote, sealer, seams)
+            cache = None if read_only else writable_cache(path)
+            known = path / CACHE if read_only else cache
+            far = None if remote is None else open_remote(known, self.header.id, remote, sealer, seams)
             if far is not None:
                 opened.callback(far.close)
             super().__init__(path, self.header.id, backend, sealer, far)
@@ -72,8 +76,7 @@ class Repository(Catalogue):
             self._remote_settings = remote
             self.reader = PackReader(backend, sealer, far)
             opened.callback(self.reader.close)
-            cache = path / "cache"
-            self.index = ChunkIndex(cache / "chunks.sqlite" if cache.is_dir() and not read_only else None)
+            self.index = ChunkIndex(None if cache is None else cache / "chunks.sqlite")
             opened.callback(self.index.close)
             self.chunks = ChunkStore(self.index, self.reader, self._find_more, sealer)
             self.damaged_packs: dict[str, CkptError] = {}
@@ -113,6 +116,7 @@ class Repository(Catalogue):
             )
         if not read_only:
             backend.make_directories(DIRECTORIES)
+            make_cache(path)
         return cls(path, seams, read_only=read_only, remote=remote, key=key)
 
     @classmethod
