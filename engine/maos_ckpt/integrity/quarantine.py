@@ -45,13 +45,19 @@ class Quarantine:
                 raise_storage_error(error, target)
         else:
             self._copy(tier, fault.name, size, target)
-        self._repository.seams.fs.sync_directory(self._path)
+        try:
+            self._repository.seams.fs.sync_directory(self._path)
+        except OSError as error:
+            raise_storage_error(error, self._path)
         return f"{DIRECTORY}/{target.name}"
 
     def _make_room(self, size: int) -> None:
         self._repository.backend.make_directories([DIRECTORY])
-        with os.scandir(self._path) as entries:
-            sizes = [one.stat(follow_symlinks=False).st_size for one in entries]
+        try:
+            with os.scandir(self._path) as entries:
+                sizes = [one.stat(follow_symlinks=False).st_size for one in entries]
+        except OSError as error:
+            raise_storage_error(error, self._path)
         if len(sizes) >= FILES_MAX or sum(sizes) + size > BYTES_MAX:
             raise StorageError(
                 f"The quarantine holds {len(sizes)} files of {sum(sizes)} bytes, and takes no more.",
