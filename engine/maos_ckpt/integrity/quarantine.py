@@ -8,7 +8,8 @@ from pathlib import Path
 
 from maos_ckpt.errors import CkptError, StorageError
 from maos_ckpt.fs import raise_storage_error
-from maos_ckpt.integrity.tiers import LOCAL, Fault, Tier
+from maos_ckpt.integrity.tiers import Fault, Tier
+from maos_ckpt.model import LOCAL_TIER
 from maos_ckpt.repository.repository import Repository
 
 DIRECTORY = "quarantine"
@@ -36,7 +37,7 @@ class Quarantine:
         stamp = self._repository.seams.clock.now_ms()
         base = f"{fault.tier}-{fault.name.replace('/', '-')}-{stamp}"
         target = self._path / f"{base}-{self._repository.seams.random.token(4).hex()}"
-        if fault.tier == LOCAL:
+        if fault.tier == LOCAL_TIER:
             # A second name costs nothing, and lasts when the first one is given to the good bytes.
             source = self._repository.path / fault.name
             try:
