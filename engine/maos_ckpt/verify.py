@@ -8,11 +8,12 @@ read through a cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from maos_ckpt.errors import FormatError, IntegrityError, PermissionRefusedError, UnavailableError
+from maos_ckpt.client import ProgressSink
+from maos_ckpt.integrity.objects import ObjectCheck
 from maos_ckpt.integrity.repair import Repairer, Repairs
-from maos_ckpt.integrity.tiers import LOCAL, REMOTE, Fault, Tier, local_tier, mend_memory, names_of, remote_tier
+from maos_ckpt.integrity.tiers import Fault
 from maos_ckpt.integrity.walk import Walk
 from maos_ckpt.model import (
     Checkpoint,
@@ -27,11 +28,9 @@ from maos_ckpt.model import (
     VerifyTier,
 )
 from maos_ckpt.repository.manifests import manifest_name, marks_name
-from maos_ckpt.repository.needed import needed_chunks, needed_places
 from maos_ckpt.repository.packs import BASE_BYTES
 from maos_ckpt.repository.repository import Repository
 
-ProgressSink = Callable[[Progress], None]
 #: Findings listed; the last one says how many more there are.
 FINDINGS_MAX = 1000
 
@@ -63,10 +62,11 @@ def verify(
     """
     everything = not checkpoints
     chosen = repository.checkpoints() if everything else list(checkpoints)
-    run = _Verification(repository, level, progress, tier)
+    objects = ObjectCheck(repository, level, progress, tier)
+    run = _Verification(repository, level, progress, tier, objects)
     reading = {"remote_first": tier is VerifyTier.S3, "local_only": tier is VerifyTier.LOCAL}
     with repository.reader.verifying(**reading):
-        faults = run.check_objects(None if everything else chosen, slices, complete=complete and repair)
+        faults = objects.run(None if everything else chosen, slices, complete=complete and repair)
     if slices is not None and not faults:
         chosen = []
     if repair:
@@ -77,94 +77,29 @@ def verify(
 
 
 class _Verification:
-    def __init__(self, repository: Repository, level: VerifyLevel, progress: ProgressSink, tier: VerifyTier) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        level: VerifyLevel,
+        progress: ProgressSink,
+        tier: VerifyTier,
+        objects: ObjectCheck,
+    ) -> None:
         self._repository = repository
         self._level = level
         self._progress = progress
         self._tier = tier
         self._started_s = repository.seams.clock.monotonic_s()
         self._read_before = dict(repository.reader.bytes_read)
-        self._tiers: dict[str, Tier] = {}
+        self._tiers = objects.tiers
         self._repairs = Repairs()
         self._unrepaired: tuple[ObjectRepair, ...] = ()
-        self._findings: list[Finding] = []
+        self._findings = objects.findings
 
     def _find(
         self, severity: Severity, kind: str, message: str, name: str = "", affected: tuple[str, ...] = ()
     ) -> None:
         self._findings.append(Finding(severity, kind, message, name, affected))
-
-    # Objects
-
-    def check_objects(
-        self, checkpoints: list[Checkpoint] | None, slices: Mapping[str, Collection[str]] | None, *, complete: bool
-    ) -> list[Fault]:
-        """Look at the objects of the tiers: all, or those of these checkpoints or slices."""
-        self._open_tiers(complete=complete)
-        if checkpoints is not None:
-            packs = self._needed_packs(checkpoints)
-            for tier in self._tiers.values():
-                tier.only(names_of(checkpoints, packs))
-        if slices is not None:
-            for name, tier in self._tiers.items():
-                tier.only(slices.get(name, ()))
-        faults: dict[tuple[str, str], Fault] = {}
-        for tier in list(self._tiers.values()):
-            try:
-                for fault in self._check_tier(tier):
-                    faults[fault.tier, fault.name] = fault
-            except (UnavailableError, PermissionRefusedError) as error:
-                if tier.name == LOCAL:
-                    raise
-                self._leave_out_remote(error)
-        mend_memory(self._repository, faults.values())
-        self._repository.synchronise()
-        for name, why in self._repository.damaged_packs.items():
-            here = self._repository.backend.size(name) is not None
-            place = LOCAL if here else REMOTE
-            if isinstance(why, FormatError) and (place, name) not in faults:
-                self._find(Severity.ERROR, "pack", why.message, name)
-            elif place in self._tiers:
-                faults.setdefault((place, name), Fault(place, name, why.message))
-        return list(faults.values())
-
-    def _open_tiers(self, *, complete: bool) -> None:
-        if self._tier is not VerifyTier.S3:
-            self._tiers[LOCAL] = local_tier(self._repository, complete=complete)
-        if self._tier is not VerifyTier.LOCAL and self._repository.remote is not None:
-            try:
-                self._tiers[REMOTE] = remote_tier(self._repository)
-            except (UnavailableError, PermissionRefusedError) as error:
-                self._leave_out_remote(error)
-
-    def _leave_out_remote(self, error: UnavailableError | PermissionRefusedError) -> None:
-        if self._tier is VerifyTier.S3:
-            raise error
-        message = f"The remote copy could not be checked: {error.message}"
-        self._find(Severity.WARNING, "tier", message, self._repository.remote_copy.location)
-
-    def _needed_packs(self, checkpoints: list[Checkpoint]) -> set[str]:
-        if self._level is VerifyLevel.QUICK:
-            return set(self._repository.packs())
-
-        def pass_over(_: IntegrityError) -> None:
-            """What cannot be read is found again, and named, when the checkpoint itself is checked."""
-
-        needed: set[bytes] = set()
-        for checkpoint in checkpoints:
-            needed_chunks(self._repository, checkpoint, needed, pass_over)
-        return set(needed_places(self._repository, needed, pass_over).values())
-
-    def _check_tier(self, tier: Tier) -> list[Fault]:
-        faults, index = [], self._repository.index
-        for number, name in enumerate(sorted(tier.expected)):
-            self._progress(Progress("verify", tier.name, number, len(tier.expected), tier.read.bytes, name))
-            fault = tier.fault(name, self._level)
-            if fault is not None:
-                faults.append(fault)
-            elif tier.name == LOCAL and self._level is not VerifyLevel.QUICK and index.damaged(name):
-                index.mark_damaged(name, (), only=True)
-        return faults
 
     def repair(self, faults: list[Fault]) -> list[Fault]:
         """Repair what can be; what is left. Where something was replaced, everything is then read again."""

@@ -16,8 +16,8 @@ from maos_ckpt.backends.base import HEADER_NAME, Backend
 from maos_ckpt.errors import CkptError, FormatError, IntegrityError, LeaseHeldError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.integrity.quarantine import Quarantine
-from maos_ckpt.integrity.tiers import BYTES_MAX, LOCAL, REMOTE, Fault, Tier, digest, directory_of
-from maos_ckpt.model import ObjectRepair
+from maos_ckpt.integrity.tiers import BYTES_MAX, Fault, Tier, digest, directory_of
+from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER, ObjectRepair
 from maos_ckpt.replication.bundles import DIRECTORY as BUNDLES
 from maos_ckpt.repository.manifests import is_intact
 from maos_ckpt.repository.objects import check_object
@@ -51,7 +51,7 @@ class Repairer:
         """Repair what can be; no fault raises."""
         try:
             # The home first: it is what the remote copy is repaired from.
-            for fault in sorted(faults, key=lambda one: one.tier != LOCAL):
+            for fault in sorted(faults, key=lambda one: one.tier != LOCAL_TIER):
                 try:
                     how = self._repair(fault, tiers)
                 except CkptError as error:
@@ -67,11 +67,11 @@ class Repairer:
     def _repair(self, fault: Fault, tiers: dict[str, Tier]) -> str:
         """Repair one object; how. Raises `CkptError` where it cannot be."""
         tier = tiers[fault.tier]
-        if fault.tier == REMOTE:
+        if fault.tier == REMOTE_TIER:
             self._be_the_writer()
         if directory_of(fault.name) == BUNDLES:
             return self._drop_bundle(fault, tier)
-        if fault.tier == REMOTE and fault.name in self._repository.remote_copy.memory.doomed("packs"):
+        if fault.tier == REMOTE_TIER and fault.name in self._repository.remote_copy.memory.doomed("packs"):
             return "given up: what is good in it went to another pack"
         other = self._other(fault)
         if directory_of(fault.name) != "packs":
@@ -85,7 +85,7 @@ class Repairer:
 
     def _other(self, fault: Fault) -> Backend | None:
         repository = self._repository
-        if fault.tier == REMOTE:
+        if fault.tier == REMOTE_TIER:
             return repository.backend
         return None if repository.remote is None else repository.remote.uncached
 
@@ -116,7 +116,7 @@ class Repairer:
         except (IntegrityError, FormatError) as error:
             raise IntegrityError("The other tier does not hold it whole, either.", object=fault.name) from error
         self._keep(fault, tier)
-        if fault.tier == LOCAL:
+        if fault.tier == LOCAL_TIER:
             self._repository.backend.replace(fault.name, data)
             return "taken from the remote copy"
         remote = self._repository.remote_copy
@@ -144,7 +144,7 @@ class Repairer:
 
     def _put_aside(self, fault: Fault, tier: Tier) -> str:
         self._keep(fault, tier)
-        if fault.tier == REMOTE:
+        if fault.tier == REMOTE_TIER:
             self._repository.remote_copy.remove([fault.name])
         else:
             self._repository.backend.delete(fault.name)
@@ -178,10 +178,10 @@ class Repairer:
         for tier in tiers.values():
             if tier.backend.size(name) is None:
                 continue
-            if tier.name == REMOTE:
+            if tier.name == REMOTE_TIER:
                 self._be_the_writer()
             self._keep(Fault(tier.name, name, why.message), tier)
-            if tier.name == REMOTE:
+            if tier.name == REMOTE_TIER:
                 repository.remote_copy.remove([name])
             else:
                 repository.drop_pack(name)
@@ -190,7 +190,7 @@ class Repairer:
 
     def _replace_pack(self, fault: Fault, tier: Tier, other: Backend) -> str:
         repository, name = self._repository, fault.name
-        if fault.tier == LOCAL:
+        if fault.tier == LOCAL_TIER:
             fetched = self._fetch(other, name)
             try:
                 self._keep(fault, tier)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.config import Config, Settings
+from maos_ckpt.environment import expanded
 from maos_ckpt.errors import NotFoundError, UsageError
 from maos_ckpt.operations.remotes import S3_SCHEME, default_home, effective, ensure_home, remote_settings
 from maos_ckpt.operations.systems import names_below
@@ -52,7 +53,7 @@ def locate(settings: Settings, cwd: Path, seams: Seams, ask: Ask | None = None) 
 
 def _absolute(text: str, cwd: Path, base: Path, origin: str) -> Path:
     """A path as configured: relative to its file where a file names it, else to the working directory."""
-    return Path(os.path.abspath((base if origin.startswith("file") else cwd) / Path(text).expanduser()))
+    return Path(os.path.abspath((base if origin.startswith("file") else cwd) / expanded(text)))
 
 
 def _source(settings: Settings, cwd: Path, base: Path, seams: Seams) -> str | None:
@@ -80,7 +81,7 @@ def canonical_spec(text: str, base: Path, seams: Seams) -> str:
     if kind not in _PATH_KINDS or not rest or "\0" in rest:
         open_source(text, claude_home=base, seams=seams)
         raise AssertionError("open_source refuses what is no spec")
-    return kind + colon + os.path.realpath(base / Path(rest).expanduser())
+    return kind + colon + os.path.realpath(base / expanded(rest))
 
 
 def _beside(spec: str) -> Path:

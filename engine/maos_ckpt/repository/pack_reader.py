@@ -14,6 +14,7 @@ from maos_ckpt.codec.compression import CHUNK_BYTES_MAX
 from maos_ckpt.codec.crypto import Kind, Sealer
 from maos_ckpt.errors import IntegrityError, MissingObjectError
 from maos_ckpt.fs import raise_storage_error
+from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER
 from maos_ckpt.repository.packs import HEADER_BYTES, TRAILER_BYTES, Stored, check_header, parse_index, tail_bytes
 from maos_ckpt.repository.remote import RemoteCopy
 from maos_ckpt.repository.spans import Range, Span, SpanReader
@@ -41,7 +42,7 @@ class PackReader:
         self._local_only = False
         self._blocks: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         #: Stored bytes read so far, by tier.
-        self.bytes_read = {"local": 0, "s3": 0}
+        self.bytes_read = {LOCAL_TIER: 0, REMOTE_TIER: 0}
         self._spans = None if remote is None else SpanReader(self._read_span)
 
     @contextlib.contextmanager
@@ -109,7 +110,7 @@ class PackReader:
         with self._lock:
             fd = None if remotely or self._is_read_remotely(name) else self._descriptor(name)
             if fd is not None:
-                self.bytes_read["local"] += length
+                self.bytes_read[LOCAL_TIER] += length
                 try:
                     data = os.pread(fd, length, offset)
                 except OSError as error:
@@ -134,7 +135,7 @@ class PackReader:
 
     def _remote_range(self, remote: RemoteCopy, name: str, offset: int, length: int) -> bytes:
         if not self._past_cache:
-            self.bytes_read["s3"] += length
+            self.bytes_read[REMOTE_TIER] += length
             return remote.backend.read_range(name, offset, length)
         # Chunk by chunk is how a verification reads, and a request for each would be most of its time.
         first, after = offset // _BLOCK_BYTES, -(-(offset + length) // _BLOCK_BYTES)
@@ -154,7 +155,7 @@ class PackReader:
         start = number * _BLOCK_BYTES
         block = source.read_range(name, start, min(_BLOCK_BYTES, size - start)) if start < size else b""
         with self._lock:
-            self.bytes_read["s3"] += len(block)
+            self.bytes_read[REMOTE_TIER] += len(block)
             self._blocks[name, number] = block
             while len(self._blocks) > _BLOCKS_MAX:
                 self._blocks.popitem(last=False)
