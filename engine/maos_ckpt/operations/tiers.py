@@ -13,8 +13,9 @@ from maos_ckpt.config.types import Storage
 from maos_ckpt.errors import CkptError, LeaseHeldError, TransientStorageError
 from maos_ckpt.model import Progress, TierStatus
 from maos_ckpt.operations.workspace import Workspace
-from maos_ckpt.replication.push import Pushed, pending, push
+from maos_ckpt.replication.push import Pushed, push
 from maos_ckpt.repository.manifests import manifest_name
+from maos_ckpt.repository.needed import pending
 from maos_ckpt.repository.remote import WRITER
 from maos_ckpt.repository.remote_lease import RemoteLease
 from maos_ckpt.repository.repository import Repository
