@@ -99,6 +99,13 @@ def translate(error: Exception, operation: str, name: str, location: str) -> Ckp
             kept=_KEPT,
             hint="Check storage.s3.endpoint_url, the network and the proxy.",
         )
+    if isinstance(error, boto.ReadTimeoutError):
+        return LostAnswerError(
+            f"The store at {location} does not answer.",
+            kept=_KEPT,
+            hint="Check the network and the store; it is asked again later.",
+            object=name,
+        )
     if isinstance(error, _BROKEN_OFF):
         return LostAnswerError(
             f"The store at {location} broke off ({type(error).__name__}).", kept=_KEPT, hint="Try again.", object=name

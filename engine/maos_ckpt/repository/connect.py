@@ -7,6 +7,7 @@ from pathlib import Path
 
 from maos_ckpt.backends.base import Backend
 from maos_ckpt.backends.breaker import CircuitBreaker
+from maos_ckpt.backends.patience import Patience
 from maos_ckpt.backends.read_cache import CacheSettings, ReadCache
 from maos_ckpt.backends.retrying import RetryingBackend
 from maos_ckpt.backends.s3_settings import S3Settings
@@ -46,22 +47,28 @@ def open_remote(
     cache = home / _CACHE
     memory = RemoteMemory(cache / "remote.sqlite" if cache.is_dir() else None, settings.s3.location)
     before = breaker or CircuitBreaker(seams)
+    patience = Patience(seams.clock)
 
     def connect() -> Backend:
         # Loaded here: who needs no remote side does not pay for its libraries.
         from maos_ckpt.backends.cached import CachedBackend
 
         reads = ReadCache(cache / "reads", settings.cache, seams)
-        return CachedBackend(connected(settings, memory, seams, breaker=before), reads, repository)
+        return CachedBackend(connected(settings, memory, seams, breaker=before, patience=patience), reads, repository)
 
     def try_out(backend: Backend) -> None:
         _try_out(backend, settings, memory, seams)
 
-    return RemoteCopy(connect, settings.s3.location, memory, sealer, settings.timing, before, try_out)
+    return RemoteCopy(connect, settings.s3.location, memory, sealer, settings.timing, before, try_out, patience)
 
 
 def connected(
-    settings: RemoteSettings, memory: RemoteMemory, seams: Seams, *, breaker: CircuitBreaker | None = None
+    settings: RemoteSettings,
+    memory: RemoteMemory,
+    seams: Seams,
+    *,
+    breaker: CircuitBreaker | None = None,
+    patience: Patience | None = None,
 ) -> RetryingBackend:
     """The objects in S3, with retries and circuit breaker, and no cache."""
     from maos_ckpt.backends.s3 import CreateMode, S3Backend
@@ -72,7 +79,7 @@ def connected(
     known = memory.fact(_CREATE_MODE)
     if known:
         backend.create_mode = CreateMode(int(known))
-    return RetryingBackend(backend, seams, breaker=breaker)
+    return RetryingBackend(backend, seams, breaker=breaker, patience=patience)
 
 
 def _try_out(backend: Backend, settings: RemoteSettings, memory: RemoteMemory, seams: Seams) -> None:

@@ -8,19 +8,25 @@ an expendable file, `cache/remote.sqlite`, that `refresh` makes anew from a list
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from maos_ckpt.backends.base import Backend
 from maos_ckpt.backends.breaker import CircuitBreaker
 from maos_ckpt.backends.cached import CachedBackend
+from maos_ckpt.backends.patience import Patience
 from maos_ckpt.codec.crypto import Sealer
 from maos_ckpt.errors import StorageError
 
+_LOG = logging.getLogger(__name__)
 _VERSION = 2
+#: Most that a save waits for the remote copy, where trees that it builds on lie only there.
+SAVE_WAIT_S = 3.0
 _BUSY_S = 10.0
 _SCHEMA = """
 CREATE TABLE facts(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -61,19 +67,51 @@ class RemoteMemory:
     Args:
         path: the file; None keeps it in memory.
         location: where the copy lies; what was remembered of another place is dropped.
+
+    Where the file cannot be used (a disk that is full or read-only, damage that shows in the middle) what is known is
+    kept in memory: everything can be read then, and what is learnt is forgotten at the end. Nothing can be doomed.
     """
 
     def __init__(self, path: Path | None, location: str) -> None:
         self._lock = threading.RLock()
-        self._connection = _open(path)
-        with self._using() as connection:
-            known = connection.execute("SELECT value FROM facts WHERE name='location'").fetchone()
-            if known is None or known[0] != location:
-                connection.execute("DELETE FROM objects")
-                connection.execute("DELETE FROM doomed")
-                connection.execute("DELETE FROM expected")
-                connection.execute("DELETE FROM facts")
-                connection.execute("INSERT INTO facts VALUES('location', ?)", (location,))
+        self._path = path
+        self._location = location
+        #: Why the file cannot be used, or "".
+        self.unusable = ""
+        self._connection = self._connect(path)
+        try:
+            with self._connection:
+                _settle_in(self._connection, location)
+        except sqlite3.Error as error:
+            self._leave_file(error)
+
+    def _connect(self, path: Path | None) -> sqlite3.Connection:
+        try:
+            return _open(path)
+        except (sqlite3.Error, OSError) as error:
+            self._note(error)
+            return _connect(":memory:")
+
+    def _note(self, error: Exception) -> None:
+        self.unusable = str(error)
+        _LOG.warning(
+            "%s cannot be used (%s): what lies in the remote copy is looked up anew, and nothing can be removed there.",
+            self._path,
+            error,
+        )
+
+    def _leave_file(self, error: sqlite3.Error) -> None:
+        """Go on in memory, without what was known."""
+        self._note(error)
+        self._connection.close()
+        damaged = not isinstance(error, sqlite3.OperationalError)
+        if damaged and self._path is not None:
+            # It costs a listing; the next opening makes a new one.
+            with contextlib.suppress(OSError):
+                _discard(self._path)
+        self._connection = _connect(":memory:")
+        with self._connection:
+            _settle_in(self._connection, self._location)
 
     @contextlib.contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:
@@ -82,11 +120,23 @@ class RemoteMemory:
                 with self._connection:
                     yield self._connection
             except sqlite3.Error as error:
-                raise StorageError(
-                    f"What is known of the remote copy cannot be read or written: {error}.",
-                    kept="Every checkpoint committed before is untouched.",
-                    hint="Check the disk; the file cache/remote.sqlite may be deleted and is made anew.",
-                ) from error
+                raise _refused(str(error)) from error
+
+    def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows of a query; of an empty memory where the file turns out to be unreadable."""
+        with self._lock:
+            try:
+                return self._connection.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                if self._path is None or self.unusable:
+                    raise _refused(str(error)) from error
+                self._leave_file(error)
+                return self._connection.execute(query, values).fetchall()
+
+    def _refuse_to_doom(self) -> None:
+        """What was to go there would come back from there, and nobody would know why."""
+        if self.unusable:
+            raise _refused(self.unusable)
 
     @property
     def complete(self) -> bool:
@@ -95,9 +145,8 @@ class RemoteMemory:
 
     def fact(self, name: str) -> str:
         """A remembered word, or ""."""
-        with self._using() as connection:
-            row = connection.execute("SELECT value FROM facts WHERE name=?", (name,)).fetchone()
-        return "" if row is None else str(row[0])
+        rows = self._read("SELECT value FROM facts WHERE name=?", name)
+        return str(rows[0][0]) if rows else ""
 
     def set_fact(self, name: str, value: str) -> None:
         """Remember a word."""
@@ -151,7 +200,12 @@ class RemoteMemory:
                 connection.execute("INSERT OR REPLACE INTO doomed VALUES(?, ?)", (name, since_ms))
 
     def doom_known(self, name: str) -> None:
-        """As `doom`, if the object lies there or is just being sent; what was never sent is nobody's business."""
+        """As `doom`, if the object lies there or is just being sent; what was never sent is nobody's business.
+
+        Raises:
+            StorageError: it cannot be noted; the object must stay.
+        """
+        self._refuse_to_doom()
         with self._using() as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO doomed SELECT ?, 0 WHERE EXISTS "
@@ -162,31 +216,22 @@ class RemoteMemory:
 
     def doomed(self, directory: str) -> dict[str, int]:
         """Doomed objects below a directory and since when others know it, in wall time; 0 where they do not."""
-        with self._using() as connection:
-            rows = connection.execute(
-                "SELECT name, since_ms FROM doomed WHERE name > ? AND name < ?", (f"{directory}/", f"{directory}0")
-            )
-            return dict(rows.fetchall())
+        query = "SELECT name, since_ms FROM doomed WHERE name > ? AND name < ?"
+        return dict(self._read(query, f"{directory}/", f"{directory}0"))
 
     def below(self, directory: str) -> dict[str, int]:
         """Objects below a directory with their sizes in bytes, in order of their names."""
-        with self._using() as connection:
-            rows = connection.execute(
-                "SELECT name, bytes FROM objects WHERE name > ? AND name < ? ORDER BY name",
-                (f"{directory}/", f"{directory}0"),
-            )
-            return dict(rows.fetchall())
+        query = "SELECT name, bytes FROM objects WHERE name > ? AND name < ? ORDER BY name"
+        return dict(self._read(query, f"{directory}/", f"{directory}0"))
 
     def holds(self, name: str) -> bool:
         """Whether an object lies there."""
-        with self._using() as connection:
-            return connection.execute("SELECT 1 FROM objects WHERE name=?", (name,)).fetchone() is not None
+        return bool(self._read("SELECT 1 FROM objects WHERE name=?", name))
 
     def mark(self, name: str) -> bytes:
         """The mark given to `add`, or b""."""
-        with self._using() as connection:
-            row = connection.execute("SELECT mark FROM objects WHERE name=?", (name,)).fetchone()
-        return b"" if row is None else bytes(row[0])
+        rows = self._read("SELECT mark FROM objects WHERE name=?", name)
+        return bytes(rows[0][0]) if rows else b""
 
     def set_marks(self, names: Iterable[str], mark: bytes) -> None:
         """Mark objects."""
@@ -195,12 +240,8 @@ class RemoteMemory:
 
     def unmarked(self, directory: str, mark: bytes) -> list[str]:
         """Names below a directory of objects without this mark, in order."""
-        with self._using() as connection:
-            rows = connection.execute(
-                "SELECT name FROM objects WHERE name > ? AND name < ? AND mark<>? ORDER BY name",
-                (f"{directory}/", f"{directory}0", mark),
-            )
-            return [row[0] for row in rows]
+        query = "SELECT name FROM objects WHERE name > ? AND name < ? AND mark<>? ORDER BY name"
+        return [row[0] for row in self._read(query, f"{directory}/", f"{directory}0", mark)]
 
     def close(self) -> None:
         """Close the file."""
@@ -208,20 +249,40 @@ class RemoteMemory:
             self._connection.close()
 
 
+def _refused(why: str) -> StorageError:
+    return StorageError(
+        f"What is known of the remote copy cannot be read or written: {why}.",
+        kept="Every checkpoint committed before is untouched.",
+        hint="Check the disk; the file cache/remote.sqlite may be deleted and is made anew.",
+    )
+
+
+def _settle_in(connection: sqlite3.Connection, location: str) -> None:
+    """Drop what was remembered of another place."""
+    known = connection.execute("SELECT value FROM facts WHERE name='location'").fetchone()
+    if known is None or known[0] != location:
+        for table in ("objects", "doomed", "expected", "facts"):
+            connection.execute(f"DELETE FROM {table}")
+        connection.execute("INSERT INTO facts VALUES('location', ?)", (location,))
+
+
 def _open(path: Path | None) -> sqlite3.Connection:
-    if path is not None:
-        try:
-            return _connect(str(path))
-        except sqlite3.OperationalError:
-            # Busy, or a disk that refuses. It may be what other processes go by, so it is left as it is.
-            return _connect(":memory:")
-        except sqlite3.DatabaseError:
-            # A cache that cannot be read costs a listing, never an answer.
-            with contextlib.suppress(OSError, sqlite3.DatabaseError):
-                for suffix in ("", "-wal", "-shm", "-journal"):
-                    Path(f"{path}{suffix}").unlink(missing_ok=True)
-                return _connect(str(path))
-    return _connect(":memory:")
+    if path is None:
+        return _connect(":memory:")
+    try:
+        return _connect(str(path))
+    except sqlite3.OperationalError:
+        # Busy, or a disk that refuses. It may be what other processes go by, so it is left as it is.
+        raise
+    except sqlite3.DatabaseError:
+        # A cache that cannot be read costs a listing, never an answer.
+        _discard(path)
+        return _connect(str(path))
+
+
+def _discard(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
 def _connect(target: str) -> sqlite3.Connection:
@@ -252,6 +313,7 @@ class RemoteCopy:
         timing: see `Timing`.
         breaker: what `connect` puts in front of the backend.
         try_out: finds out what the store does, for `make_writable`.
+        patience: what `connect` lets all calls go through.
     """
 
     def __init__(
@@ -263,6 +325,7 @@ class RemoteCopy:
         timing: Timing | None = None,
         breaker: CircuitBreaker | None = None,
         try_out: Callable[[Backend], None] = lambda _: None,
+        patience: Patience | None = None,
     ) -> None:
         self.location = location
         self.sealer = sealer
@@ -270,6 +333,7 @@ class RemoteCopy:
         self.timing = timing or Timing()
         self.breaker = breaker
         self._try_out = try_out
+        self._patience = patience
         self._connect = connect
         self._connecting = threading.Lock()
         self._backend: Backend | None = None
@@ -291,6 +355,13 @@ class RemoteCopy:
             StorageError, ConflictError: the store cannot do what a repository needs (see `choose_create_mode`).
         """
         self._try_out(self.backend)
+
+    def hurried(self) -> contextlib.AbstractContextManager[None]:
+        """While a save runs: all calls together take no longer than `SAVE_WAIT_S`, and then fail at once.
+
+        What is not at hand costs a save its deltas, never its checkpoint.
+        """
+        return contextlib.nullcontext() if self._patience is None else self._patience.limit(SAVE_WAIT_S)
 
     @property
     def uncached(self) -> Backend:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -33,8 +34,10 @@ def main() -> int:
         if repository.header.id != job.identity:
             raise ConflictError("Another repository has taken the place of this one.", kept="Nothing was stored.")
         writer = repository.writer(job.settings, job.measures, job.expected_bytes)
+        remote = repository.remote
         try:
-            _serve(requests, answers, writer)
+            with contextlib.nullcontext() if remote is None else remote.hurried():
+                _serve(requests, answers, writer)
         finally:
             writer.close()
             repository.close()
