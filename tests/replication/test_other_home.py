@@ -133,6 +133,9 @@ def test_what_is_gone_before_this_home_looked_damages_no_later_save(two: Two, ca
 
 def test_eviction_spares_what_waiting_checkpoints_need(two: Two) -> None:
     site, first = two.site, two.first
+    site.change(1)
+    site.save(first, "in the copy")
+    push(first, two.lease)
     two.hand_over()
     # The first one has all packs here and in the copy, and saves without the lease.
     site.save(first, "waits")
@@ -203,12 +206,12 @@ def test_a_manifest_that_vanished_without_a_word_is_kept_and_sent_again(
     assert verify(third, [], VerifyLevel.FULL).ok
 
 
-@pytest.mark.parametrize("data", [b"\xff{", b"[[3, 1]]", b'{"a": 1}'])
-def test_a_damaged_word_about_removals_costs_nothing(two: Two, data: bytes) -> None:
+def test_a_damaged_word_about_removals_costs_nothing(two: Two) -> None:
     two.change_everything()
-    two.first.remote_copy.backend.replace("doomed/manifests.json", data)
-    pull(two.second)
-    assert by_description(two.second).keys() == {"of the first", "another state"}
+    for data in (b"\xff{", b"[[3, 1]]", b'{"a": 1}'):
+        two.first.remote_copy.backend.replace("doomed/manifests.json", data)
+        pull(two.second)
+        assert by_description(two.second).keys() == {"of the first", "another state"}
 
 
 def replace_state(site: Site) -> None:

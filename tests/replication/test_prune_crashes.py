@@ -27,8 +27,9 @@ from maos_ckpt.replication.push import push
 from maos_ckpt.repository import connect
 from maos_ckpt.repository.connect import RemoteSettings
 from maos_ckpt.repository.index import ChunkIndex
-from maos_ckpt.repository.remote import MIRRORED, RemoteMemory
+from maos_ckpt.repository.remote import MIRRORED
 from maos_ckpt.repository.remote_lease import RemoteLease
+from maos_ckpt.repository.remote_memory import RemoteMemory
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.space import Bound
 from maos_ckpt.verify import verify

@@ -41,7 +41,7 @@ from maos_ckpt.repository.keyring import DIRECTORY as KEYS
 from maos_ckpt.repository.keyring import ENCRYPTION, Unlock, remove_slot, without_key
 from maos_ckpt.repository.manifests import MANIFEST_BYTES_MAX, manifest_name
 from maos_ckpt.repository.marks import MARKS_BYTES_MAX
-from maos_ckpt.repository.remote import RemoteMemory
+from maos_ckpt.repository.remote_memory import RemoteMemory
 from maos_ckpt.repository.repository import LEASE_WAIT_S, Repository
 from maos_ckpt.seams import Seams
 

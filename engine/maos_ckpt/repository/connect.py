@@ -12,7 +12,8 @@ from maos_ckpt.backends.read_cache import CacheSettings, ReadCache
 from maos_ckpt.backends.retrying import RetryingBackend
 from maos_ckpt.backends.s3_settings import S3Settings
 from maos_ckpt.codec.crypto import Sealer
-from maos_ckpt.repository.remote import RemoteCopy, RemoteMemory, Timing
+from maos_ckpt.repository.remote import RemoteCopy, Timing
+from maos_ckpt.repository.remote_memory import RemoteMemory
 from maos_ckpt.seams import Seams
 
 _CACHE = "cache"

@@ -213,6 +213,8 @@ class Repository:
 
     def _find_more(self) -> None:
         """Somebody misses a chunk: look at all packs there are, wherever they lie."""
+        if self.remote is not None:
+            self.remote.learn()
         self.synchronise()
         self.index_packs(self.unindexed())
 
