@@ -81,7 +81,13 @@ def test_what_is_in_the_bucket_is_told_as_replicated(replicated: Cli, moto: Serv
     assert s3["location"] == f"s3://{moto.bucket}/{prefix}/alpha"
     assert (s3["reason"], s3["since"], s3["next_try_at"]) == (None, None, None)
     assert s3["last_success_at"].endswith("Z")
+    assert status["spool"].pop("bytes_max") > 0
     assert status["spool"] == {"pending": 0, "bytes": 0, "oldest_age_s": None}
+    assert (s3["breaker"], s3["lease"], s3["scrub"]["due_at"]) == ("closed", None, None)
+    told = replicated.ok("status").out
+    for line in ("spool         empty", "breaker       closed, requests pass, since", "lease         held by nobody"):
+        assert line in told
+    assert "scrub         local: no full round yet" in told
 
 
 def test_what_waits_is_told_without_an_engine(replicated: Cli, moto: Server, prefix: str) -> None:
