@@ -225,3 +225,13 @@ def rewrite(repository: Repository, name: str) -> None:
     from tests.replication.test_leases import rewrite as carry_over
 
     carry_over(repository, name)
+
+
+def test_a_stray_object_among_the_manifests_is_passed_over(two: Two) -> None:
+    for name in ("manifests/foo", "manifests/1", "manifests/00000000000a"):
+        two.first.remote_copy.backend.replace(name, b"x")
+    pull(two.second)
+    assert two.second.damaged_manifests() == {}
+    two.site.save(two.second)
+    two.hand_over()
+    assert push(two.second, two.lease).replicated

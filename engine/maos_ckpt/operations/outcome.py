@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 
 import msgspec
 
@@ -21,6 +22,7 @@ class Outcome(msgspec.Struct, frozen=True):
         breaker, breaker_since_ms: the circuit breaker's state then, and when it came to it.
         next_try_ms: when the next one begins, None where that is not known.
         trying_ms: when the one that is under way began, 0 where none is.
+        stuck: what cannot be replicated although the rest was, in one sentence, else "".
         writer, writer_since_ms: who held the lease then, "" where nobody did, and since when.
     """
 
@@ -35,6 +37,7 @@ class Outcome(msgspec.Struct, frozen=True):
     trying_ms: int = 0
     writer: str = ""
     writer_since_ms: int = 0
+    stuck: str = ""
 
 
 def last_outcome(repository: Repository) -> Outcome | None:
@@ -52,10 +55,13 @@ def note_try(repository: Repository) -> None:
     _note(repository, msgspec.structs.replace(last, trying_ms=now_ms, next_try_ms=None))
 
 
-def note_success(repository: Repository, holder: Holder | None) -> None:
-    """A replication went through; `holder` is this home's lease."""
+def note_success(repository: Repository, holder: Holder | None, stuck: Mapping[str, str]) -> None:
+    """A replication went through, but for what is stuck (id → why); `holder` is this home's lease."""
     now_ms = repository.seams.clock.now_ms()
-    _note(repository, _with_holder(_with_breaker(repository, Outcome(now_ms, success_at_ms=now_ms)), holder))
+    why = next(iter(stuck.values()), "")
+    told = f"{len(stuck)} of what waits cannot be sent: {why}" if stuck else ""
+    done = Outcome(now_ms, success_at_ms=now_ms, stuck=told)
+    _note(repository, _with_holder(_with_breaker(repository, done), holder))
 
 
 def note_failure(repository: Repository, error: CkptError, pause_s: float | None = None) -> None:

@@ -20,6 +20,8 @@ from maos_ckpt.operations.outcome import (
 )
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.replication.push import Pushed, push
+from maos_ckpt.repository.keyring import DIRECTORY as KEYS
+from maos_ckpt.repository.keyring import ENCRYPTION
 from maos_ckpt.repository.manifests import manifest_name
 from maos_ckpt.repository.needed import pending
 from maos_ckpt.repository.remote import WRITER
@@ -42,7 +44,7 @@ def replicate(repository: Repository, lease: RemoteLease, progress: ProgressSink
         memory.set_fact(WRITER, "")
         raise
     memory.set_fact(WRITER, "yes")
-    note_success(repository, lease.holder)
+    note_success(repository, lease.holder, pushed.stuck)
     return pushed
 
 
@@ -140,12 +142,17 @@ def tiers(repository: Repository, storage: Storage | None = None) -> tuple[TierS
             f"({storage.spool_size_bytes:,}), so scheduled checkpoints beyond the policy go unreplicated."
         )
     there = memory.below("packs")
+    if outcome is not None and outcome.stuck:
+        alarms.append(outcome.stuck)
+    keys = _keys_waiting(repository)
+    if keys:
+        alarms.append(f"{keys} key slots wait to be sent there, or to be removed there: until then it opens as before.")
     if not memory.complete and outcome is None:
         alarms.append("It was not asked yet what lies there")
     remote = TierStatus(
         "s3",
         repository.remote.location,
-        _state(outcome, bool(waiting), known=memory.complete),
+        _state(outcome, bool(waiting or keys), known=memory.complete),
         len(memory.below("manifests")),
         sum(there.values()),
         since_ms=outcome.since_ms or None if outcome else None,
@@ -158,6 +165,14 @@ def tiers(repository: Repository, storage: Storage | None = None) -> tuple[TierS
         next_try_ms=outcome.next_try_ms if outcome else None,
     )
     return _scrubbed(local, rounds), _scrubbed(remote, rounds)
+
+
+def _keys_waiting(repository: Repository) -> int:
+    """Key slots that the remote copy does not have yet, or still has."""
+    if ENCRYPTION not in repository.header.features:
+        return 0
+    memory = repository.remote_copy.memory
+    return len(repository.backend.list(KEYS).keys() - memory.below(KEYS).keys()) + len(memory.doomed(KEYS))
 
 
 def _scrubbed(tier: TierStatus, rounds: dict[str, Round]) -> TierStatus:

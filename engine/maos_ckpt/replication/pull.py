@@ -54,8 +54,17 @@ _TRIES_MAX = 5
 TAKEOVER_GAP = 1_000_000
 
 
-def make_home(path: Path, settings: RemoteSettings, seams: Seams, unlock: Unlock = without_key) -> Repository:
+def make_home(
+    path: Path,
+    settings: RemoteSettings,
+    seams: Seams,
+    unlock: Unlock = without_key,
+    accept: Callable[[str], None] = lambda _: None,
+) -> Repository:
     """A home for a system that only its remote copy is left of; `pull` then fills it.
+
+    Args:
+        accept: given the spec of the source whose checkpoints lie there, before anything is made; raises to refuse it.
 
     Raises:
         NotFoundError: no repository lies there.
@@ -73,6 +82,7 @@ def make_home(path: Path, settings: RemoteSettings, seams: Seams, unlock: Unlock
                 repository=remote.location,
             ) from error
         decoded = headers.decode_header(header, remote.location)
+        accept(decoded.source)
         # Before anything is made: a home that nobody can open would be taken for one that is complete.
         key = unlock(remote, decoded.id, decoded.features)
         keys = {name: remote.read(name, SLOT_BYTES_MAX) for name, _ in remote.entries(KEYS)} if key else {}

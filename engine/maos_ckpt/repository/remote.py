@@ -8,6 +8,7 @@ an expendable file, `cache/remote.sqlite`, that `refresh` makes anew from a list
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ SAVE_WAIT_S = 3.0
 #: A fact of a home that writes to the remote copy: what is gone from there without its doing is lost, and it need not
 #: look for what others did.
 WRITER = "writer"
+_MANIFEST = re.compile(r"manifests/[0-9]{12}")
 #: What a home remembers: everything that it copies or compares.
 MIRRORED = ("manifests", "marks", "packs", "keys", "bundles")
 
@@ -132,7 +134,9 @@ class RemoteCopy:
 
         Manifests are listed before packs: a manifest that is listed had all its packs there already.
         """
-        return [entry for directory in MIRRORED for entry in self.backend.entries(directory)]
+        entries = (entry for directory in MIRRORED for entry in self.backend.entries(directory))
+        # A stray object among the manifests has no number that anything could go by.
+        return [one for one in entries if not one[0].startswith("manifests/") or _MANIFEST.fullmatch(one[0])]
 
     def refresh(self) -> None:
         """Make what is known of the remote copy true as of now.

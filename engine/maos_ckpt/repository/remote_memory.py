@@ -230,6 +230,16 @@ class RemoteMemory:
             self._connection.close()
 
 
+def remembered_location(path: Path) -> str:
+    """Where the remote copy lies that a memory in this file is of; "" where that cannot be told."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)) as connection:
+            row = connection.execute("SELECT value FROM facts WHERE name='location'").fetchone()
+    except sqlite3.Error:
+        return ""
+    return str(row[0]) if row else ""
+
+
 def _refused(why: str) -> StorageError:
     return StorageError(
         f"What is known of the remote copy cannot be read or written: {why}.",
