@@ -209,7 +209,9 @@ class S3Backend(S3Objects):
             code = answer_code(failure.get("Code"), 0)
             left.discard(failure.get("Key"))
             if code != "NoSuchKey":
-                raise by_code(code, 0, str(failure.get("Key", "")).removeprefix(self._root), self.location)
+                raise by_code(
+                    code, 0, str(failure.get("Key", "")).removeprefix(self._root), self.location, "delete_objects"
+                )
         if left:
             raise no_answer_of_s3("delete_objects", self.location)
 

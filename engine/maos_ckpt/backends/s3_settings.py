@@ -21,7 +21,7 @@ CONNECT_TIMEOUT_S = 10.0
 #: Parts of a large object under way at once, unless configured.
 PARTS_AT_ONCE = 5
 #: Longest silence on a connection, not the length of a transfer.
-READ_TIMEOUT_S = 60.0
+READ_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,19 @@ def save_checkpoint(
         SourceError: the source cannot be read now.
         StorageError: the repository cannot be written.
     """
+    # A remote side that hangs must not keep a save from its commit.
+    with contextlib.nullcontext() if repository.remote is None else repository.remote.hurried():
+        return _save_checkpoint(repository, source, request, progress, seams, held)
+
+
+def _save_checkpoint(
+    repository: Repository,
+    source: Source,
+    request: SaveRequest,
+    progress: ProgressSink,
+    seams: Seams,
+    held: Held | None,
+) -> Checkpoint:
     started_s = seams.clock.monotonic_s()
     save = _Save(repository, source, request, progress, seams)
     parent, memo = save.parent, save.memo

@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 from maos_ckpt.errors import CkptError, LeaseHeldError
 from maos_ckpt.events import CheckpointsReplicated, Event, ReplicationStalled
+from maos_ckpt.operations.outcome import note_failure, note_released
 from maos_ckpt.operations.remotes import look_for_news
-from maos_ckpt.operations.tiers import note_failure, replicate
+from maos_ckpt.operations.tiers import replicate
 from maos_ckpt.replication.home import bring_home
 from maos_ckpt.repository.remote_lease import RemoteLease
 from maos_ckpt.repository.repository import Repository
@@ -82,7 +83,9 @@ class Replicator:
             else:
                 self._wake.wait(wait_s)
         try:
-            self._lease.release()
+            if self._lease.number:
+                self._lease.release()
+                note_released(self._repository)
         except CkptError as error:
             _LOG.info("the lease on the remote copy was not given back: %s", error)
         self._repository.close()

@@ -20,7 +20,7 @@ from maos_ckpt.repository.keyring import DIRECTORY as KEYS
 from maos_ckpt.repository.keyring import ENCRYPTION, keyring
 from maos_ckpt.repository.lease import lease
 from maos_ckpt.repository.manifests import MANIFEST_BYTES_MAX, decode_manifest
-from maos_ckpt.repository.remote import RemoteMemory
+from maos_ckpt.repository.remote_memory import RemoteMemory
 from maos_ckpt.seams import Seams
 
 

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from maos_ckpt.backends.base import Backend
 from maos_ckpt.backends.breaker import CircuitBreaker
+from maos_ckpt.backends.patience import Patience
 from maos_ckpt.backends.read_cache import CacheSettings, ReadCache
 from maos_ckpt.backends.retrying import RetryingBackend
 from maos_ckpt.backends.s3_settings import S3Settings
 from maos_ckpt.codec.crypto import Sealer
 from maos_ckpt.errors import CkptError
-from maos_ckpt.repository.remote import RemoteCopy, RemoteMemory, Timing
+from maos_ckpt.repository.cache_place import NAME as CACHE
+from maos_ckpt.repository.remote import RemoteCopy, Timing
+from maos_ckpt.repository.remote_memory import RemoteMemory
 from maos_ckpt.seams import Seams
 
 _LOG = logging.getLogger(__name__)
@@ -39,7 +42,7 @@ class RemoteSettings:
 
 
 def open_remote(
-    cache: Path | None,
+    home: Path,
     repository: str,
     settings: RemoteSettings,
     sealer: Sealer,
@@ -47,32 +50,32 @@ def open_remote(
     *,
     breaker: CircuitBreaker | None = None,
 ) -> RemoteCopy:
-    """The remote copy that belongs to a repository (by id); connects at its first use.
-
-    Args:
-        cache: the home's folder for what is expendable, None to keep that in memory.
-    """
-    memory = RemoteMemory(
-        cache / "remote.sqlite" if cache is not None and cache.is_dir() else None, settings.s3.location
-    )
+    """The remote copy that belongs to the repository (by id) in `home`; connects at its first use."""
+    cache = home / CACHE
+    memory = RemoteMemory(cache / "remote.sqlite" if cache.is_dir() else None, settings.s3.location)
     before = breaker or CircuitBreaker(seams)
+    patience = Patience(seams.clock)
 
     def connect() -> Backend:
         # Loaded here: who needs no remote side does not pay for its libraries.
         from maos_ckpt.backends.cached import CachedBackend
 
-        kept = settings.cache if cache is not None else CacheSettings(0, 0.0)
-        reads = ReadCache((cache or Path()) / "reads", kept, seams)
-        return CachedBackend(connected(settings, memory, seams, breaker=before), reads, repository)
+        reads = ReadCache(cache / "reads", settings.cache, seams)
+        return CachedBackend(connected(settings, memory, seams, breaker=before, patience=patience), reads, repository)
 
     def try_out(backend: Backend) -> None:
         _try_out(backend, settings, memory, seams)
 
-    return RemoteCopy(connect, settings.s3.location, memory, sealer, settings.timing, before, try_out)
+    return RemoteCopy(connect, settings.s3.location, memory, sealer, settings.timing, before, try_out, patience)
 
 
 def connected(
-    settings: RemoteSettings, memory: RemoteMemory, seams: Seams, *, breaker: CircuitBreaker | None = None
+    settings: RemoteSettings,
+    memory: RemoteMemory,
+    seams: Seams,
+    *,
+    breaker: CircuitBreaker | None = None,
+    patience: Patience | None = None,
 ) -> RetryingBackend:
     """The objects in S3, with retries and circuit breaker, and no cache."""
     from maos_ckpt.backends.s3 import CreateMode, S3Backend
@@ -83,7 +86,7 @@ def connected(
     known = memory.fact(_CREATE_MODE)
     if known:
         backend.create_mode = CreateMode(int(known))
-    return RetryingBackend(backend, seams, breaker=breaker)
+    return RetryingBackend(backend, seams, breaker=breaker, patience=patience)
 
 
 def _try_out(backend: Backend, settings: RemoteSettings, memory: RemoteMemory, seams: Seams) -> None:

@@ -26,7 +26,6 @@ from maos_ckpt.errors import (
 from maos_ckpt.model import Checkpoint, Descriptor
 from maos_ckpt.repository import header as headers
 from maos_ckpt.repository.beside import Job, ProcessChunkWriter
-from maos_ckpt.repository.cache_place import NAME as CACHE
 from maos_ckpt.repository.cache_place import make_cache, writable_cache
 from maos_ckpt.repository.catalogue import Catalogue
 from maos_ckpt.repository.chunks import ChunkStore, ChunkWriter, LocalChunkWriter
@@ -66,8 +65,7 @@ class Repository(Catalogue):
         sealer = open_sealer(backend, self.header.id, self.header.features, key, seams.random)
         with contextlib.ExitStack() as opened:
             cache = None if read_only else writable_cache(path)
-            known = path / CACHE if read_only else cache
-            far = None if remote is None else open_remote(known, self.header.id, remote, sealer, seams)
+            far = None if remote is None else open_remote(path, self.header.id, remote, sealer, seams)
             if far is not None:
                 opened.callback(far.close)
             super().__init__(path, self.header.id, backend, sealer, far)
@@ -220,10 +218,9 @@ class Repository(Catalogue):
         Raises:
             UnavailableError, PermissionRefusedError: the remote copy has to be asked, and cannot be.
         """
+        if self.remote is not None:
+            self.remote.learn()
         self.synchronise()
-        if self.remote is not None and not self.remote.memory.complete:
-            # What is known of the copy was lost with its file: that a pack is not known says nothing.
-            self.remote.refresh()
         self.index_packs(self.unindexed())
 
     @contextlib.contextmanager

@@ -45,7 +45,11 @@ def _work(requests: BinaryIO, answers: BinaryIO, job: Job, master: Secret | None
     with contextlib.closing(repository):
         if repository.header.id != job.identity:
             raise ConflictError("Another repository has taken the place of this one.", kept="Nothing was stored.")
-        with contextlib.closing(repository.writer(job.settings, job.measures, job.expected_bytes)) as writer:
+        remote = repository.remote
+        with (
+            contextlib.closing(repository.writer(job.settings, job.measures, job.expected_bytes)) as writer,
+            contextlib.nullcontext() if remote is None else remote.hurried(),
+        ):
             _serve(requests, answers, writer)
 
 
