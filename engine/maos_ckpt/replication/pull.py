@@ -33,7 +33,7 @@ from maos_ckpt.replication.doomed import know_announced, read_doomed
 from maos_ckpt.replication.fetch import each
 from maos_ckpt.replication.indexes import FEW, index_remote, read_bundle
 from maos_ckpt.replication.removed import Removed, know_removed, read_removed
-from maos_ckpt.replication.retrieve import going, rescue
+from maos_ckpt.replication.retrieve import going, retrieve
 from maos_ckpt.repository import header as headers
 from maos_ckpt.repository.adoption import adopt
 from maos_ckpt.repository.connect import RemoteSettings, connected
@@ -165,7 +165,7 @@ def _keep_needed(
         names = {one.id: manifest_name(one.seq) for one in checkpoints}
         # The newest one, too: the next save takes over from it unread.
         kept = [one for one in checkpoints if names[one.id] not in there | gone or one is checkpoints[0]]
-        rescue(repository, kept, doomed, progress, wait_s)
+        retrieve(repository, kept, doomed, progress, wait_s)
     return manifests
 
 

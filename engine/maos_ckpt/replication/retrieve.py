@@ -45,7 +45,7 @@ def going(repository: Repository, staying: Collection[str]) -> set[str]:
     return repository.index.packs().keys() - repository.backend.list("packs").keys() - set(staying)
 
 
-def rescue(
+def retrieve(
     repository: Repository, checkpoints: Sequence[Checkpoint], doomed: set[str], progress: ProgressSink, wait_s: float
 ) -> None:
     """Store what these checkpoints need of the doomed packs in packs of this home; asks the remote copy without the
@@ -64,7 +64,7 @@ def rescue(
     lost: set[bytes] = set()
     done = 0
     for portion in _portions(repository, wanted):
-        progress(Progress("pull", "rescue", done, len(wanted)))
+        progress(Progress("pull", "retrieve", done, len(wanted)))
         payloads = _read(repository, portion, lost)
         with repository.lease("pull", wait_s):
             _store(repository, payloads)
