@@ -237,8 +237,8 @@ HUGE = ManifestCollection("agents", "agents", bytes(32), 1 << 62, 1)
 
 def manifest(seq: int = 1) -> Manifest:
     return Manifest(
-        "cp_000000000abcdef", seq, "", 0, "text", ["tag"], "manual", SPEC, bytes(32), [], state_digest([]), 0, 0.0, 0.0, 0.0,
-        False, [], "id", False,
+        "cp_000000000abcdef", seq, "", 0, "text", ["tag"], "manual", SPEC, bytes(32), [], state_digest([]), 0, 0.0,
+        0.0, 0.0, False, [], "id", False,
     )  # fmt: skip
 
 
