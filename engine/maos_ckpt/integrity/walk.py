@@ -9,7 +9,7 @@ from maos_ckpt.codec.values import display_key
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import Checkpoint, Collection, Finding, Severity, VerifyLevel
 from maos_ckpt.repository.descriptors import decode_descriptors
-from maos_ckpt.repository.manifests import ManifestCollection, manifest_name, state_digest
+from maos_ckpt.repository.manifests import listed, manifest_name, state_digest
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.tree.cursor import decode_node, root_entry
 from maos_ckpt.tree.large import leaf_bytes
@@ -57,12 +57,8 @@ class Walk:
 
     def check(self, checkpoint: Checkpoint) -> bool:
         """Whether everything is well with a checkpoint, as deep as the level says."""
-        listed = [
-            ManifestCollection(one.component, one.name, one.root or b"", one.records, one.bytes)
-            for one in checkpoint.collections
-        ]
         ok = True
-        if state_digest(listed) != checkpoint.digest:
+        if state_digest([listed(one) for one in checkpoint.collections]) != checkpoint.digest:
             ok = False
             self._find("digest", "The state digest does not match the manifest.", checkpoint)
         try:
@@ -75,6 +71,9 @@ class Walk:
             damage.touch(checkpoint.id, "all collections")
         for collection in checkpoint.collections:
             ok = self._check_collection(checkpoint, collection) and ok
+        for derived in checkpoint.trees[len(checkpoint.collections) :]:
+            # Told like any other damage, but nothing of the state is lost with it.
+            self._check_collection(checkpoint, derived)
         return ok
 
     def _check_collection(self, checkpoint: Checkpoint, collection: Collection) -> bool:

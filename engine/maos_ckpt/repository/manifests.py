@@ -11,7 +11,7 @@ from maos_ckpt.codec.compression import Codec, compress, decompress
 from maos_ckpt.codec.crypto import Kind, Sealer
 from maos_ckpt.errors import FormatError, IntegrityError
 from maos_ckpt.ids import is_checkpoint_id
-from maos_ckpt.model import CaptureInfo, Checkpoint, CheckpointState, Collection, Trigger
+from maos_ckpt.model import CaptureInfo, Checkpoint, CheckpointState, Collection, Referrers, Trigger
 from maos_ckpt.repository.packs import pack_name
 from maos_ckpt.tree.nodes import ID_BYTES
 
@@ -33,10 +33,19 @@ class ManifestCollection(msgspec.Struct, array_like=True, frozen=True):
     size: int
 
 
+class ManifestReferrers(msgspec.Struct, array_like=True, frozen=True):
+    """A derived tree as the manifest holds it; see `model.Referrers`."""
+
+    tree: ManifestCollection
+    of: list[ManifestCollection]
+    descriptors: bytes
+
+
 class Manifest(msgspec.Struct, array_like=True, frozen=True):
     """Everything a committed checkpoint is; the fields' order is part of the format.
 
     `pack` is the SHA-256 of the pack that the save added; empty where it added none, or an older version wrote this.
+    `referrers` is None where there are none, or an older version wrote this.
     """
 
     id: str
@@ -59,6 +68,14 @@ class Manifest(msgspec.Struct, array_like=True, frozen=True):
     repository: str
     pinned: bool
     pack: bytes = b""
+    referrers: ManifestReferrers | None = None
+
+    @property
+    def trees(self) -> list[ManifestCollection]:
+        """All trees that it names."""
+        return (
+            self.collections if self.referrers is None else [*self.collections, self.referrers.tree, *self.referrers.of]
+        )
 
 
 class Marks(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
@@ -126,7 +143,7 @@ def decode_manifest(data: bytes, name: str, sealer: Sealer) -> Manifest:
         raise damaged from error
     fits = manifest_name(manifest.seq) == name and is_checkpoint_id(manifest.id) and len(manifest.descriptors) == 32
     fits = fits and len(manifest.pack) in (0, ID_BYTES)
-    if not fits or any(len(one.root) not in (0, ID_BYTES) for one in manifest.collections):
+    if not fits or any(len(one.root) not in (0, ID_BYTES) for one in manifest.trees):
         raise damaged
     return manifest
 
@@ -144,13 +161,32 @@ def to_checkpoint(manifest: Manifest) -> Checkpoint:
         trigger=Trigger(manifest.trigger),
         state=CheckpointState.COMMITTED,
         source=manifest.source,
-        collections=tuple(
-            Collection(one.component, one.name, one.root or None, one.records, one.size) for one in manifest.collections
-        ),
+        collections=tuple(_collection(one) for one in manifest.collections),
         stored_bytes=manifest.stored_bytes,
         duration_s=manifest.duration_s,
         capture=CaptureInfo(manifest.lock_s, manifest.skew_s, manifest.unchanged, tuple(manifest.notes)),
         digest=manifest.digest,
         descriptors=manifest.descriptors,
         pack=pack_name(manifest.pack) if manifest.pack else "",
+        referrers=None if manifest.referrers is None else _referrers(manifest.referrers),
+    )
+
+
+def _collection(one: ManifestCollection) -> Collection:
+    return Collection(one.component, one.name, one.root or None, one.records, one.size)
+
+
+def _referrers(one: ManifestReferrers) -> Referrers:
+    return Referrers(_collection(one.tree), tuple(_collection(each) for each in one.of), one.descriptors)
+
+
+def listed(one: Collection) -> ManifestCollection:
+    """A collection as a manifest holds it."""
+    return ManifestCollection(one.component, one.name, one.root or b"", one.records, one.bytes)
+
+
+def derived(one: Referrers | None) -> ManifestReferrers | None:
+    """A derived tree as a manifest holds it."""
+    return (
+        None if one is None else ManifestReferrers(listed(one.tree), [listed(each) for each in one.of], one.descriptors)
     )
