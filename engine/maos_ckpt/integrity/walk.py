@@ -80,6 +80,9 @@ class Walk:
                 damage.touch(checkpoint.id, "all collections")
         for collection in checkpoint.collections:
             ok = self._check_collection(checkpoint, collection) and ok
+        for derived in checkpoint.trees[len(checkpoint.collections) :]:
+            # Told like any other damage, but nothing of the state is lost with it.
+            self._check_collection(checkpoint, derived)
         return ok
 
     def _check_collection(self, checkpoint: Checkpoint, collection: Collection) -> bool:

@@ -85,6 +85,20 @@ class Collection:
 
 
 @dataclass(frozen=True, slots=True)
+class Referrers:
+    """A derived tree that says which records refer to an agent (FORMAT.md, "Referrers").
+
+    `tree` holds a record for each reference; `of` are the collections, of this checkpoint or an earlier one, that it
+    is true for, and whose trees are kept with it: what changed since is their difference to the present ones.
+    `descriptors` is the chunk that says how to read them.
+    """
+
+    tree: Collection
+    of: tuple[Collection, ...]
+    descriptors: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureInfo:
     """How the cut was taken.
 
@@ -104,7 +118,8 @@ class Checkpoint:
 
     `stored_bytes` is what this save added to the repository; `logical_bytes` what the state amounts to. `digest` is
     the SHA-512 of the canonical collection list (FORMAT.md, "State digest"); `descriptors` the chunk that says how
-    to read the collections; `pack` the object that this save added, "" where it added none or that is not known.
+    to read the collections; `pack` the object that this save added, "" where it added none or that is not known;
+    `referrers` is derived, None where nobody has taken the time yet.
     `marked`: pin and tags are what somebody made them after the commit.
     """
 
@@ -126,6 +141,13 @@ class Checkpoint:
     descriptors: bytes
     marked: bool = False
     pack: str = ""
+    referrers: Referrers | None = None
+
+    @property
+    def trees(self) -> tuple[Collection, ...]:
+        """All that is to be kept for this checkpoint: its collections, and what was derived from them."""
+        derived = () if self.referrers is None else (self.referrers.tree, *self.referrers.of)
+        return self.collections + derived
 
     @property
     def records(self) -> int:

@@ -28,7 +28,7 @@ def needed_chunks(repository: Repository, checkpoint: Checkpoint, needed: set[by
         IntegrityError: where `damage` does.
     """
     needed.add(checkpoint.descriptors)
-    for collection in checkpoint.collections:
+    for collection in checkpoint.trees:
         if collection.root is not None:
             try:
                 root = root_entry(repository.chunks, collection.root)
