@@ -17,9 +17,6 @@ from maos_ckpt.repository.packs import BASE_BYTES, SealedPack, Stored, encode_in
 #: short.
 _SYNC_PORTION_BYTES = 32 << 20
 
-#: An index is small, and is what a cold start reads of a pack.
-_INDEX_LEVEL = 19
-
 
 class PackWriter:
     """Appends payloads to a temporary file and seals it into a pack; used by one thread.

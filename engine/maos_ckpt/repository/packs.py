@@ -25,6 +25,8 @@ TRAILER_BYTES = _TRAILER.size
 _TRAILER_MAGIC = b"PKIX"
 #: A delta names its base by this many first bytes of its id.
 BASE_BYTES = 16
+#: An index is small, and it is what a cold start reads of a pack.
+_INDEX_LEVEL = 19
 #: Index of a pack, before and after compression; a longer claim is refused unread.
 INDEX_BYTES_MAX = 256 << 20
 
@@ -122,7 +124,7 @@ def encode_index(chunks: Sequence[Stored], before: bytes, sealer: Sealer) -> byt
     plain = msgspec.msgpack.encode(index)
     if len(plain) > INDEX_BYTES_MAX:
         raise StorageError(f"{len(chunks)} chunks are more than one pack can name.", kept="Nothing was stored.")
-    packed = sealer.seal(Kind.PACK_INDEX, before, compress(Codec.ZSTD, 3, plain))
+    packed = sealer.seal(Kind.PACK_INDEX, before, compress(Codec.ZSTD, _INDEX_LEVEL, plain))
     if sealer.pack_flags:
         # Sealed, it belongs to the bytes before it, whose SHA-256 stands in front.
         packed = before + packed
