@@ -136,5 +136,5 @@ class FrozenClient:
     def delete(self, name: str) -> str:
         return self.checkpoint(name).id
 
-    def recentmake_events(self, limit: int = 200) -> list[tuple[str, dict[str, object]]]:
+    def recent_events(self, limit: int = 200) -> list[tuple[str, dict[str, object]]]:
         return make_events(self.listed)[:limit]
