@@ -31,6 +31,7 @@ from maos_ckpt.scrub import Round, load_rounds
 
 #: How long a command that saved spends on sending.
 REPLICATE_NOW_S = 20.0
+NOT_ASKED = "It was not asked yet what lies there."
 
 
 def replicate(repository: Repository, lease: RemoteLease, progress: ProgressSink = lambda _: None) -> Pushed:
@@ -148,11 +149,12 @@ def tiers(repository: Repository, storage: Storage | None = None) -> tuple[TierS
     if keys:
         alarms.append(f"{keys} key slots wait to be sent there, or to be removed there: until then it opens as before.")
     if not memory.complete and outcome is None:
-        alarms.append("It was not asked yet what lies there")
+        # Figures of what it holds would be no facts.
+        alarms.append(NOT_ASKED)
     remote = TierStatus(
         "s3",
         repository.remote.location,
-        _state(outcome, bool(waiting or keys), known=memory.complete),
+        _state(outcome, bool(waiting or keys)),
         len(memory.below("manifests")),
         sum(there.values()),
         since_ms=outcome.since_ms or None if outcome else None,
@@ -192,11 +194,9 @@ def _beyond_bound(stored_bytes: int, bytes_max: int) -> str:
     )
 
 
-def _state(outcome: Outcome | None, waiting: bool, *, known: bool) -> str:
+def _state(outcome: Outcome | None, waiting: bool) -> str:
     if outcome is not None and outcome.kind:
         return failed_state(outcome.kind)
-    if outcome is None and not known:
-        return "unknown"
     return "behind" if waiting else "ok"
 
 
