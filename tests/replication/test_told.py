@@ -13,7 +13,7 @@ from maos_ckpt.engine.replicator import Replicator
 from maos_ckpt.errors import LeaseHeldError
 from maos_ckpt.model import TierStatus
 from maos_ckpt.operations.outcome import last_outcome, note_failure, note_try
-from maos_ckpt.operations.tiers import replicate, tiers
+from maos_ckpt.operations.tiers import NOT_ASKED, replicate, tiers
 from maos_ckpt.replication.pull import make_home, pull
 from maos_ckpt.repository.repository import Repository
 from tests.backends.proxy import Proxy, proxy_before
@@ -33,7 +33,7 @@ def told(home: Repository) -> dict[str, str]:
 def test_who_holds_the_lease_is_told_by_every_home(site: Site) -> None:
     clock = VirtualClock()
     first = site.home("first", seams_with(clock))
-    assert tiers(first)[1].state == "unknown"
+    assert tiers(first)[1].reason == NOT_ASKED
     site.save(first)
     lease = site.lease(first)
     replicate(first, lease)

@@ -32,6 +32,7 @@ from maos_ckpt.scrub import Round, load_rounds
 
 #: How long a command that saved spends on sending.
 REPLICATE_NOW_S = 20.0
+NOT_ASKED = "It was not asked yet what lies there."
 
 
 def replicate(repository: Repository, lease: RemoteLease, progress: ProgressSink = lambda _: None) -> Pushed:
@@ -152,11 +153,12 @@ def tiers(repository: Repository, storage: Storage | None = None) -> tuple[TierS
     if keys:
         alarms.append(f"{keys} key slots wait to be sent there, or to be removed there: until then it opens as before.")
     if not memory.complete and outcome is None:
-        alarms.append("It was not asked yet what lies there")
+        # Figures of what it holds would be no facts.
+        alarms.append(NOT_ASKED)
     remote = TierStatus(
         "s3",
         repository.remote.location,
-        _state(outcome, waiting=bool(waiting or keys), known=memory.complete, lost=bool(lost)),
+        _state(outcome, waiting=bool(waiting or keys), lost=bool(lost)),
         len(memory.below("manifests")),
         sum(there.values()),
         since_ms=outcome.since_ms or None if outcome else None,
@@ -206,13 +208,11 @@ def _not_here(far: dict[str, int]) -> str:
     )
 
 
-def _state(outcome: Outcome | None, *, waiting: bool, known: bool, lost: bool) -> str:
+def _state(outcome: Outcome | None, *, waiting: bool, lost: bool) -> str:
     if outcome is not None and outcome.kind:
         return failed_state(outcome.kind)
     if lost:
         return "damaged"
-    if outcome is None and not known:
-        return "unknown"
     return "behind" if waiting else "ok"
 
 
