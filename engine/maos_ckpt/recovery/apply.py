@@ -6,32 +6,37 @@ and the plan is exactly what is written (decision 0005). Files follow after the 
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
 from maos_ckpt.errors import CkptError, IntegrityError, PartialError
-from maos_ckpt.model import Checkpoint, CollectionKind, Plan, Progress, RecoveryResult, Trigger
+from maos_ckpt.model import Checkpoint, Plan, Progress, RecoveryResult, Trigger
 from maos_ckpt.recovery import journal
+from maos_ckpt.recovery.kept_changes import KeptChanges
 from maos_ckpt.recovery.plan import builds_database, damage_findings, plan_quickly, with_findings
 from maos_ckpt.recovery.planner import Planner
+from maos_ckpt.recovery.rebuild import build_database
 from maos_ckpt.recovery.request import Request, plan_moved
-from maos_ckpt.recovery.schema_changes import can_drop, schema_rows
+from maos_ckpt.recovery.schema_changes import can_drop
 from maos_ckpt.recovery.selection import require_collections, require_records
+from maos_ckpt.recovery.steps import Step
+from maos_ckpt.recovery.verification import only_as_planned
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
 from maos_ckpt.sources.change import Change
 from maos_ckpt.sources.sqlite import probe
-from maos_ckpt.sources.sqlite.create import schema_from_rows
 from maos_ckpt.sources.sqlite.faults import DamagedError
 from maos_ckpt.sources.sqlite.fence import create_fence
 from maos_ckpt.sources.sqlite.live import Held, hold, release_fence, remove_fence
-from maos_ckpt.sources.sqlite.new_file import aside_of, create_database, refuse_writers
+from maos_ckpt.sources.sqlite.new_file import aside_of, refuse_writers
 from maos_ckpt.sources.sqlite.reread import differing
 from maos_ckpt.sources.sqlite.write import apply_changes
-from maos_ckpt.states import StoredState, live_state
+from maos_ckpt.states import LiveState, StoredState, open_cut
 
 ProgressSink = Callable[[Progress], None]
 #: How often the guardian of stopped processes hears from a recovery: every so many changes.
@@ -46,6 +51,8 @@ class _Written:
 
     plan: Plan | None = None
     planner: Planner | None = None
+    changes: KeptChanges | None = None
+    safety: Checkpoint | None = None
     intent: journal.Intent | None = None
     held: Held | None = None
 
@@ -91,23 +98,32 @@ class _Recovery:
         self._verified = False
 
     def run(self) -> RecoveryResult:
-        try:
-            self._write()
-        except CkptError as error:
-            if self._committed:
-                raise self._half_done(error) from error
-            self._take_back(error)
-            raise
         written = self._written
-        assert written.plan is not None
-        if written.intent is None:
-            # Nothing differs: the live state holds the selected part already.
-            return self._result(written.plan, applied=False, verified=True)
-        journal.finish(self._repository, written.intent)
-        self._clear_fence()
-        assert written.planner is not None
-        written.plan = with_findings(written.planner, written.plan)
-        return self._result(written.plan, applied=True, verified=self._verified)
+        try:
+            try:
+                self._write()
+            except CkptError as error:
+                if self._committed:
+                    raise self._half_done(error) from error
+                self._take_back(error)
+                raise
+            assert written.plan is not None
+            if written.intent is None:
+                # Nothing differs: the live state holds the selected part already.
+                return self._result(written.plan, applied=False, verified=True)
+            journal.finish(self._repository, written.intent)
+            self._clear_fence()
+            self._reached(Step.RELEASED)
+            assert written.planner is not None
+            assert written.changes is not None
+            written.plan = with_findings(written.planner, written.plan, written.changes)
+            return self._result(written.plan, applied=True, verified=self._verified)
+        finally:
+            if written.changes is not None:
+                written.changes.close()
+
+    def _reached(self, step: Step) -> None:
+        self._seams.steps.reached(step)
 
     def _half_done(self, error: CkptError) -> PartialError:
         return PartialError(
@@ -157,29 +173,35 @@ class _Recovery:
         if self._written.intent.builds:
             self._write_new_database()
         self._committed = True
+        self._reached(Step.COMMITTED)
         self._follow(only_files=False)
 
     def _write_live(self, database: Path) -> None:
         self._progress(Progress("recovery", "stop writers"))
         with hold(database, self._seams) as held:
             self._written.held = held
+            self._reached(Step.HELD)
             self._plan(held)
             if self._written.intent is None:
                 return
             self._write_held(held)
             self._committed = True
+            self._reached(Step.COMMITTED)
             # MAOS still stands: its transcripts are put back before it can add to them.
             self._follow(only_files=bool(held.stopped))
 
     def _follow(self, *, only_files: bool) -> None:
         """What comes after the commit: files, and the proof that nothing is left to do."""
         self._write_files()
+        self._reached(Step.FILES)
         self._verified = self._check(only_files=only_files)
+        self._reached(Step.VERIFIED)
 
     def _plan(self, held: Held | None) -> None:
         """Save what is there, plan from it, and note the intent; no intent where nothing is to be done."""
         request = self._request
         safety = self._save_safety(held)
+        self._reached(Step.SAVED)
         try:
             live = StoredState(self._repository, safety, "live")
             target = StoredState(self._repository, request.checkpoint)
@@ -188,7 +210,9 @@ class _Recovery:
                 require_collections(request.selection, target, live)
             planner = Planner(live, target, request.selection, request.extra, droppable=request.droppable)
             stopped = () if held is None else held.stopped
-            plan = plan_quickly(planner, self._source, stopped, request.limit, self._beating(held), "recovery")
+            changes = self._written.changes = KeptChanges(lambda files: planner.changes(files=files))
+            progress = self._beating(held)
+            plan = plan_quickly(planner, self._source, stopped, request.limit, progress, "recovery", changes.add)
             about = (*damage_findings(planner, self._damage), *request.findings)
             plan = replace(plan, findings=(*plan.findings, *about))
             if request.digest is not None and not plan.digest.startswith(request.digest):
@@ -199,7 +223,7 @@ class _Recovery:
         except BaseException:
             self._repository.remove(safety)
             raise
-        self._written.plan, self._written.planner = plan, planner
+        self._written.plan, self._written.planner, self._written.safety = plan, planner, safety
         if plan.summary.total == 0:
             self._repository.remove(safety)
             return
@@ -218,6 +242,7 @@ class _Recovery:
         )
         journal.begin(self._repository, intent)
         self._written.intent = intent
+        self._reached(Step.INTENDED)
 
     def _save_safety(self, held: Held | None) -> Checkpoint:
         what = "undo" if self._request.undo else f"recovery of {self._request.checkpoint.id}"
@@ -243,23 +268,33 @@ class _Recovery:
         assert self._written.intent is not None
         total = self._written.plan.summary.total
         progress = self._beating(held)
+        writing = self._writing(progress)
         result = apply_changes(
             held.connection,
             self._database_changes(held),
             sequences="set" if self._request.selection.whole else "raise",
             # A whole state is put back as it was, broken references included; so is what an undo puts back.
             allow_new_violations=self._request.selection.whole or self._request.undo,
-            progress=lambda done: progress(Progress("recovery", "write", done, total)),
+            progress=writing,
         )
+        self._reached(Step.WRITTEN)
         self._notes += result.notes
         if result.violation_count:
             self._notes.append(f"{result.violation_count} references are broken now, as they were in the checkpoint.")
         if held.stopped:
-            # Where nobody will write the moment the lock is gone, planning again after the commit proves the same.
+            # Where nobody will write the moment the lock is gone, a look after the commit proves the same and more.
             self._read_back(held, progress)
+        self._reached(Step.CHECKED)
         held.mark(self._written.intent.id)
+        self._reached(Step.MARKED)
         progress(Progress("recovery", "commit", total, total))
         held.commit()
+
+    def _writing(self, progress: ProgressSink) -> Callable[[int], None]:
+        """Reports how many changes are written, and their share of the bytes."""
+        assert self._written.plan is not None
+        total, size = self._written.plan.summary.total, self._written.plan.write_bytes
+        return lambda done: progress(Progress("recovery", "write", done, total, size * done // max(total, 1)))
 
     def _read_back(self, held: Held, progress: ProgressSink) -> None:
         progress(Progress("recovery", "check"))
@@ -273,8 +308,8 @@ class _Recovery:
             )
 
     def _database_changes(self, held: Held) -> Iterator[Change]:
-        assert self._written.planner is not None
-        for number, change in enumerate(self._written.planner.changes(files=False)):
+        assert self._written.changes is not None
+        for number, change in enumerate(self._written.changes(files=False)):
             if number % _BEAT_CHANGES == 0:
                 held.beat()
             yield change
@@ -283,22 +318,23 @@ class _Recovery:
         """Build the database from the checkpoint; a damaged one is moved aside at the last moment."""
         written, database = self._written, self._source.database
         assert written.intent is not None
-        assert written.planner is not None
-        assert written.plan is not None
+        assert written.changes is not None
         assert database is not None
-        planner, target = written.planner, StoredState(self._repository, self._request.checkpoint)
-        objects, pragmas = schema_from_rows(schema_rows(target))
-        total = written.plan.summary.total
         intent = written.intent
-        result = create_database(
+
+        def mark(connection: sqlite3.Connection) -> None:
+            self._reached(Step.WRITTEN)
+            create_fence(connection, intent.id, expires_at_s=0)
+            self._reached(Step.MARKED)
+
+        result = build_database(
             database,
-            self._seams,
-            pragmas=pragmas,
-            objects=objects,
-            changes=(one for one in planner.changes() if one.descriptor.kind is CollectionKind.TABLE),
-            allow_new_violations=self._request.selection.whole,
-            progress=lambda done: self._progress(Progress("recovery", "write", done, total)),
-            mark=lambda connection: create_fence(connection, intent.id, expires_at_s=0),
+            StoredState(self._repository, self._request.checkpoint),
+            written.changes(files=False),
+            seams=self._seams,
+            whole=self._request.selection.whole,
+            progress=self._writing(self._progress),
+            mark=mark,
             aside=self._aside,
         )
         self._notes += result.notes
@@ -319,35 +355,48 @@ class _Recovery:
     # Files, after the commit
 
     def _write_files(self) -> None:
-        assert self._written.planner is not None
+        assert self._written.changes is not None
         progress = self._beating(self._written.held)
-        written = self._source.write_files(
-            self._written.planner.changes(files=True),
-            lambda done: progress(Progress("recovery", "files", done)),
-        )
+
+        def done(files: int) -> None:
+            self._reached(Step.FILE)
+            progress(Progress("recovery", "files", files))
+
+        written = self._source.write_files(self._written.changes(files=True), done)
         self._notes += written.skipped
         self._skipped = written.skipped
         self._resume_commands = written.resume_commands
 
     def _check(self, *, only_files: bool) -> bool:
-        """Plan again: nothing may be left to do.
+        """Whether nothing is left to do.
 
-        Where MAOS stands and will run on, the database was read back in the transaction itself; a whole reading would
-        only make it stand longer.
+        Where MAOS stands and will run on, the database was read back in the transaction itself; more would only make
+        it stand longer.
         """
-        assert self._written.planner is not None
-        progress = self._beating(self._written.held)
+        written = self._written
+        assert written.planner is not None
+        assert written.changes is not None
+        assert written.safety is not None
+        progress = self._beating(written.held)
         progress(Progress("recovery", "verify"))
-        request = self._request
+        request, changes = self._request, written.changes
         source = self._source if self._created else self._before
-        with live_state(self._repository, source, progress, "recovery") as live:
+        if only_files:
+            source = source.without_database()
+        with (
+            open_cut(self._repository, source, progress, "recovery") as cut,
+            contextlib.closing(LiveState(self._repository, cut, progress, "recovery")) as live,
+        ):
+            proven = only_files or only_as_planned(
+                self._repository, written.safety, cut, live, lambda: changes(files=False)
+            )
             again = Planner(
                 live,
                 StoredState(self._repository, request.checkpoint),
                 request.selection,
-                self._written.planner.extra,
-                spared=self._written.planner.spared,
-                only_files=only_files,
+                written.planner.extra,
+                spared=written.planner.spared,
+                only_files=proven,
                 droppable=request.droppable,
             )
             left = next(again.changes(), None)

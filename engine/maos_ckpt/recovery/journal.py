@@ -16,6 +16,7 @@ import msgspec
 from maos_ckpt.errors import CkptError, IntegrityError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Checkpoint, Selection
+from maos_ckpt.recovery.steps import Step
 from maos_ckpt.repository.repository import Repository
 
 _INTENT = "recovery/intent.json"
@@ -106,7 +107,9 @@ def begin(repository: Repository, intent: Intent) -> None:
 def finish(repository: Repository, intent: Intent) -> None:
     """Note durably that a recovery is done: it is the one that undo takes back."""
     repository.backend.create(_LAST, msgspec.json.encode(intent) + b"\n", replace=True)
+    repository.seams.steps.reached(Step.DONE)
     drop(repository)
+    repository.seams.steps.reached(Step.FORGOTTEN)
 
 
 def drop(repository: Repository) -> None:

@@ -133,19 +133,26 @@ def plan_quickly(
     limit: int,
     progress: ProgressSink,
     operation: str,
+    keep: Callable[[Change], None],
 ) -> Plan:
-    """The plan without findings on references: for the moment of applying, when MAOS stands still."""
+    """The plan without findings on references: for the moment of applying, when MAOS stands still.
+
+    `keep` is given every change.
+    """
     _complete(planner)
     found = Summary()
-    for _ in summarise(planner, found, limit, progress, operation):
-        pass
+    for change in summarise(planner, found, limit, progress, operation):
+        keep(change)
     return replace(_to_plan(planner, found, source, stopped), findings=tuple(planner.findings.values()))
 
 
-def with_findings(planner: Planner, plan: Plan) -> Plan:
-    """A quick plan with its findings; both states must be stored ones, for the live state has changed since."""
+def with_findings(planner: Planner, plan: Plan, changes: Callable[[], Iterator[Change]]) -> Plan:
+    """A quick plan with its findings; both states must be stored ones, for the live state has changed since.
+
+    `changes` gives all of the plan's.
+    """
     running = bool(plan.running)
-    dangling = reference_findings(planner.live, planner.changes, running=running, whole=planner.selection.whole)
+    dangling = reference_findings(planner.live, changes, running=running, whole=planner.selection.whole)
     return replace(plan, findings=(*plan.findings, *dangling))
 
 
