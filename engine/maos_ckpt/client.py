@@ -24,6 +24,7 @@ from maos_ckpt.model import (
 
 ProgressSink = Callable[[Progress], None]
 EventSink = Callable[[Event], None]
+EVERYTHING = Selection()
 
 
 class EngineClient(Protocol):
@@ -81,12 +82,14 @@ class EngineClient(Protocol):
         """
         ...
 
-    def undo_plan(self, limit: int = 1000) -> Plan:
-        """Long: what taking back the last recovery would change."""
+    def undo_plan(self, limit: int = 1000, only: Selection = EVERYTHING) -> Plan:
+        """Long: what taking back the last recovery, or a part of it, would change."""
         ...
 
-    def undo(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
-        """Long: take back the last recovery; itself undoable."""
+    def undo(
+        self, *, digest: str | None, reason: str, limit: int = 1000, only: Selection = EVERYTHING
+    ) -> RecoveryResult:
+        """Long: take back the last recovery, or a part of it; itself undoable."""
         ...
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from maos_ckpt.client import EngineClient, EventSink
+from maos_ckpt.client import EVERYTHING, EngineClient, EventSink
 from maos_ckpt.engine.service import Engine
 from maos_ckpt.ids import resolve
 from maos_ckpt.model import (
@@ -95,15 +95,17 @@ class LocalClient(EngineClient):
         assert isinstance(result, RecoveryResult)
         return result
 
-    def undo_plan(self, limit: int = 1000) -> Plan:
+    def undo_plan(self, limit: int = 1000, only: Selection = EVERYTHING) -> Plan:
         """See `EngineClient.undo_plan`."""
-        made = self._engine.run("undo plan", UndoPlanArguments(limit))
+        made = self._engine.run("undo plan", UndoPlanArguments(limit, only))
         assert isinstance(made, Plan)
         return made
 
-    def undo(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
+    def undo(
+        self, *, digest: str | None, reason: str, limit: int = 1000, only: Selection = EVERYTHING
+    ) -> RecoveryResult:
         """See `EngineClient.undo`."""
-        result = self._engine.run("undo", UndoArguments(digest, reason, limit))
+        result = self._engine.run("undo", UndoArguments(digest, reason, limit, only))
         assert isinstance(result, RecoveryResult)
         return result
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maos_ckpt.client import ProgressSink
+from maos_ckpt.client import EVERYTHING, ProgressSink
 from maos_ckpt.events import RecoveryCompleted
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Plan, RecoveryResult, Selection
@@ -62,20 +62,35 @@ def _make_home(workspace: Workspace) -> None:
         raise_storage_error(error, database.parent)
 
 
-def undo_plan(workspace: Workspace, limit: int, progress: ProgressSink) -> Plan:
-    """What taking back the last recovery would change; writes nothing."""
+def undo_plan(workspace: Workspace, limit: int, progress: ProgressSink, *, only: Selection = EVERYTHING) -> Plan:
+    """What taking back the last recovery, or a part of it, would change; writes nothing."""
     with workspace.reading() as repository:
         source = workspace.live_source(repository, allow_missing=True)
-        return undoing.undo_plan(repository, source, limit=limit, progress=progress, seams=workspace.seams)
+        return undoing.undo_plan(repository, source, only=only, limit=limit, progress=progress, seams=workspace.seams)
 
 
-def undo(workspace: Workspace, digest: str | None, reason: str, limit: int, progress: ProgressSink) -> RecoveryResult:
-    """Take back the last recovery; itself undoable. Raises UsageError as `recover` does."""
+def undo(
+    workspace: Workspace,
+    digest: str | None,
+    reason: str,
+    limit: int,
+    progress: ProgressSink,
+    *,
+    only: Selection = EVERYTHING,
+) -> RecoveryResult:
+    """Take back the last recovery, or a part of it; itself undoable. Raises UsageError as `recover` does."""
     digest = checked_digest(digest)
     with workspace.writing("undo", allow_missing=True) as (repository, source):
         _make_home(workspace)
         result = undoing.undo(
-            repository, source, digest=digest, reason=reason, limit=limit, progress=progress, seams=workspace.seams
+            repository,
+            source,
+            only=only,
+            digest=digest,
+            reason=reason,
+            limit=limit,
+            progress=progress,
+            seams=workspace.seams,
         )
         _record(workspace, result, reason, undo=True)
     return result

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from maos_ckpt.client import ProgressSink
+from maos_ckpt.client import EVERYTHING, ProgressSink
 from maos_ckpt.model import (
     Checkpoint,
     CompactResult,
@@ -69,6 +69,7 @@ class UndoPlanArguments:
     """See `recoveries.undo_plan`."""
 
     limit: int
+    only: Selection = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class UndoArguments:
     digest: str | None
     reason: str
     limit: int
+    only: Selection = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +138,11 @@ def _recover(workspace: Workspace, a: RecoverArguments, progress: ProgressSink) 
 
 
 def _undo_plan(workspace: Workspace, a: UndoPlanArguments, progress: ProgressSink) -> Plan:
-    return recoveries.undo_plan(workspace, a.limit, progress)
+    return recoveries.undo_plan(workspace, a.limit, progress, only=a.only)
 
 
 def _undo(workspace: Workspace, a: UndoArguments, progress: ProgressSink) -> RecoveryResult:
-    return recoveries.undo(workspace, a.digest, a.reason, a.limit, progress)
+    return recoveries.undo(workspace, a.digest, a.reason, a.limit, progress, only=a.only)
 
 
 def _verify(workspace: Workspace, a: VerifyArguments, progress: ProgressSink) -> VerifyResult:

@@ -6,11 +6,12 @@ record by record. Where that cannot be told, a plan made anew must be empty.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import groupby
 
 from maos_ckpt.capture.memo import kept_directory, load_memo
 from maos_ckpt.model import Checkpoint, CollectionKind, Descriptor, Row
+from maos_ckpt.recovery.kept_changes import KeptChanges
 from maos_ckpt.recovery.planner import FILE_KINDS
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.sources.base import Cut
@@ -29,13 +30,13 @@ class _UnknownError(Exception):
 
 
 def only_as_planned(
-    repository: Repository, safety: Checkpoint, cut: Cut, live: LiveState, changes: Callable[[], Iterator[Change]]
+    repository: Repository, safety: Checkpoint, cut: Cut, live: LiveState, changes: KeptChanges
 ) -> bool:
     """Whether the database differs from the safety checkpoint in the changes of a plan and in nothing else.
 
     Args:
         live: the state of `cut`.
-        changes: the plan's, without those of files.
+        changes: the plan's; those of files are passed over.
 
     Returns:
         False also where it cannot be told.
@@ -59,7 +60,7 @@ def only_as_planned(
             raise _UnknownError
 
     try:
-        for name, planned in groupby(changes(), lambda one: (one.descriptor.component, one.descriptor.name)):
+        for name, planned in groupby(changes(files=False), lambda one: (one.descriptor.component, one.descriptor.name)):
             descriptor = descriptors.get(name)
             if descriptor is None or not _agree(descriptor, planned, moved(name)):
                 return False

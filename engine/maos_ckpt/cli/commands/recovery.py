@@ -63,11 +63,12 @@ def restore(context: Context) -> int:
 def undo(context: Context) -> int:
     """`maos-ckpt undo`."""
     workspace, limit = context.workspace, _limit(context)
-    reason = context.arguments.reason
+    a = context.arguments
+    only = Selection(tuple(a.component), tuple(a.record))
     recovery = _Recovery(
-        lambda progress: recoveries.undo_plan(workspace, limit, progress),
-        lambda shown, digest, progress: recoveries.undo(workspace, digest, reason, limit, progress),
-        lambda plan: ["undo"],
+        lambda progress: recoveries.undo_plan(workspace, limit, progress, only=only),
+        lambda shown, digest, progress: recoveries.undo(workspace, digest, a.reason, limit, progress, only=only),
+        lambda plan: ["undo", *_option("--component", a.component), *_option("--record", a.record)],
         last_recovery(workspace),
     )
     return _recover(context, recovery)

@@ -167,6 +167,12 @@ def last_recovery(path: Path) -> str | None:
         return committed_recovery(connection)
 
 
+def has_tables(path: Path) -> bool:
+    """Whether the database has a table; takes a short read lock, and raises as `last_recovery`."""
+    with contextlib.closing(_connect(path, "rw", timeout_s=_READ_WAIT_S)) as connection, mapped(path):
+        return connection.execute("SELECT 1 FROM main.sqlite_master WHERE type = 'table'").fetchone() is not None
+
+
 def _lock(connection: sqlite3.Connection, path: Path, seams: Seams, pause: Pause, wait_s: float) -> int:
     """Stop and lock; the number of attempts. Where it raises, everybody has been continued."""
     until = seams.clock.monotonic_s() + wait_s
