@@ -63,14 +63,13 @@ def test_a_signal_stops_a_recovery_before_its_commit_and_not_after(
 
 KILLED = """
 import os, sys
-from maos_ckpt.recovery import apply
-from maos_ckpt.sources.sqlite.live import Held
-def die(*_, **__):
-    os._exit(9)
-if {committed!r}:
-    apply._Recovery._write_files = die
-else:
-    Held.mark = die
+from maos_ckpt.recovery.steps import Step
+from maos_ckpt.seams import SYSTEM
+class Steps:
+    def reached(self, step):
+        if step == (Step.COMMITTED if {committed!r} else Step.CHECKED):
+            os._exit(9)
+object.__setattr__(SYSTEM, "steps", Steps())
 from maos_ckpt_tui.__main__ import main
 sys.argv = ["maos-ckpt", "restore", "latest", "--yes", "--reason", "killed"]
 sys.exit(main())
