@@ -92,6 +92,13 @@ class EngineClient(Protocol):
         """Long: take back the last recovery, or a part of it; itself undoable."""
         ...
 
+    def cancel_recovery(self) -> bool:
+        """Ask the recovery or undo that this engine carries out to stop; it does where it has not been committed.
+
+        Quick; False where there is none. The call that began it raises InterruptedByUserError, or ends as usual.
+        """
+        ...
+
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         """Long: check stored checkpoints; all where `names` is empty."""
         ...

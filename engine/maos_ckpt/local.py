@@ -109,6 +109,10 @@ class LocalClient(EngineClient):
         assert isinstance(result, RecoveryResult)
         return result
 
+    def cancel_recovery(self) -> bool:
+        """See `EngineClient.cancel_recovery`."""
+        return self._engine.cancel_recovery()
+
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         """See `EngineClient.verify`."""
         result = self._engine.run("verify", VerifyArguments(tuple(names), level))

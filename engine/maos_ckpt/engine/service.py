@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -40,6 +40,7 @@ from maos_ckpt.model import Checkpoint, CompactResult, EngineStatus, Progress, R
 from maos_ckpt.operations import state
 from maos_ckpt.operations.registry import OPERATIONS, CompactArguments, SaveArguments, ScrubArguments
 from maos_ckpt.operations.workspace import Workspace, is_failure
+from maos_ckpt.recovery.alone import already_running
 from maos_ckpt.repository.holds import hold_shown
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.scheduler import Scheduler
@@ -76,6 +77,7 @@ class Engine:
         self._failure: state.Failure | None = None
         self._missed_ticks = 0
         self._idle = IdleTime(self._compact)
+        self._recovering = threading.Lock()
         #: Tells what this engine's console holds from what others do.
         self._screen = workspace.seams.random.token(8).hex()
 
@@ -234,8 +236,28 @@ class Engine:
         Raises:
             CkptError: whatever the operation raised.
         """
-        lane = self._writers if OPERATIONS[name].writes else self._readers
-        return lane.submit(name, lambda: self._in_child(name, arguments, lane)).result()
+        operation = OPERATIONS[name]
+        lane = self._writers if operation.writes else self._readers
+        with self._only_recovery() if operation.cancellable else contextlib.nullcontext():
+            return lane.submit(name, lambda: self._in_child(name, arguments, lane)).result()
+
+    @contextlib.contextmanager
+    def _only_recovery(self) -> Iterator[None]:
+        """A second recovery is refused rather than queued: what was planned does not hold after the first."""
+        if not self._recovering.acquire(blocking=False):
+            raise already_running(self._workspace.repository, self._seams)
+        try:
+            yield
+        finally:
+            self._recovering.release()
+
+    def cancel_recovery(self) -> bool:
+        """See `EngineClient.cancel_recovery`."""
+        running, child = self._writers.running, self._children.get(self._writers.name)
+        if running is None or child is None or not OPERATIONS[running.operation].cancellable:
+            return False
+        child.terminate()
+        return True
 
     def _in_child(self, name: str, arguments: object, lane: Lane) -> Any:
         operation = OPERATIONS[name]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from maos_ckpt.client import EVERYTHING, ProgressSink
 from maos_ckpt.events import RecoveryCompleted
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Plan, RecoveryResult, Selection
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery import undo as undoing
+from maos_ckpt.recovery.alone import alone
 from maos_ckpt.recovery.apply import recover as apply_plan
 from maos_ckpt.recovery.plan import make_plan
 from maos_ckpt.recovery.request import Request, checked_digest
 from maos_ckpt.repository.holds import hold_planned
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.sources.base import Source
 
 
 def plan(workspace: Workspace, name: str, selection: Selection, limit: int, progress: ProgressSink) -> Plan:
@@ -43,12 +49,29 @@ def recover(
         UsageError: see `checked_digest`; raised before anything is looked at.
     """
     digest = checked_digest(digest)
-    with workspace.writing("restore", allow_missing=True) as (repository, source):
-        _make_home(workspace)
+    with _alone(workspace, "restore", progress) as (repository, source, progress):
         request = Request(repository.resolve(name), selection, digest, reason, limit)
         result = apply_plan(repository, source, request, progress, workspace.seams)
         _record(workspace, result, reason, undo=False)
     return result
+
+
+@contextlib.contextmanager
+def _alone(
+    workspace: Workspace, operation: str, progress: ProgressSink
+) -> Iterator[tuple[Repository, Source, ProgressSink]]:
+    """What a recovery works on, while no other one does.
+
+    Raises:
+        RecoveryRunningError: another one does; at once, unlike where a save or a prune has to end first.
+    """
+    workspace.refuse_if_read_only(operation)
+    with contextlib.ExitStack() as stack:
+        if workspace.bring_home():
+            progress = stack.enter_context(alone(workspace.repository, operation, progress, workspace.seams))
+        repository, source = stack.enter_context(workspace.writing(operation, allow_missing=True))
+        _make_home(workspace)
+        yield repository, source, progress
 
 
 def _make_home(workspace: Workspace) -> None:
@@ -80,8 +103,7 @@ def undo(
 ) -> RecoveryResult:
     """Take back the last recovery, or a part of it; itself undoable. Raises UsageError as `recover` does."""
     digest = checked_digest(digest)
-    with workspace.writing("undo", allow_missing=True) as (repository, source):
-        _make_home(workspace)
+    with _alone(workspace, "undo", progress) as (repository, source, progress):
         result = undoing.undo(
             repository,
             source,

@@ -113,12 +113,14 @@ class CompactArguments:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. `writes` says that it must be finished once begun; a compaction may stop anywhere."""
+    """One operation. `writes` says that it must be finished once begun; a compaction may stop anywhere. `cancellable`
+    ones, of which there is one at a time, may be taken back until they commit."""
 
     arguments: type
     result: type
     run: Callable[[Workspace, Any, ProgressSink], object]
     writes: bool
+    cancellable: bool = False
 
 
 def _save(workspace: Workspace, a: SaveArguments, progress: ProgressSink) -> Checkpoint:
@@ -165,9 +167,9 @@ OPERATIONS: dict[str, Operation] = {
     "save": Operation(SaveArguments, Checkpoint, _save, writes=True),
     "diff": Operation(DiffArguments, DiffResult, _diff, writes=False),
     "plan": Operation(PlanArguments, Plan, _plan, writes=False),
-    "restore": Operation(RecoverArguments, RecoveryResult, _recover, writes=True),
+    "restore": Operation(RecoverArguments, RecoveryResult, _recover, writes=True, cancellable=True),
     "undo plan": Operation(UndoPlanArguments, Plan, _undo_plan, writes=False),
-    "undo": Operation(UndoArguments, RecoveryResult, _undo, writes=True),
+    "undo": Operation(UndoArguments, RecoveryResult, _undo, writes=True, cancellable=True),
     "verify": Operation(VerifyArguments, VerifyResult, _verify, writes=False),
     "scrub": Operation(ScrubArguments, VerifyResult, _scrub, writes=False),
     "prune": Operation(PruneArguments, PruneResult, _prune, writes=True),

@@ -152,8 +152,11 @@ class _Recovery:
         return prepared
 
     def _write_live(self, database: Path) -> Prepared:
-        self._progress(Progress("recovery", "stop writers"))
-        with hold(database, self._seams) as held:
+        def waiting() -> None:
+            self._progress(Progress("recovery", "stop writers"))
+
+        waiting()
+        with hold(database, self._seams, waiting=waiting) as held:
             self._held = held
             self._seams.steps.reached(Step.HELD)
             prepared = self._prepare(held)

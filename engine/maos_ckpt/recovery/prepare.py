@@ -95,6 +95,7 @@ class Preparation:
 
     def _plan(self, safety: Checkpoint, held: Held | None, progress: ProgressSink) -> Prepared:
         request = self.request
+        progress(Progress("recovery", "plan"))
         live = StoredState(self.repository, safety, "live")
         target = StoredState(self.repository, request.checkpoint)
         asked = request.digest is None

@@ -13,6 +13,7 @@ from maos_ckpt.model import LOCAL_TIER, TierStatus
 from maos_ckpt.operations import state
 from maos_ckpt.operations.state import RepositoryState
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.recovery.alone import Recovering
 from maos_ckpt.safe_text import safe_text
 
 _DAMAGED_LISTED = 3
@@ -27,6 +28,7 @@ class _Status:
     owner: Owner | None
     found: RepositoryState
     unfinished: str
+    recovering: Recovering | None
 
     @property
     def next_ms(self) -> int | None:
@@ -68,7 +70,8 @@ def _look(context: Context) -> _Status:
     workspace = context.workspace
     found = state.repository_state(workspace)
     owner = engine_owner(workspace.repository)
-    return _Status(workspace, context.seams.clock.now_ms(), owner, found, state.unfinished_recovery(workspace))
+    now_ms, recovering = context.seams.clock.now_ms(), state.recovery_under_way(workspace)
+    return _Status(workspace, now_ms, owner, found, state.unfinished_recovery(workspace), recovering)
 
 
 def status(context: Context) -> int:
@@ -91,6 +94,7 @@ def _document(one: _Status) -> dict[str, object]:
         "last_error": _last_error(one),
         "spool": _spool(one),
         "unfinished_recovery": one.unfinished or None,
+        "recovery": None if one.recovering is None else one.recovering.shape(one.now_ms),
         "damaged": list(one.found.damaged_manifests),
     }
 
@@ -193,6 +197,8 @@ def _lines(one: _Status) -> list[str]:
         what = ", ".join(one.found.damaged_manifests[:_DAMAGED_LISTED])
         number = count(len(one.found.damaged_manifests), "checkpoint")
         pairs.append(("damaged", f"{number} cannot be read ({what}); see `maos-ckpt verify --all`"))
+    if one.recovering is not None:
+        pairs.append(("recovery", one.recovering.sentence(one.now_ms)))
     if one.unfinished:
         pairs.append(("unfinished", one.unfinished))
     return [f"{name:<14}{safe_text(value)}" for name, value in pairs]

@@ -20,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NoReturn
@@ -98,10 +98,15 @@ class Held:
 
 
 @contextlib.contextmanager
-def hold(path: Path, seams: Seams, *, wait_s: float = LOCK_WAIT_S) -> Iterator[Held]:
+def hold(
+    path: Path, seams: Seams, *, wait_s: float = LOCK_WAIT_S, waiting: Callable[[], None] = lambda: None
+) -> Iterator[Held]:
     """Hold the database at `path`; leaving the block commits, an exception in it rolls back.
 
     Whatever happens, the stopped processes are continued: by this process, or by the guardian if it dies.
+
+    Args:
+        waiting: called between attempts at the lock, while nobody is stopped; what it raises ends them.
 
     Raises:
         PermissionRefusedError: file or directory cannot be written, or the holder may not be signalled; raised before
@@ -112,7 +117,7 @@ def hold(path: Path, seams: Seams, *, wait_s: float = LOCK_WAIT_S) -> Iterator[H
     pause = Pause(path, seams)
     with contextlib.closing(_connect(path, "rw")) as connection, contextlib.closing(pause):
         _require_database(connection, path)
-        attempts = _lock(connection, path, seams, pause, wait_s)
+        attempts = _lock(connection, path, seams, pause, wait_s, waiting)
         held = Held(path, connection, False, pause.stopped, attempts, seams, _guardian=pause.guardian)
         try:
             with mapped(path):
@@ -173,7 +178,14 @@ def has_tables(path: Path) -> bool:
         return connection.execute("SELECT 1 FROM main.sqlite_master WHERE type = 'table'").fetchone() is not None
 
 
-def _lock(connection: sqlite3.Connection, path: Path, seams: Seams, pause: Pause, wait_s: float) -> int:
+def _lock(
+    connection: sqlite3.Connection,
+    path: Path,
+    seams: Seams,
+    pause: Pause,
+    wait_s: float,
+    waiting: Callable[[], None],
+) -> int:
     """Stop and lock; the number of attempts. Where it raises, everybody has been continued."""
     until = seams.clock.monotonic_s() + wait_s
     retry_s = RETRY_S_MIN
@@ -192,6 +204,7 @@ def _lock(connection: sqlite3.Connection, path: Path, seams: Seams, pause: Pause
             return attempt
         if seams.clock.monotonic_s() > until:
             break
+        waiting()
         jitter = 1 + seams.random.token(1)[0] / 255
         seams.clock.sleep(retry_s * jitter)
         retry_s = min(retry_s * RETRY_GROWTH, RETRY_S_MAX)
