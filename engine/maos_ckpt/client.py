@@ -82,6 +82,24 @@ class EngineClient(Protocol):
         """
         ...
 
+    def recover_to(
+        self,
+        name: str,
+        selection: Selection,
+        to: str,
+        *,
+        digest: str | None = None,
+        dry_run: bool = False,
+        limit: int = 1000,
+    ) -> RecoveryResult:
+        """Long: build the selected part at another place, `sqlite:NEW.db`, `maos:DIR` or `dir:PATH` with an absolute
+        path, and read it back. The live state is neither read nor touched.
+
+        Raises:
+            ConflictError: there is something at that place.
+        """
+        ...
+
     def undo_plan(self, limit: int = 1000, only: Selection = EVERYTHING) -> Plan:
         """Long: what taking back the last recovery, or a part of it, would change."""
         ...

@@ -23,6 +23,7 @@ from maos_ckpt.operations.registry import (
     DiffArguments,
     PlanArguments,
     RecoverArguments,
+    RecoverToArguments,
     SaveArguments,
     UndoArguments,
     UndoPlanArguments,
@@ -92,6 +93,21 @@ class LocalClient(EngineClient):
     ) -> RecoveryResult:
         """See `EngineClient.recover`."""
         result = self._engine.run("restore", RecoverArguments(name, selection, digest, reason, limit))
+        assert isinstance(result, RecoveryResult)
+        return result
+
+    def recover_to(
+        self,
+        name: str,
+        selection: Selection,
+        to: str,
+        *,
+        digest: str | None = None,
+        dry_run: bool = False,
+        limit: int = 1000,
+    ) -> RecoveryResult:
+        """See `EngineClient.recover_to`."""
+        result = self._engine.run("restore to", RecoverToArguments(name, selection, to, digest, limit, dry_run))
         assert isinstance(result, RecoveryResult)
         return result
 

@@ -163,6 +163,11 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     _part(parser)
     parser.add_argument("--with-dependencies", action="store_true", help="also missing records these refer to")
     parser.add_argument("--exact", action="store_true", help="also remove what the checkpoint does not hold")
+    parser.add_argument(
+        "--to",
+        metavar="SPEC",
+        help="build it elsewhere and leave the live state alone: sqlite:NEW.db, maos:DIR or dir:PATH, which is empty",
+    )
     _apply(parser)
 
 

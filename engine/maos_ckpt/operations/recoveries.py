@@ -13,6 +13,7 @@ from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery import undo as undoing
 from maos_ckpt.recovery.alone import alone
 from maos_ckpt.recovery.apply import recover as apply_plan
+from maos_ckpt.recovery.elsewhere import recover_elsewhere
 from maos_ckpt.recovery.plan import make_plan
 from maos_ckpt.recovery.request import Request, checked_digest
 from maos_ckpt.repository.holds import hold_planned
@@ -83,6 +84,28 @@ def _make_home(workspace: Workspace) -> None:
         database.parent.mkdir(parents=True)
     except OSError as error:
         raise_storage_error(error, database.parent)
+
+
+def recover_to(
+    workspace: Workspace,
+    name: str,
+    selection: Selection,
+    to: str,
+    digest: str | None,
+    limit: int,
+    progress: ProgressSink,
+    *,
+    dry_run: bool = False,
+) -> RecoveryResult:
+    """Build the selected part of a checkpoint at another place; see `recover_elsewhere`. Reads no live state."""
+    digest = checked_digest(digest)
+    with workspace.reading() as repository:
+        checkpoint = repository.resolve(name)
+        hold_planned(repository, checkpoint.id)
+        request = Request(checkpoint, selection, digest, "", limit)
+        return recover_elsewhere(
+            repository, request, to, workspace.database, progress, workspace.seams, dry_run=dry_run
+        )
 
 
 def undo_plan(workspace: Workspace, limit: int, progress: ProgressSink, *, only: Selection = EVERYTHING) -> Plan:

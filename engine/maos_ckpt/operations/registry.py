@@ -65,6 +65,18 @@ class RecoverArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoverToArguments:
+    """See `recoveries.recover_to`."""
+
+    name: str
+    selection: Selection
+    to: str
+    digest: str | None
+    limit: int
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class UndoPlanArguments:
     """See `recoveries.undo_plan`."""
 
@@ -139,6 +151,10 @@ def _recover(workspace: Workspace, a: RecoverArguments, progress: ProgressSink) 
     return recoveries.recover(workspace, a.name, a.selection, a.digest, a.reason, a.limit, progress)
 
 
+def _recover_to(workspace: Workspace, a: RecoverToArguments, progress: ProgressSink) -> RecoveryResult:
+    return recoveries.recover_to(workspace, a.name, a.selection, a.to, a.digest, a.limit, progress, dry_run=a.dry_run)
+
+
 def _undo_plan(workspace: Workspace, a: UndoPlanArguments, progress: ProgressSink) -> Plan:
     return recoveries.undo_plan(workspace, a.limit, progress, only=a.only)
 
@@ -168,6 +184,7 @@ OPERATIONS: dict[str, Operation] = {
     "diff": Operation(DiffArguments, DiffResult, _diff, writes=False),
     "plan": Operation(PlanArguments, Plan, _plan, writes=False),
     "restore": Operation(RecoverArguments, RecoveryResult, _recover, writes=True, cancellable=True),
+    "restore to": Operation(RecoverToArguments, RecoveryResult, _recover_to, writes=False),
     "undo plan": Operation(UndoPlanArguments, Plan, _undo_plan, writes=False),
     "undo": Operation(UndoArguments, RecoveryResult, _undo, writes=True, cancellable=True),
     "verify": Operation(VerifyArguments, VerifyResult, _verify, writes=False),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.commands.contents import CHANGES_LISTED, change_limit
+from maos_ckpt.cli.commands.recovery_elsewhere import restore_to
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.last_recovery import LastRecovery, last_recovery
 from maos_ckpt.cli.parser import PROGRAM
@@ -44,6 +45,8 @@ def restore(context: Context) -> int:
     a = context.arguments
     selection = Selection(tuple(a.component), tuple(a.record), a.exact, a.with_dependencies)
     workspace, limit = context.workspace, _limit(context)
+    if a.to is not None:
+        return restore_to(context, selection, limit)
 
     def words(plan: Plan) -> list[str]:
         chosen = [*_option("--component", a.component), *_option("--record", a.record)]
