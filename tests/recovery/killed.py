@@ -70,10 +70,10 @@ def _dying_rename(rename: Callable[..., None]) -> Callable[..., None]:
     return renamed
 
 
-def _run(place: tuple[Path, str, Path], operation: str, name: str, selection: Selection, kill: KillAt) -> None:
+def _run(place: tuple[Path, str, Path, Config], operation: str, name: str, selection: Selection, kill: KillAt) -> None:
     logging.disable()
-    repository, source, claude_home = place
-    workspace = Workspace(repository, source, claude_home, Config(), SYSTEM)
+    repository, source, claude_home, config = place
+    workspace = Workspace(repository, source, claude_home, config, SYSTEM)
     seams = replace(SYSTEM, steps=kill)
     if kill.step in (BEFORE_PUBLISHED, PUBLISHED):
         assert workspace.database is not None
@@ -94,7 +94,7 @@ def run_killed(
     workspace: Workspace, operation: str, kill: KillAt, name: str = "latest", selection: Selection | None = None
 ) -> bool:
     """Carry out `restore`, `undo` or `save` in a process of its own; whether it was killed at that point."""
-    place = (workspace.repository, workspace.source, workspace.claude_home)
+    place = (workspace.repository, workspace.source, workspace.claude_home, workspace.config)
     process = _PROCESSES.Process(target=_run, args=(place, operation, name, selection or Selection(), kill))
     process.start()
     process.join(TIMEOUT_S)

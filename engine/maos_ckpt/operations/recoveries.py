@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from maos_ckpt.client import EVERYTHING, ProgressSink
 from maos_ckpt.events import RecoveryCompleted
@@ -15,6 +16,7 @@ from maos_ckpt.recovery.alone import alone
 from maos_ckpt.recovery.apply import recover as apply_plan
 from maos_ckpt.recovery.elsewhere import recover_elsewhere
 from maos_ckpt.recovery.plan import make_plan
+from maos_ckpt.recovery.quiesce import Hooks, quiesced
 from maos_ckpt.recovery.request import Request, checked_digest
 from maos_ckpt.repository.holds import hold_planned
 from maos_ckpt.repository.repository import Repository
@@ -50,11 +52,32 @@ def recover(
         UsageError: see `checked_digest`; raised before anything is looked at.
     """
     digest = checked_digest(digest)
-    with _alone(workspace, "restore", progress) as (repository, source, progress):
+
+    def apply(repository: Repository, source: Source, sink: ProgressSink) -> RecoveryResult:
         request = Request(repository.resolve(name), selection, digest, reason, limit)
-        result = apply_plan(repository, source, request, progress, workspace.seams)
-        _record(workspace, result, reason, undo=False)
-    return result
+        return apply_plan(repository, source, request, sink, workspace.seams)
+
+    return _carry_out(workspace, "restore", reason, apply, progress)
+
+
+def _carry_out(
+    workspace: Workspace,
+    operation: str,
+    reason: str,
+    apply: Callable[[Repository, Source, ProgressSink], RecoveryResult],
+    progress: ProgressSink,
+) -> RecoveryResult:
+    """Apply a plan while no other recovery works here, and while the system is held still by its own commands."""
+    recovery = workspace.config.recovery
+    hooks = Hooks(
+        recovery.quiesce_command, recovery.resume_command, recovery.quiesce_timeout_s, recovery.resume_timeout_s
+    )
+    with _alone(workspace, operation, progress) as (repository, source, sink):
+        directory = workspace.repository if workspace.database is None else workspace.database.parent
+        with quiesced(hooks, directory, sink, workspace.seams) as still:
+            result = apply(repository, source, still.progress)
+        _record(workspace, result, reason, undo=operation == "undo")
+    return replace(result, notes=(*result.notes, *still.notes))
 
 
 @contextlib.contextmanager
@@ -126,19 +149,20 @@ def undo(
 ) -> RecoveryResult:
     """Take back the last recovery, or a part of it; itself undoable. Raises UsageError as `recover` does."""
     digest = checked_digest(digest)
-    with _alone(workspace, "undo", progress) as (repository, source, progress):
-        result = undoing.undo(
+
+    def apply(repository: Repository, source: Source, sink: ProgressSink) -> RecoveryResult:
+        return undoing.undo(
             repository,
             source,
             only=only,
             digest=digest,
             reason=reason,
             limit=limit,
-            progress=progress,
+            progress=sink,
             seams=workspace.seams,
         )
-        _record(workspace, result, reason, undo=True)
-    return result
+
+    return _carry_out(workspace, "undo", reason, apply, progress)
 
 
 def _record(workspace: Workspace, result: RecoveryResult, reason: str, *, undo: bool) -> None:
