@@ -76,13 +76,16 @@ class _Recovery:
                 prepared = self._write()
             except CkptError as error:
                 if self._committed:
-                    raise self._half_done(error) from error
+                    raise self._half_done("The database was recovered, but not all files were", error) from error
                 self._take_back(error)
                 raise
             if prepared.intent is None:
                 # Nothing differs: the live state holds the selected part already.
                 return self._result(prepared, applied=False, verified=True)
-            journal.note_done(self._repository, prepared.intent)
+            try:
+                journal.note_done(self._repository, prepared.intent)
+            except CkptError as error:
+                raise self._half_done("The state was recovered, but that cannot be noted", error) from error
             self._clear_traces(prepared.intent.id)
             prepared.plan = with_findings(prepared.planner, prepared.plan, prepared.changes)
             return self._result(prepared, applied=True, verified=self._verified)
@@ -94,9 +97,9 @@ class _Recovery:
     def _intent(self) -> journal.Intent | None:
         return self._prepared.intent if self._prepared is not None else None
 
-    def _half_done(self, error: CkptError) -> PartialError:
+    def _half_done(self, what: str, error: CkptError) -> PartialError:
         return PartialError(
-            f"The database was recovered, but not all files were: {error.message}",
+            f"{what}: {error.message}",
             kept="The state before is in the safety checkpoint.",
             hint="Mend the cause; the next save or recovery finishes it.",
             cause=error.kind,

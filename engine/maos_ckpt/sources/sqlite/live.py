@@ -57,7 +57,8 @@ class Held:
 
     `connection` is inside `BEGIN EXCLUSIVE`, with foreign keys and CHECK constraints off; end the transaction only by
     `commit`. `stopped`: the stopped writers, without their terminals. `attempts`: how often the lock was tried. `wal`:
-    the journal mode. `stall_s`: the longest time that they stood still, complete after the block.
+    the journal mode. `identity`: the file's device and inode. `stall_s`: the longest time that they stood still,
+    complete after the block.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class Held:
     stopped: tuple[ProcessInfo, ...]
     attempts: int
     seams: Seams
+    identity: tuple[int, int]
     stall_s: float = 0.0
     _guardian: Guardian | None = field(default=None, repr=False)
 
@@ -78,8 +80,9 @@ class Held:
         """Commit now, while the writers still stand; what belongs to the same moment, as files do, can follow.
 
         Raises:
-            SourceError: the commit failed and was taken back.
+            SourceError: the commit failed and was taken back, or somebody put another file in the database's place.
         """
+        _require_same(self.path, self.identity)
         try:
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -114,18 +117,20 @@ def hold(
         SourceError: missing, not a database, still locked after `wait_s`, or the commit failed.
     """
     _require_writable(path)
+    identity = _identity(path)
     pause = Pause(path, seams)
     with contextlib.closing(_connect(path, "rw")) as connection, contextlib.closing(pause):
         _require_database(connection, path)
         attempts = _lock(connection, path, seams, pause, wait_s, waiting)
-        held = Held(path, connection, False, pause.stopped, attempts, seams, _guardian=pause.guardian)
+        held = Held(path, connection, False, pause.stopped, attempts, seams, identity, _guardian=pause.guardian)
         try:
+            _require_same(path, identity)
             with mapped(path):
                 connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
                 held.wal = connection.execute("PRAGMA main.journal_mode").fetchone()[0] == "wal"
                 yield held
                 if connection.in_transaction:
-                    connection.execute("COMMIT")
+                    held.commit()
         finally:
             # Nothing of a failed block may reach the file, and MAOS runs on before anything else happens.
             try:
@@ -255,6 +260,30 @@ def _require_writable(path: Path) -> None:
             )
 
 
+def _identity(path: Path) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
+
+
+def _require_same(path: Path, identity: tuple[int, int]) -> None:
+    """See that the locked file is still the one of that name: what is written to another one nobody would read."""
+    try:
+        same = _identity(path) == identity
+    except FileNotFoundError:
+        same = False
+    if not same:
+        raise _replaced(path)
+
+
+def _replaced(path: Path) -> SourceError:
+    return SourceError(
+        f"{path} was replaced or removed while it was being recovered.",
+        kept="The transaction was rolled back; what stands there now was not touched.",
+        hint="See who did that, then try again.",
+        path=str(path),
+    )
+
+
 def _require_database(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse what is no database before anything is stopped; a lock held by somebody else is no reason."""
     try:
@@ -282,6 +311,8 @@ def raise_source_error(error: sqlite3.Error, path: Path) -> NoReturn:
     """Turn an error of SQLite on the live database into the one an operator can act on."""
     code = _primary(error)
     kept = "The transaction was rolled back; nothing was changed."
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_DBMOVED:
+        raise _replaced(path) from error
     if code in _REFUSED:
         raise PermissionRefusedError(
             f"The database {path} cannot be written.",
