@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,24 +64,29 @@ class Preparation:
         Raises:
             PlanMovedError, NotFoundError: see `apply.recover`; nothing is left of the preparation.
         """
-        repository, request = self.repository, self.request
+        repository = self.repository
         safety = self._save_safety(held, progress)
         self.seams.steps.reached(Step.SAVED)
-        try:
+        with contextlib.ExitStack() as failed:
+            failed.callback(repository.remove, safety)
             prepared = self._plan(safety, held, progress)
-        except BaseException:
-            repository.remove(safety)
-            raise
-        if prepared.plan.summary.total == 0:
-            repository.remove(safety)
-            return prepared
+            if prepared.plan.summary.total == 0:
+                return prepared
+            failed.callback(prepared.changes.close)
+            prepared.intent = self._begin(prepared, held)
+            failed.pop_all()
+        self.seams.steps.reached(Step.INTENDED)
+        return prepared
+
+    def _begin(self, prepared: Prepared, held: Held | None) -> journal.Intent:
+        request = self.request
         intent = journal.new_intent(
-            repository,
+            self.repository,
             request.checkpoint,
             request.selection,
             prepared.planner.extra,
             only=request.only,
-            safety=safety,
+            safety=prepared.safety,
             digest=prepared.plan.digest,
             reason=request.reason,
             undo=request.undo,
@@ -88,10 +94,8 @@ class Preparation:
             builds=held is None and self.source.database is not None and builds_database(prepared.planner),
             aside=str(self.aside or ""),
         )
-        journal.begin(repository, intent)
-        prepared.intent = intent
-        self.seams.steps.reached(Step.INTENDED)
-        return prepared
+        journal.begin(self.repository, intent)
+        return intent
 
     def _plan(self, safety: Checkpoint, held: Held | None, progress: ProgressSink) -> Prepared:
         request = self.request
