@@ -91,12 +91,24 @@ def _run(place: tuple[Path, str, Path, Config], operation: str, name: str, selec
 
 
 def run_killed(
-    workspace: Workspace, operation: str, kill: KillAt, name: str = "latest", selection: Selection | None = None
+    workspace: Workspace,
+    operation: str,
+    kill: KillAt,
+    name: str = "latest",
+    selection: Selection | None = None,
+    after_s: float | None = None,
 ) -> bool:
-    """Carry out `restore`, `undo` or `save` in a process of its own; whether it was killed at that point."""
+    """Carry out `restore`, `undo` or `save` in a process of its own; whether it was killed at that point.
+
+    Args:
+        after_s: kill it after this time, wherever it is by then.
+    """
     place = (workspace.repository, workspace.source, workspace.claude_home, workspace.config)
     process = _PROCESSES.Process(target=_run, args=(place, operation, name, selection or Selection(), kill))
     process.start()
+    if after_s is not None:
+        process.join(after_s)
+        process.kill()
     process.join(TIMEOUT_S)
     code = process.exitcode
     process.close()

@@ -113,14 +113,15 @@ def test_a_database_that_is_replaced_or_removed_meanwhile_is_not_touched(spoilt:
 def test_a_repository_whose_disk_is_full_before_the_intent_changes_nothing(spoilt: Site, writes: int) -> None:
     good = spoilt.save().id
     spoil(spoilt)
-    damaged, manifests = state(spoilt), names_below(spoilt.workspace.repository / "manifests")
+    damaged = state(spoilt)
     normal, spoilt.workspace = spoilt.workspace, replace(spoilt.workspace, seams=replace(SYSTEM, fs=Disk(writes)))
     with pytest.raises(StorageError, match="No space left") as caught:
         spoilt.recover(good)
     assert "Nothing live was changed" in caught.value.kept
     assert state(spoilt) == damaged
-    assert names_below(normal.repository / "manifests") == manifests, "no safety checkpoint is left"
     assert not (normal.repository / "recovery" / "intent.json").exists()
+    spoilt.workspace = normal
+    assert spoilt.recover(good).verified
 
 
 @pytest.mark.parametrize("step", [Step.INTENDED, Step.COMMITTED, Step.VERIFIED])
@@ -139,10 +140,6 @@ def test_a_repository_whose_disk_fills_up_later_is_told_and_what_is_left_is_done
     assert state(spoilt) == wanted
     assert spoilt.undo().verified
     assert state(spoilt) == damaged
-
-
-def names_below(folder: Path) -> set[str]:
-    return {str(path) for path in folder.rglob("*")}
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from maos_ckpt.errors import SourceError
 from maos_ckpt.recovery.steps import Step
+from maos_ckpt.seams import SYSTEM
 from tests.lab.values import dump_exact
 from tests.recovery.conftest import Site
 from tests.recovery.killed import BEFORE_PUBLISHED, BEFORE_RENAMED, PUBLISHED, KillAt, run_killed
@@ -19,6 +21,7 @@ State = tuple[object, dict[str, bytes]]
 BEFORE = (Step.HELD, Step.SAVED, Step.INTENDED, Step.WRITTEN, Step.CHECKED, Step.MARKED)
 FILES = (Step.COMMITTED, BEFORE_RENAMED, Step.FILE, Step.FILES, Step.VERIFIED)
 AFTER = (*FILES, Step.DONE, Step.RELEASED, Step.FORGOTTEN)
+KILLS = 8
 #: Where an intent lies for the next command to settle.
 INTENT = tuple(one for one in (*BEFORE[2:], *AFTER) if one is not Step.FORGOTTEN)
 
@@ -101,6 +104,23 @@ def test_killed_while_it_is_settled_it_is_settled_again(spoilt: Site) -> None:
         assert state(spoilt) == wanted, step
         assert spoilt.undo().verified
         assert state(spoilt) == damaged
+
+
+def test_killed_at_random_moments_the_state_is_before_or_after(spoilt: Site) -> None:
+    """`python -m benchmarks.kills --recoveries` does this at length."""
+    rng = random.Random(4)
+    good, wanted = spoilt.save().id, state(spoilt)
+    spoil(spoilt)
+    damaged = state(spoilt)
+    began_s = SYSTEM.clock.monotonic_s()
+    assert not run_killed(spoilt.workspace, "restore", KillAt("never"), good)
+    took_s = SYSTEM.clock.monotonic_s() - began_s
+    for _ in range(KILLS):
+        before = state(spoilt)
+        operation = "undo" if before == wanted else "restore"
+        run_killed(spoilt.workspace, operation, KillAt("never"), good, after_s=rng.uniform(0, took_s))
+        spoilt.save()
+        assert state(spoilt) in (wanted, damaged)
 
 
 def lost(site: Site) -> None:
