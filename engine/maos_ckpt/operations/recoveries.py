@@ -47,7 +47,7 @@ def recover(
         _make_home(workspace)
         request = Request(repository.resolve(name), selection, digest, reason, limit)
         result = apply_plan(repository, source, request, progress, workspace.seams)
-        _record(workspace, result, reason, undo=False)
+        record(workspace, result, reason, undo=False)
     return result
 
 
@@ -77,11 +77,12 @@ def undo(workspace: Workspace, digest: str | None, reason: str, limit: int, prog
         result = undoing.undo(
             repository, source, digest=digest, reason=reason, limit=limit, progress=progress, seams=workspace.seams
         )
-        _record(workspace, result, reason, undo=True)
+        record(workspace, result, reason, undo=True)
     return result
 
 
-def _record(workspace: Workspace, result: RecoveryResult, reason: str, *, undo: bool) -> None:
+def record(workspace: Workspace, result: RecoveryResult, reason: str, *, undo: bool) -> None:
+    """Write what a recovery did to the journal, where it did anything."""
     if not result.applied:
         return
     event = RecoveryCompleted(

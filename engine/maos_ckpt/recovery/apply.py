@@ -14,8 +14,9 @@ from maos_ckpt.capture.save import SaveRequest, save_checkpoint
 from maos_ckpt.errors import CkptError, IntegrityError, PartialError
 from maos_ckpt.model import Checkpoint, CollectionKind, Plan, Progress, RecoveryResult, Trigger
 from maos_ckpt.recovery import journal
+from maos_ckpt.recovery.computed import Computed
 from maos_ckpt.recovery.plan import builds_database, damage_findings, plan_quickly, with_findings
-from maos_ckpt.recovery.planner import Planner
+from maos_ckpt.recovery.planner import Planner, computed_planner
 from maos_ckpt.recovery.request import Request, plan_moved
 from maos_ckpt.recovery.schema_changes import can_drop, schema_rows
 from maos_ckpt.recovery.selection import require_collections, require_records
@@ -31,7 +32,7 @@ from maos_ckpt.sources.sqlite.live import Held, hold, release_fence, remove_fenc
 from maos_ckpt.sources.sqlite.new_file import aside_of, create_database, refuse_writers
 from maos_ckpt.sources.sqlite.reread import differing
 from maos_ckpt.sources.sqlite.write import apply_changes
-from maos_ckpt.states import StoredState, live_state
+from maos_ckpt.states import State, StoredState, live_state
 
 ProgressSink = Callable[[Progress], None]
 #: How often the guardian of stopped processes hears from a recovery: every so many changes.
@@ -178,15 +179,17 @@ class _Recovery:
 
     def _plan(self, held: Held | None) -> None:
         """Save what is there, plan from it, and note the intent; no intent where nothing is to be done."""
-        request = self._request
         safety = self._save_safety(held)
+        if self._request.compute is not None:
+            self._request = replace(self._request, checkpoint=safety)
+        request = self._request
         try:
             live = StoredState(self._repository, safety, "live")
             target = StoredState(self._repository, request.checkpoint)
-            asked = request.digest is None and not request.undo
+            asked = request.digest is None and not request.undo and request.compute is None
             if asked:
                 require_collections(request.selection, target, live)
-            planner = Planner(live, target, request.selection, request.extra, droppable=request.droppable)
+            planner = self._planner(live, target, held)
             stopped = () if held is None else held.stopped
             plan = plan_quickly(planner, self._source, stopped, request.limit, self._beating(held), "recovery")
             about = (*damage_findings(planner, self._damage), *request.findings)
@@ -219,8 +222,17 @@ class _Recovery:
         journal.begin(self._repository, intent)
         self._written.intent = intent
 
+    def _planner(self, live: State, target: StoredState, held: Held | None) -> Planner:
+        request, progress = self._request, self._beating(held)
+        if request.compute is None:
+            return Planner(live, target, request.selection, request.extra, droppable=request.droppable)
+        computed = request.compute(live, lambda: progress(Progress("recovery", "diagnosis")))
+        return computed_planner(live, target, computed)
+
     def _save_safety(self, held: Held | None) -> Checkpoint:
-        what = "undo" if self._request.undo else f"recovery of {self._request.checkpoint.id}"
+        what = f"recovery of {self._request.checkpoint.id}"
+        if self._request.undo or self._request.compute is not None:
+            what = "undo" if self._request.undo else "rescue"
         description = f"before the {what}: {self._request.reason}" if self._request.reason else f"before the {what}"
         request = SaveRequest(Trigger.SAFETY, description, pinned=True)
         progress = self._beating(held)
@@ -338,22 +350,31 @@ class _Recovery:
         assert self._written.planner is not None
         progress = self._beating(self._written.held)
         progress(Progress("recovery", "verify"))
-        request = self._request
         source = self._source if self._created else self._before
         with live_state(self._repository, source, progress, "recovery") as live:
-            again = Planner(
-                live,
-                StoredState(self._repository, request.checkpoint),
-                request.selection,
-                self._written.planner.extra,
-                spared=self._written.planner.spared,
-                only_files=only_files,
-                droppable=request.droppable,
-            )
+            again = self._planner_again(live, only_files=only_files)
             left = next(again.changes(), None)
         if left is not None and not self._skipped:
             self._notes.append(f"{left.path} is not as the plan says.")
         return left is None
+
+    def _planner_again(self, live: State, *, only_files: bool) -> Planner:
+        request, written = self._request, self._written
+        assert written.planner is not None
+        target = StoredState(self._repository, request.checkpoint)
+        if request.compute is not None:
+            # What is computed is never a file, and is computed again only where MAOS does not stand and wait for it.
+            computed = Computed((), {}, b"") if only_files else request.compute(live, lambda: None)
+            return computed_planner(live, target, computed)
+        return Planner(
+            live,
+            target,
+            request.selection,
+            written.planner.extra,
+            spared=written.planner.spared,
+            only_files=only_files,
+            droppable=request.droppable,
+        )
 
     def _result(self, plan: Plan, *, applied: bool, verified: bool) -> RecoveryResult:
         written = self._written

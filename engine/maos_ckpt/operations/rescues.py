@@ -1,0 +1,58 @@
+"""Planning and carrying out a rescue: what a crashed MAOS left behind, mended."""
+
+from __future__ import annotations
+
+from maos_ckpt.client import ProgressSink
+from maos_ckpt.model import Plan, RecoveryResult, Trigger
+from maos_ckpt.operations import checkpoints
+from maos_ckpt.operations.recoveries import record
+from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.recovery.request import checked_digest
+from maos_ckpt.recovery.rescue import carry_out
+
+_FIRST = "before the first rescue"
+
+
+def plan(workspace: Workspace, limit: int, progress: ProgressSink) -> Plan:
+    """What a rescue would change now; changes nothing live. Raises as `rescue_plan`.
+
+    Where there is no checkpoint yet, one is saved first: a crash is a poor moment to go without.
+    """
+    _save_first(workspace, progress)
+    with workspace.reading() as repository:
+        source = workspace.live_source(repository, allow_missing=True)
+        return carry_out.rescue_plan(
+            repository, source, repository.resolve("latest"), limit=limit, progress=progress, seams=workspace.seams
+        )
+
+
+def rescue(workspace: Workspace, digest: str | None, reason: str, limit: int, progress: ProgressSink) -> RecoveryResult:
+    """Mend what a crash left behind, exactly as the plan of that digest says, or, where it is None, as it is then.
+
+    Raises:
+        UsageError: see `checked_digest`; raised before anything is looked at.
+    """
+    digest = checked_digest(digest)
+    workspace.refuse_if_read_only("rescue")
+    _save_first(workspace, progress)
+    with workspace.writing("rescue", allow_missing=True) as (repository, source):
+        result = carry_out.rescue(
+            repository,
+            source,
+            repository.resolve("latest"),
+            digest=digest,
+            reason=reason,
+            limit=limit,
+            progress=progress,
+            seams=workspace.seams,
+        )
+        record(workspace, result, reason, undo=False)
+    return result
+
+
+def _save_first(workspace: Workspace, progress: ProgressSink) -> None:
+    if workspace.repository.is_dir() or workspace.config.read_only:
+        with workspace.reading(news=False) as repository:
+            if repository.latest() is not None:
+                return
+    checkpoints.save(workspace, Trigger.MANUAL, _FIRST, (), progress)
