@@ -17,6 +17,7 @@ from maos_ckpt.model import (
     Plan,
     Progress,
     RecoveryResult,
+    ResumePoint,
     Selection,
     VerifyLevel,
     VerifyResult,
@@ -87,6 +88,18 @@ class EngineClient(Protocol):
 
     def undo(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
         """Long: take back the last recovery; itself undoable."""
+        ...
+
+    def rescue_plan(self, limit: int = 1000) -> Plan:
+        """Long: what would mend what a crash of MAOS left behind; its `checkpoint` is `RESCUE`."""
+        ...
+
+    def rescue(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
+        """Long: mend it; undoable. Errors as `recover`'s, and ConflictError where all of it belongs to a live MAOS."""
+        ...
+
+    def resume_point(self, agent: str, at: str = "") -> ResumePoint:
+        """Long: where an agent's conversation can be continued: at a checkpoint, or where it was last."""
         ...
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:

@@ -13,6 +13,7 @@ from maos_ckpt.model import (
     EngineStatus,
     Plan,
     RecoveryResult,
+    ResumePoint,
     Selection,
     Trigger,
     VerifyLevel,
@@ -23,6 +24,9 @@ from maos_ckpt.operations.registry import (
     DiffArguments,
     PlanArguments,
     RecoverArguments,
+    RescueArguments,
+    RescuePlanArguments,
+    ResumePointArguments,
     SaveArguments,
     UndoArguments,
     UndoPlanArguments,
@@ -106,6 +110,24 @@ class LocalClient(EngineClient):
         result = self._engine.run("undo", UndoArguments(digest, reason, limit))
         assert isinstance(result, RecoveryResult)
         return result
+
+    def rescue_plan(self, limit: int = 1000) -> Plan:
+        """See `EngineClient.rescue_plan`."""
+        made = self._engine.run("rescue plan", RescuePlanArguments(limit))
+        assert isinstance(made, Plan)
+        return made
+
+    def rescue(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
+        """See `EngineClient.rescue`."""
+        result = self._engine.run("rescue", RescueArguments(digest, reason, limit))
+        assert isinstance(result, RecoveryResult)
+        return result
+
+    def resume_point(self, agent: str, at: str = "") -> ResumePoint:
+        """See `EngineClient.resume_point`."""
+        point = self._engine.run("resume point", ResumePointArguments(agent, at))
+        assert isinstance(point, ResumePoint)
+        return point
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         """See `EngineClient.verify`."""

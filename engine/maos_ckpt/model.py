@@ -253,6 +253,10 @@ class Finding:
     affected: tuple[str, ...] = ()
 
 
+#: What stands for a checkpoint in a plan that mends what a crash left behind: its changes come from no checkpoint.
+RESCUE = "rescue"
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The record-level changes that turn the live state into the selected part of a checkpoint.
@@ -301,6 +305,21 @@ class RecoveryResult:
         return bool(self.skipped) or any(
             one.kind in LEFT_OUT_KINDS and one.severity is not Severity.INFO for one in found
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """Where an agent's conversation can be continued.
+
+    `checkpoint`: what holds its transcript, "" where that is in place; then `selection` is what brings it back, and
+    nothing else. `command`: the shell line that continues it, "" where a directory in it cannot stand in one.
+    """
+
+    agent: str
+    session: str
+    checkpoint: str
+    command: str
+    selection: Selection
 
 
 class VerifyLevel(StrEnum):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from maos_ckpt.client import ProgressSink
-from maos_ckpt.model import Plan, RecoveryResult, Trigger
+from maos_ckpt.model import Plan, RecoveryResult, ResumePoint, Trigger
 from maos_ckpt.operations import checkpoints
 from maos_ckpt.operations.recoveries import record
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery.request import checked_digest
-from maos_ckpt.recovery.rescue import carry_out
+from maos_ckpt.recovery.rescue import carry_out, resume
+from maos_ckpt.states import live_state
 
 _FIRST = "before the first rescue"
 
@@ -48,6 +49,18 @@ def rescue(workspace: Workspace, digest: str | None, reason: str, limit: int, pr
         )
         record(workspace, result, reason, undo=False)
     return result
+
+
+def resume_point(workspace: Workspace, agent: str, at: str, progress: ProgressSink) -> ResumePoint:
+    """Where to continue an agent: at the checkpoint that `at` names, or, where that is "", where its transcript was
+    last. Raises as `resume.resume_point`, and UsageError where the source is no MAOS.
+    """
+    _save_first(workspace, progress)
+    with workspace.reading() as repository:
+        source = carry_out.maos_source(workspace.live_source(repository, allow_missing=True))
+        checkpoint = repository.resolve(at) if at else None
+        with live_state(repository, source, progress, "rescue") as live:
+            return resume.resume_point(repository, live, agent, checkpoint, source.layout, workspace.seams.processes)
 
 
 def _save_first(workspace: Workspace, progress: ProgressSink) -> None:

@@ -60,13 +60,23 @@ def rescue(
     return recover(repository, source, request, progress, seams)
 
 
-def _compute(source: Source, seams: Seams) -> Compute:
+def maos_source(source: Source) -> MaosSource:
+    """The source as a MAOS.
+
+    Raises:
+        UsageError: it is none.
+    """
     if not isinstance(source, MaosSource):
         raise UsageError(
             f"{source.spec} is no MAOS, and only what a MAOS left behind can be rescued.",
             kept="Nothing was changed.",
             hint="Name a MAOS working directory with --source maos:DIR.",
         )
+    return source
+
+
+def _compute(given: Source, seams: Seams) -> Compute:
+    source = maos_source(given)
     if not source.database.exists():
         raise NotFoundError(
             f"There is no database in {source.layout.directory} to rescue.",

@@ -35,8 +35,8 @@ class Agent:
     """One agent.
 
     `work`: the task in its own words. `order`: the order in which agents came. `began`: MAOS started it. `ended`: what
-    its own task came to, "" while that is open. `alive`: who keeps it alive, for people; "" for nobody. `capabilities`: only
-    where they are no JSON.
+    its own task came to, "" while that is open. `alive`: who keeps it alive, for people; "" for nobody.
+    `capabilities`: only where they are no JSON.
     """
 
     record: Record

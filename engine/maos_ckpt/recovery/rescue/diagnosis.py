@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from maos_ckpt.errors import ConflictError, NotFoundError
-from maos_ckpt.model import Finding, Severity
+from maos_ckpt.model import RESCUE, Finding, Severity
 from maos_ckpt.recovery.computed import Computed
 from maos_ckpt.recovery.rescue.agents import agent_repairs, task_repairs
 from maos_ckpt.recovery.rescue.conversations import Conversations
@@ -21,7 +21,6 @@ from maos_ckpt.states import State
 
 #: Records that one rescue changes; what is beyond is left to the next one.
 REPAIRS_MAX: Final = 50_000
-IDENTITY: Final = b"rescue"
 
 
 def diagnose(live: State, living: Living, beat: Callable[[], None]) -> Computed:
@@ -63,7 +62,7 @@ def _computed(repairs: list[Repair], findings: tuple[Finding, ...]) -> Computed:
     order = {path: at for at, path in enumerate(dict.fromkeys(one.table.path for one in repairs))}
     made.sort(key=lambda one: (order[one[0].descriptor.path], one[0].key))
     reasons = {(one.descriptor.path, one.key): reason for one, reason in made}
-    return Computed(tuple(one for one, _ in made), reasons, IDENTITY, findings)
+    return Computed(tuple(one for one, _ in made), reasons, RESCUE.encode(), findings)
 
 
 def _alive(living: Living) -> ConflictError:

@@ -61,3 +61,7 @@ def look(layout: Layout, seams: Seams) -> Living:
         started_ms={one.pid: processes.started_ms(one) for one in claudes.values()},
         here=tuple(one for one in claudes.values() if one.directory == str(layout.directory)),
     )
+
+
+#: What a stored state is looked at with: there nobody is alive.
+NOBODY: Final = Living((), None, {}, {}, ())

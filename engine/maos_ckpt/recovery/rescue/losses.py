@@ -87,7 +87,9 @@ def _unparseable(crew: Crew) -> Iterator[Finding]:
         if one.capabilities is not None and one.metadata is None
     ]
     if named:
-        text_ = f"The capabilities of {len(named):,} agents are no JSON, and their metadata neither: they stay, and MAOS takes up no agent after."
+        text_ = (
+            f"The capabilities and the metadata of {len(named):,} agents are no JSON: MAOS takes up no agent after one."
+        )
         yield _some(Severity.WARNING, "unparseable", text_, named)
 
 

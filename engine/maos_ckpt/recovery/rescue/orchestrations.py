@@ -132,7 +132,7 @@ def _rebuilt(table: Table, group: list[Agent], marks: _Marks, until_ms: int | No
         "total_agents": len(group),
         "created_at": local_text(began_ms),
         "completed_at": ended[-1] if done and ended else None,
-        "last_updated": local_text(max((one.active_ms or began_ms for one in group))),
+        "last_updated": local_text(max(one.active_ms or began_ms for one in group)),
         "active_agents": 0,
         "message_count": sum(one.messages for one in group),
         "metadata": json.dumps({"rebuilt_by": "maos-ckpt"}),
