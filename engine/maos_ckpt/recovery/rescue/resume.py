@@ -8,7 +8,7 @@ from typing import Final
 
 from maos_ckpt.codec.values import decode_key, encode_key
 from maos_ckpt.errors import ConflictError, NotFoundError
-from maos_ckpt.model import Checkpoint, ResumePoint, Selection
+from maos_ckpt.model import Checkpoint, ResumePoint, Selection, Trigger
 from maos_ckpt.processes import Processes
 from maos_ckpt.recovery.lookup import every, lookup
 from maos_ckpt.recovery.rescue.conversations import Conversations
@@ -64,7 +64,9 @@ def _states(repository: Repository, live: State, at: Checkpoint | None) -> Itera
         yield at.id, StoredState(repository, at)
         return
     yield "", live
-    for checkpoint in repository.checkpoints()[:CHECKPOINTS_MAX]:
+    # Safety checkpoints hold what a recovery wrote over: they come last.
+    newest = sorted(repository.checkpoints(), key=lambda one: one.trigger is Trigger.SAFETY)
+    for checkpoint in newest[:CHECKPOINTS_MAX]:
         yield checkpoint.id, StoredState(repository, checkpoint)
 
 
