@@ -15,6 +15,7 @@ from maos_ckpt.model import (
     DiffResult,
     EngineStatus,
     Plan,
+    ProcessReport,
     Progress,
     RecoveryResult,
     ResumePoint,
@@ -100,6 +101,10 @@ class EngineClient(Protocol):
 
     def resume_point(self, agent: str, at: str = "") -> ResumePoint:
         """Long: where an agent's conversation can be continued: at a checkpoint, or where it was last."""
+        ...
+
+    def processes(self) -> ProcessReport:
+        """Every live MAOS of the engine's machine, its agents' processes, and those that have lost their MAOS."""
         ...
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:

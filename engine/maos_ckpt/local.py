@@ -12,6 +12,7 @@ from maos_ckpt.model import (
     DiffResult,
     EngineStatus,
     Plan,
+    ProcessReport,
     RecoveryResult,
     ResumePoint,
     Selection,
@@ -23,6 +24,7 @@ from maos_ckpt.operations import checkpoints, state
 from maos_ckpt.operations.registry import (
     DiffArguments,
     PlanArguments,
+    ProcessesArguments,
     RecoverArguments,
     RescueArguments,
     RescuePlanArguments,
@@ -128,6 +130,12 @@ class LocalClient(EngineClient):
         point = self._engine.run("resume point", ResumePointArguments(agent, at))
         assert isinstance(point, ResumePoint)
         return point
+
+    def processes(self) -> ProcessReport:
+        """See `EngineClient.processes`."""
+        report = self._engine.run("ps", ProcessesArguments())
+        assert isinstance(report, ProcessReport)
+        return report
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         """See `EngineClient.verify`."""

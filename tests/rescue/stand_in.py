@@ -1,7 +1,7 @@
 """A stand-in for the `claude` program, which needs an account: real maos-cli starts it and reads what it prints.
 
-Asked for a decomposition (`claude -p` and no more) it answers with one agent for each line of its request's `TASKS`;
-with an output format it is an agent: it begins a transcript as Claude Code does and works until its file `stop` appears or its time is over.
+Asked for a decomposition (`claude -p` and no more) it answers with one agent for each of its `TASKS`. With an output
+format it is an agent: it begins a transcript as Claude Code does, and works until its time is over.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> None:
         ]
         analysis = {"user_intent": "", "identified_tasks": [], "complexity": "low", "requires_parallel": True}
         plan = [{"phase": 1, "parallel": True, "tasks": tasks}]
-        print(json.dumps({"analysis": analysis, "execution_plan": plan, "reasoning": "as asked"}))
+        sys.stdout.write(json.dumps({"analysis": analysis, "execution_plan": plan, "reasoning": "as asked"}))
         return
     if "--output-format" not in sys.argv:
         return
@@ -44,10 +44,8 @@ def main() -> None:
             file.write(json.dumps(entry) + "\n")
     (home / "pids").mkdir(exist_ok=True)
     (home / "pids" / str(os.getpid())).touch()
-    ends = time.monotonic() + LIFE_S
-    while time.monotonic() < ends and not (home / "stop").exists():
-        time.sleep(0.02)
-    print(json.dumps({"session_id": session, "result": "done", "total_cost_usd": 0.25, "is_error": False}))
+    time.sleep(LIFE_S)
+    sys.stdout.write(json.dumps({"session_id": session, "result": "done", "total_cost_usd": 0.25, "is_error": False}))
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def test_what_maos_could_not_load_after_a_crash_it_loads_after_a_rescue(crashed:
     assert REQUEST.startswith(made["request"])
     assert (made["status"], made["total_agents"], made["successful_agents"]) == ("paused", 4, 0)
     assert [len(batch) for batch in made["batches"]] == [3, 1]
-    assert sum(made["batches"], []) == made["agents"]
+    assert [one for batch in made["batches"] for one in batch] == made["agents"]
     assert len(ids) == len(made["agents"]) == after["agents"] == len(TASKS)
     assert (after["messages"], after["resumable"], after["active"]) == (2, 1, 0)
     # The three that worked can be continued; the fourth never began.

@@ -13,6 +13,7 @@ from maos_ckpt.model import (
     CompactResult,
     DiffResult,
     Plan,
+    ProcessReport,
     PruneResult,
     RecoveryResult,
     ResumePoint,
@@ -24,6 +25,7 @@ from maos_ckpt.model import (
 )
 from maos_ckpt.operations import checkpoints, keeping, recoveries, rescues
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.sources.maos.running import find_running
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,11 @@ class ResumePointArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessesArguments:
+    """See `find_running`."""
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyArguments:
     """See `checkpoints.verify`."""
 
@@ -180,6 +187,10 @@ def _resume_point(workspace: Workspace, a: ResumePointArguments, progress: Progr
     return rescues.resume_point(workspace, a.agent, a.at, progress)
 
 
+def _processes(workspace: Workspace, _: ProcessesArguments, progress: ProgressSink) -> ProcessReport:
+    return find_running(workspace.seams, workspace.claude_home)
+
+
 def _verify(workspace: Workspace, a: VerifyArguments, progress: ProgressSink) -> VerifyResult:
     return checkpoints.verify(workspace, a.names, a.level, progress, tier=a.tier)
 
@@ -206,6 +217,7 @@ OPERATIONS: dict[str, Operation] = {
     "rescue plan": Operation(RescuePlanArguments, Plan, _rescue_plan, writes=False),
     "rescue": Operation(RescueArguments, RecoveryResult, _rescue, writes=True),
     "resume point": Operation(ResumePointArguments, ResumePoint, _resume_point, writes=False),
+    "ps": Operation(ProcessesArguments, ProcessReport, _processes, writes=False),
     "verify": Operation(VerifyArguments, VerifyResult, _verify, writes=False),
     "scrub": Operation(ScrubArguments, VerifyResult, _scrub, writes=False),
     "prune": Operation(PruneArguments, PruneResult, _prune, writes=True),

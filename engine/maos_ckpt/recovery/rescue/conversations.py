@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from itertools import groupby
 
 from maos_ckpt.codec.values import RawText, decode_key, encode_key
 from maos_ckpt.model import Value
 from maos_ckpt.recovery.lookup import every, lookup
 from maos_ckpt.recovery.rescue.crew import Agent, Crew
-from maos_ckpt.recovery.rescue.tables import json_of
 from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS
 from maos_ckpt.sources.maos.claude_processes import session_of
+from maos_ckpt.sources.maos.prompts import HEAD_LINES, first_prompt
 from maos_ckpt.states import State
 from maos_ckpt.tree.large import load_row
-
-#: Lines of a transcript among which the first prompt is looked for.
-_HEAD_LINES: Final = 8
 
 
 class Conversations:
@@ -58,24 +55,12 @@ def _paths(live: State) -> Iterator[tuple[str, str]]:
 
 def _prompts(live: State, paths: list[str]) -> Iterator[tuple[str, str]]:
     """(session, first prompt) of each transcript that has one in its first lines."""
-    keys = [encode_key((path, number)) for path in paths for number in range(1, _HEAD_LINES + 1)]
-    done: set[str] = set()
-    for key, value in sorted(lookup(live, TRANSCRIPTS, keys)):
-        path, _ = decode_key(key)
-        prompt = first_prompt(load_row(value, live.get)[0])
-        if prompt is not None and isinstance(path, str) and path not in done:
-            done.add(path)
+    keys = [encode_key((path, number)) for path in paths for number in range(1, HEAD_LINES + 1)]
+    for path, lines in groupby(sorted(lookup(live, TRANSCRIPTS, keys)), lambda one: str(decode_key(one[0])[0])):
+        prompt = first_prompt(_bytes(load_row(value, live.get)[0]) for _, value in lines)
+        if prompt is not None:
             yield str(session_of(path.encode())), prompt
 
 
-def first_prompt(line: Value) -> str | None:
-    """What a line of a transcript asks of the agent; None where it is another kind of line."""
-    entry = json_of(bytes(line.data).decode("utf-8", "replace") if isinstance(line, RawText) else line)
-    if not isinstance(entry, dict) or entry.get("type") != "user":
-        return None
-    message = entry.get("message")
-    content = message.get("content") if isinstance(message, dict) else None
-    if isinstance(content, list):
-        parts = [one.get("text") for one in content if isinstance(one, dict) and one.get("type") == "text"]
-        content = "\n".join(one for one in parts if isinstance(one, str))
-    return content if isinstance(content, str) and content else None
+def _bytes(line: Value) -> bytes:
+    return bytes(line.data) if isinstance(line, RawText) else str(line).encode("utf-8", "surrogateescape")
