@@ -117,7 +117,7 @@ async def _work(request: str) -> None:
 
     logging.basicConfig(level=logging.INFO)
     sleep = asyncio.sleep
-    asyncio.sleep = lambda seconds, result=None: sleep(seconds / HASTE, result)  # type: ignore[assignment]
+    asyncio.sleep = lambda seconds, result=None: sleep(seconds / HASTE, result)
     persistence = SqlitePersistence("./maos.db")
     await persistence.initialize()
     await OrchestratorV7(persistence).orchestrate(request, auto_approve=True)

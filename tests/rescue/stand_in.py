@@ -38,7 +38,12 @@ def main() -> None:
     parent = None
     with (folder / f"{session}.jsonl").open("a") as file:
         for role, content in (("user", prompt), ("assistant", "I am at it.")):
-            entry = {"type": role, "uuid": str(uuid.uuid4()), "parentUuid": parent, "cwd": os.getcwd()}
+            entry: dict[str, object] = {
+                "type": role,
+                "uuid": str(uuid.uuid4()),
+                "parentUuid": parent,
+                "cwd": os.getcwd(),
+            }
             entry |= {"sessionId": session, "message": {"role": role, "content": content}}
             parent = str(entry["uuid"])
             file.write(json.dumps(entry) + "\n")

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,10 +19,10 @@ from tests.rescue.conftest import Operator, reasons
 from tests.rescue.crash import REQUEST, TASKS, CrashedMaos
 
 
-def as_maos_sees_it(database: Path) -> dict[str, object]:
+def as_maos_sees_it(database: Path) -> dict[str, Any]:
     """What maos-cli's own classes load when a MAOS is started again."""
 
-    async def load() -> dict[str, object]:
+    async def load() -> dict[str, Any]:
         from maos.core.persistent_message_bus import PersistentMessageBus
         from maos.core.session_manager_lite import SessionManager
         from maos.interfaces.sqlite_persistence import SqlitePersistence
@@ -67,7 +68,7 @@ def test_what_maos_could_not_load_after_a_crash_it_loads_after_a_rescue(crashed:
     assert operator.plan().summary.total == 0
 
     after = as_maos_sees_it(crashed.database)
-    (made,) = after["orchestrations"]  # type: ignore[misc]
+    (made,) = after["orchestrations"]
     ids = [str(one) for one in state["agents"]]
     assert made["id"].startswith(crashed.orchestration)
     assert REQUEST.startswith(made["request"])
@@ -77,13 +78,13 @@ def test_what_maos_could_not_load_after_a_crash_it_loads_after_a_rescue(crashed:
     assert len(ids) == len(made["agents"]) == after["agents"] == len(TASKS)
     assert (after["messages"], after["resumable"], after["active"]) == (2, 1, 0)
     # The three that worked can be continued; the fourth never began.
-    assert sorted(after["statuses"].values()) == ["inactive", "paused", "paused", "paused"]  # type: ignore[attr-defined]
-    sessions = [one for one in after["sessions"].values() if one]  # type: ignore[attr-defined]
+    assert sorted(after["statuses"].values()) == ["inactive", "paused", "paused", "paused"]
+    sessions = [one for one in after["sessions"].values() if one]
     transcripts = {one.stem: one for one in crashed.layout.projects.rglob("*.jsonl")}
     assert set(sessions) == set(transcripts)
     tasks = {one.split("-", 1)[1]: task for one, task in statuses(crashed.database).items()}
-    assert {tasks[name] for name, status in after["statuses"].items() if status == "paused"} == {"failed"}  # type: ignore[attr-defined]
-    for name, session in after["sessions"].items():  # type: ignore[attr-defined]
+    assert {tasks[name] for name, status in after["statuses"].items() if status == "paused"} == {"failed"}
+    for name, session in after["sessions"].items():
         if session:
             first = json.loads(transcripts[session].read_text().splitlines()[0])
             assert first["message"]["content"] == work(crashed.database, name)
@@ -129,11 +130,16 @@ def test_a_maos_that_is_alive_is_not_rescued_and_its_orphans_are_named_when_it_i
         plan = operator.plan()
         (orphans,) = [one for one in plan.findings if one.kind == "orphans"]
         assert {f"(pid {pid})" for pid in crashed.agents_pids} == {one[one.index("(") :] for one in orphans.affected}
-        (agent, *_) = [one.key for one in plan.changes if one.collection == "agents"]
+        # They are not dead, so nothing is done about them but to say so.
+        assert plan.summary.total == 0
+        (alive,) = [one for one in plan.findings if one.kind == "alive"]
+        agent = alive.affected[0].removeprefix("agents/agents/").partition(":")[0]
         with pytest.raises(ConflictError, match="may be at this conversation"):
             operator.resume_point(agent)
         crashed.end_agents()
-        assert [one for one in operator.plan().findings if one.kind == "orphans"] == []
+        plan = operator.plan()
+        assert plan.summary.total == 7
+        assert {one.kind for one in plan.findings} == {"empty_checkpoints", "messages"}
         # A plan that was overtaken is not applied.
         execute(crashed.database, "UPDATE agents SET status = 'active'")
         with pytest.raises(PlanMovedError):

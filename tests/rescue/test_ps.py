@@ -17,7 +17,6 @@ from tests.lab.writers import LiveMaos
 from tests.rescue.conftest import Operator
 from tests.rescue.crash import TASKS, CrashedMaos
 
-
 HOLD = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1])

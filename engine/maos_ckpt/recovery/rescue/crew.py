@@ -34,9 +34,9 @@ _OWN_TASK: Final = "task-"
 class Agent:
     """One agent.
 
-    `work`: the task in its own words. `order`: the order in which agents came. `began`: MAOS started it. `ended`: what
-    its own task came to, "" while that is open. `alive`: who keeps it alive, for people; "" for nobody.
-    `capabilities`: only where they are no JSON.
+    `work`: the task in its own words. `order`: the order in which agents came. `began`: MAOS started it, last at
+    `started_s`, in seconds since 1970. `ended`: what its own task came to, "" while that is open. `alive`: who keeps it
+    alive, for people; "" for nobody. `capabilities`: only where they are no JSON.
     """
 
     record: Record
@@ -51,6 +51,7 @@ class Agent:
     order: int
     alive: str = ""
     began: bool = False
+    started_s: int | None = None
     own_task: bool = False
     ended: str = ""
     completed_at: str = ""
@@ -124,7 +125,9 @@ class Crew:
                 continue
             cost = view.get("total_cost")
             agent.cost += cost if isinstance(cost, int | float) else 0.0
-            agent.began = agent.began or _STARTED_SESSION.fullmatch(text(view.get("session_id"))) is not None
+            started = _STARTED_SESSION.fullmatch(text(view.get("session_id")))
+            if started is not None:
+                agent.began, agent.started_s = True, max(agent.started_s or 0, int(started[1]))
 
     def _read_tasks(self) -> None:
         for record, view in self.tasks.records():
@@ -175,4 +178,7 @@ def _alive(agent: Agent, living: Living) -> str:
         return f"its process {describe_process(process)} runs"
     if living.may_own(agent.created_ms, agent.active_ms):
         return f"it belongs to the MAOS that runs, {describe_process(living.maos[0])}"
+    orphan = living.orphan_since(agent.started_s)
+    if orphan is not None:
+        return f"{describe_process(orphan)}, which outlived its MAOS, may be its process"
     return ""

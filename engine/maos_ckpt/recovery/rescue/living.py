@@ -12,6 +12,7 @@ from maos_ckpt.sources.maos.layout import Layout
 
 #: MAOS notes times to the second, and notes a process after it was started.
 SLACK_MS: Final = 2000
+SLACK_S: Final = 1
 _PID_DIGITS_MAX: Final = 10
 
 
@@ -42,6 +43,12 @@ class Living:
         if session:
             return next((one for one in self.claudes.values() if session in sessions_named(one)), None)
         return None
+
+    def orphan_since(self, started_s: int | None) -> ProcessInfo | None:
+        """A process in the MAOS's directory that may be that of an agent which MAOS started in that second."""
+        if started_s is None:
+            return None
+        return next((one for one in self.here if abs(self.started_ms[one.pid] // 1000 - started_s) <= SLACK_S), None)
 
     def may_own(self, *times_ms: int | None) -> bool:
         """Whether a record with these times may be one that the running MAOS works on."""

@@ -47,7 +47,7 @@ def _alive(crew: Crew, living: Living) -> Iterator[Finding]:
     if orphans and not living.maos:
         text_ = (
             f"{len(orphans)} claude processes of a MAOS that is gone still work in its directory, and nobody reads what"
-            " they write; end them with `kill PID` before you continue their conversations."
+            " they write; wait until they end, or end them with `kill PID`, and rescue their agents then."
         )
         yield _some(Severity.WARNING, "orphans", text_, orphans)
 

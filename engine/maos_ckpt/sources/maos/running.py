@@ -58,7 +58,7 @@ class _Search:
         path = Path(file.path)
         rows = read_agents(path) if state in ("open", "moved") else AgentRows(problem=f"its database was {state}")
         children = [one for one in self._claudes if process.pid in self._ancestors(one.pid)]
-        others = {one.path for one in files if one.path != file.path and not _is_beside(one)}
+        others = {one.path for one in files if one.path != file.path and not _is_beside(one) and not one.deleted}
         return MaosProcess(
             pid=process.pid,
             command=describe_process(process),
