@@ -71,8 +71,11 @@ def orchestration_repairs(live: State, crew: Crew, beat: Callable[[], None]) -> 
     for at, group in enumerate(groups):
         if any(one.alive for one in group):
             continue
+        since = groups[at - 1][0].created_ms if at else None
         until = groups[at + 1][0].created_ms if at + 1 < len(groups) else None
-        yield _rebuilt(table, group, marks, until)
+        made = _rebuilt(table, group, marks, since, until)
+        if made.record not in names:
+            yield made
 
 
 def _is_orchestrated(agent: Agent) -> bool:
@@ -92,12 +95,13 @@ def _groups(agents: Sequence[Agent]) -> list[list[Agent]]:
 
 def _read_marks(checkpoints: Table, known: set[str]) -> _Marks:
     marks = _Marks()
+    beginnings = {one[:8] for one in known}
     for _, view in checkpoints.records():
         name, at_ms = text(view.get("name")), utc_ms(view.get("created_at"))
         if at_ms is None:
             continue
         auto = _AUTO.fullmatch(name)
-        if auto is not None:
+        if auto is not None and auto[1] not in beginnings:
             marks.ids.append((at_ms, auto[1]))
         elif _WHOLE.fullmatch(name) and (whole := _uuid_of(view)) is not None and whole not in known:
             marks.ids.append((at_ms, whole))
@@ -113,14 +117,14 @@ def _uuid_of(view: RecordView) -> str | None:
         return None
 
 
-def _rebuilt(table: Table, group: list[Agent], marks: _Marks, until_ms: int | None) -> Repair:
+def _rebuilt(table: Table, group: list[Agent], marks: _Marks, since_ms: int | None, until_ms: int | None) -> Repair:
     began_ms = group[0].created_ms or 0
     agents = [one.id for one in group]
     batches = [agents[at : at + BATCH_AGENTS] for at in range(0, len(agents), BATCH_AGENTS)]
     done = all(map(is_done, group))
     ended = sorted(one.completed_at for one in group if one.completed_at)
     found = {one for at_ms, one in marks.ids if began_ms <= at_ms and (until_ms is None or at_ms < until_ms)}
-    request = _request(group, marks, began_ms)
+    request = _request(group, marks, max(since_ms or 0, began_ms - _APPROVAL_MS))
     values: dict[str, Value] = {
         "request": request,
         "status": COMPLETED if done else PAUSED,
@@ -154,8 +158,8 @@ def _name(agents: list[str], found: list[str]) -> str:
     return whole[0] if whole else found[0] + made[8:]
 
 
-def _request(group: list[Agent], marks: _Marks, began_ms: int) -> str:
-    before = [one for one in marks.requests if began_ms - _APPROVAL_MS <= one[0] <= began_ms + SLACK_MS]
+def _request(group: list[Agent], marks: _Marks, since_ms: int) -> str:
+    before = [one for one in marks.requests if since_ms <= one[0] <= (group[0].created_ms or 0) + SLACK_MS]
     if before:
         return max(before)[1]
     return "; ".join(dict.fromkeys(one.work or one.id for one in group))[:_REQUEST_CHARACTERS_MAX]
