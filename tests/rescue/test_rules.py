@@ -233,9 +233,10 @@ def test_a_rescue_that_was_cut_off_behind_its_commit_is_finished_by_the_next_ope
     def cut_off(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(journal, "finish", cut_off)
-        operator.rescue()
+        with pytest.raises(KeyboardInterrupt):
+            operator.rescue()
     assert site.run("SELECT status FROM agents WHERE id = 'a-00000001'") == [("paused",)]
     assert "interrupted" in journal.pending(operator.workspace.repository)
     assert operator.rescue().applied is False
