@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from maos_ckpt.errors import NotFoundError, UsageError
+from maos_ckpt.errors import NotFoundError, SourceError, UsageError
 from maos_ckpt.model import Plan
 from maos_ckpt.recovery import journal
 from maos_ckpt.sources.maos.layout import Layout
@@ -243,6 +243,15 @@ def test_a_rescue_that_was_cut_off_behind_its_commit_is_finished_by_the_next_ope
     assert journal.pending(operator.workspace.repository) == ""
     assert operator.undo().verified
     assert dump_exact(site.database) == before
+
+
+def test_a_damaged_database_is_not_rescued_but_said_to_be_damaged(site: Site, operator: Operator) -> None:
+    agent(site, "a-00000001", status="active")
+    operator.plan()
+    site.database.write_bytes(site.database.read_bytes()[:5000] + b"\xff" * 8000)
+    for attempt in (operator.plan, operator.rescue):
+        with pytest.raises(SourceError, match="damaged"):
+            attempt()
 
 
 def test_what_is_no_maos_is_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -141,6 +141,9 @@ class _Recovery:
                 self._write_live(database)
                 return
             except DamagedError as error:
+                if self._request.compute is not None:
+                    # Nothing can be computed from it.
+                    raise
                 if self._written.intent is not None:
                     # It could be read and not be written: the plan, which was made from it, does not hold.
                     raise

@@ -52,8 +52,8 @@ def _continue(context: Context) -> int:
     def apply(shown: Plan | None, digest: str | None, progress: ProgressSink) -> RecoveryResult:
         result = recoveries.recover(workspace, point.checkpoint, point.selection, digest, a.reason, limit, progress)
         in_place.append(not result.applied)
-        commands = (point.command,) if in_place[-1] and point.command else result.resume_commands
-        return replace(result, resume_commands=commands)
+        # From where its MAOS started it: a session is found from nowhere else, wherever the agent has gone since.
+        return replace(result, resume_commands=(point.command,) if point.command and not result.skipped else ())
 
     def words(made: Plan) -> list[str]:
         return [RESCUE, *option("--agent", [point.agent]), "--at", point.checkpoint]
