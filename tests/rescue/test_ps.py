@@ -85,9 +85,9 @@ def test_a_database_that_is_not_where_maos_opened_it_is_told(tmp_path: Path) -> 
         assert fate() == ("replaced", False)
 
 
-def test_twenty_looks_give_a_writing_maos_no_error_and_no_stall(tmp_path: Path) -> None:
+def test_ten_looks_give_a_writing_maos_no_error_and_no_stall(tmp_path: Path) -> None:
     with LiveMaos(tmp_path / "work", tmp_path / "claude") as maos:
-        for _ in range(20):
+        for _ in range(10):
             found = maos_of(maos.pid, tmp_path / "claude")
             assert sum(found.agents.values()) == 12 or found.problem
         report = maos.stop()

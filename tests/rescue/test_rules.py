@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
+import os
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -84,15 +87,11 @@ def test_an_agent_is_dead_whose_process_is_gone_or_another_program_by_now(site: 
 def test_a_session_on_a_command_line_keeps_its_agent_alive(site: Site, operator: Operator) -> None:
     session = "0123abcd-0123-0123-0123-0123456789ab"
     agent(site, "a-00000001", status="active", session_id=session)
-    sleep = shutil.which("sleep")
-    with subprocess.Popen(["claude", "60", f"--resume={session}"], executable=shutil.which("bash")) as bash:
-        bash.wait()
-    assert sleep is not None
-    # A shell script that sleeps under the name of claude, with the session among its words.
-    words = ["claude", "-c", f"{sleep} 60; true", "--resume", session]
+    # A shell that goes by the name of claude and sleeps, with the session among its words.
+    words = ["claude", "-c", "sleep 60; true", "--resume", session]
     with subprocess.Popen(words, executable=shutil.which("bash"), start_new_session=True) as claude:
         assert operator.plan().summary.total == 0
-        subprocess.run(["pkill", "-P", str(claude.pid)], check=True)
+        os.killpg(claude.pid, signal.SIGKILL)
         claude.wait()
     assert after(operator.plan())["agents/a-00000001"] == {"status": "paused"}
 
@@ -330,7 +329,7 @@ COLUMNS = {
 }
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 def test_whatever_the_tables_hold_a_rescue_ends_what_it_plans_and_undo_brings_all_of_it_back(
     site: Site, operator: Operator, seed: int
 ) -> None:
@@ -366,7 +365,14 @@ def test_whatever_the_tables_hold_a_rescue_ends_what_it_plans_and_undo_brings_al
     plan = operator.plan()
     result = operator.rescue(plan.digest)
     assert (result.applied, result.verified) == (True, True)
+    new = {table: set(rows) - set(before[table]) for table, rows in dump_exact(site.database).items()}
+    assert {table: len(rows) for table, rows in new.items() if rows} == collections(plan)
     assert operator.plan().summary.total == 0
     assert operator.undo().verified
     assert dump_exact(site.database) == before
     assert operator.plan().digest == plan.digest
+
+
+def collections(plan: Plan) -> dict[str, int]:
+    """How many records of each table the plan changes."""
+    return dict(Counter(one.collection for one in plan.changes))
