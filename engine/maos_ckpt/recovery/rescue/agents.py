@@ -39,9 +39,9 @@ def agent_repairs(crew: Crew, conversations: dict[str, str]) -> Iterator[Repair]
         if agent.id in conversations:
             values["session_id"] = conversations[agent.id]
             reasons.append("MAOS never noted its conversation; this transcript begins with its task")
-        if agent.capabilities is not None and agent.metadata is not None:
+        if agent.mendable:
             values["capabilities"] = json.dumps([agent.type] if agent.type else [])
-            values["metadata"] = json.dumps(agent.metadata | {_KEPT_CAPABILITIES: str(agent.capabilities)})
+            values["metadata"] = json.dumps((agent.metadata or {}) | {_KEPT_CAPABILITIES: str(agent.capabilities)})
             reasons.append("its capabilities are no JSON, on which MAOS stumbles; they are kept in its metadata")
         if values:
             yield Repair(crew.table, agent.record, values, "; ".join(reasons))

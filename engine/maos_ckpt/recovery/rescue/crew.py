@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,6 @@ from maos_ckpt.states import State
 AGENTS_MAX: Final = 200_000
 COMPLETED: Final = "completed"
 FAILED: Final = "failed"
-PENDING: Final = "pending"
 #: What a task is that somebody works on, by those who write to MAOS's tables.
 RUNNING_TASK: Final = frozenset(("active", "assigned", "in_progress", "running", "started"))
 #: What an agent is that has a process.
@@ -59,6 +59,11 @@ class Agent:
     messages: int = 0
     capabilities: Value = None
     metadata: dict[str, object] | None = None
+
+    @property
+    def mendable(self) -> bool:
+        """Whether its capabilities can be replaced, and what they were kept."""
+        return isinstance(self.capabilities, str | int | float) and self.metadata is not None
 
     @property
     def died(self) -> bool:
@@ -124,7 +129,7 @@ class Crew:
             if agent is None:
                 continue
             cost = view.get("total_cost")
-            agent.cost += cost if isinstance(cost, int | float) else 0.0
+            agent.cost += cost if isinstance(cost, int | float) and math.isfinite(cost) else 0.0
             started = _STARTED_SESSION.fullmatch(text(view.get("session_id")))
             if started is not None:
                 agent.began, agent.started_s = True, max(agent.started_s or 0, int(started[1]))

@@ -81,16 +81,13 @@ def _conversations(crew: Crew, conversations: Conversations) -> Iterator[Finding
 
 
 def _unparseable(crew: Crew) -> Iterator[Finding]:
-    named = [
-        f"agents/agents/{one.id}"
-        for one in crew.agents.values()
-        if one.capabilities is not None and one.metadata is None
-    ]
-    if named:
+    stay = [one for one in crew.agents.values() if one.capabilities is not None and not one.mendable]
+    if stay:
         text_ = (
-            f"The capabilities and the metadata of {len(named):,} agents are no JSON: MAOS takes up no agent after one."
+            f"The capabilities of {len(stay):,} agents are no JSON, and their metadata cannot keep them: MAOS takes up"
         )
-        yield _some(Severity.WARNING, "unparseable", text_, named)
+        text_ += " no agent that comes after one."
+        yield _some(Severity.WARNING, "unparseable", text_, [f"agents/agents/{one.id}" for one in stay])
 
 
 def _some(severity: Severity, kind: str, text_: str, affected: list[str]) -> Finding:

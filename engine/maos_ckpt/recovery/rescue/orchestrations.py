@@ -62,10 +62,8 @@ def orchestration_repairs(live: State, crew: Crew, beat: Callable[[], None]) -> 
         there = [crew.agents[one] for one in agents if one in crew.agents]
         if text(view.get("status")) == _RUNNING and there and not any(one.alive for one in there):
             status = COMPLETED if all(map(is_done, there)) else PAUSED
-            reason = "no process of its agents runs" + (
-                ", and all of their tasks are done" if status == COMPLETED else ""
-            )
-            yield Repair(table, record, {"status": status}, reason)
+            done = ", and all of their tasks are done" if status == COMPLETED else ""
+            yield Repair(table, record, {"status": status}, f"no process of its agents runs{done}")
     marks = _read_marks(Table(live, ("system", "checkpoints"), beat), names)
     groups = _groups([one for one in crew.in_order() if one.id not in known and _is_orchestrated(one)])
     for at, group in enumerate(groups):
@@ -162,4 +160,6 @@ def _request(group: list[Agent], marks: _Marks, since_ms: int) -> str:
     before = [one for one in marks.requests if since_ms <= one[0] <= (group[0].created_ms or 0) + SLACK_MS]
     if before:
         return max(before)[1]
-    return "; ".join(dict.fromkeys(one.work or one.id for one in group))[:_REQUEST_CHARACTERS_MAX]
+    words = "; ".join(dict.fromkeys(one.work or one.id for one in group))[:_REQUEST_CHARACTERS_MAX]
+    # JSON may hold half a surrogate pair, which no text in a database can.
+    return words.encode("utf-8", "replace").decode()

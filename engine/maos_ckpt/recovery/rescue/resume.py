@@ -10,10 +10,11 @@ from maos_ckpt.codec.values import decode_key, encode_key
 from maos_ckpt.errors import ConflictError, NotFoundError
 from maos_ckpt.model import Checkpoint, Selection, Trigger
 from maos_ckpt.processes import Processes
-from maos_ckpt.recovery.lookup import every, lookup
+from maos_ckpt.recovery.lookup import Shape, every, lookup
 from maos_ckpt.recovery.rescue.conversations import Conversations
 from maos_ckpt.recovery.rescue.crew import Crew
 from maos_ckpt.recovery.rescue.living import NOBODY
+from maos_ckpt.recovery.rescue.tables import text
 from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS, session_name
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.rescue_model import ResumePoint
@@ -24,6 +25,7 @@ from maos_ckpt.states import State, StoredState
 
 #: Checkpoints that are looked through for a transcript that is not there any more, the newest first.
 CHECKPOINTS_MAX: Final = 200
+_AGENTS: Final = ("agents", "agents")
 
 
 def resume_point(
@@ -73,14 +75,14 @@ def _states(repository: Repository, live: State, at: Checkpoint | None) -> Itera
 
 def _transcript(state: State, agent: str) -> tuple[tuple[str, str] | None, bool]:
     """(session, path) of an agent's transcript, or None; and whether there is such an agent."""
-    if next(lookup(state, ("agents", "agents"), [encode_key((agent,))]), None) is None:
+    record = next(lookup(state, _AGENTS, [encode_key((agent,))]), None)
+    if record is None:
         return None, False
-    crew = Crew(state, NOBODY, lambda: None)
-    one = crew.agents[agent]
-    session = one.session
+    descriptor = state.descriptors()[_AGENTS]
+    session = text(Shape(descriptor, descriptor.columns, state.get).stored(record).get("session_id"))
     paths = dict(_paths(state))
-    if session not in paths:
-        session = Conversations(state, crew).found.get(agent, "")
+    if session not in paths and paths:
+        session = Conversations(state, Crew(state, NOBODY, lambda: None)).found.get(agent, "")
     return ((session, paths[session]) if session in paths else None), True
 
 

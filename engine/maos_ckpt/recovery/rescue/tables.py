@@ -97,8 +97,11 @@ def local_ms(value: Value) -> int | None:
 
 
 def local_text(at_ms: int) -> str:
-    """A time as MAOS's Python writes it."""
-    return datetime.datetime.fromtimestamp(at_ms / 1000).isoformat()
+    """A time as MAOS's Python writes it; in UTC at the ends of the calendar, where this machine's zone leads beyond."""
+    try:
+        return datetime.datetime.fromtimestamp(at_ms / 1000).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return (datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=at_ms)).isoformat()
 
 
 def _ms(value: Value, zone: datetime.tzinfo | None) -> int | None:
