@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from maos_ckpt.client import EngineClient
 from maos_ckpt.errors import CkptError
-from maos_ckpt.model import Checkpoint, Plan, RecoveryResult, Selection
-from maos_ckpt.rescue_model import RESCUE
+from maos_ckpt.model import RESCUE, Checkpoint, Plan, RecoveryResult, Selection
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.safe_text import safe_text
 from maos_ckpt_tui.sentences import at_ms

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from maos_ckpt.rescue_model import RESCUE
+from maos_ckpt.model import RESCUE
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.viewmodel import short
 

@@ -15,13 +15,14 @@ from maos_ckpt.model import (
     DiffResult,
     EngineStatus,
     Plan,
+    ProcessReport,
     Progress,
     RecoveryResult,
+    ResumePoint,
     Selection,
     VerifyLevel,
     VerifyResult,
 )
-from maos_ckpt.rescue_model import ProcessReport, ResumePoint
 
 ProgressSink = Callable[[Progress], None]
 EventSink = Callable[[Event], None]

@@ -12,7 +12,9 @@ from maos_ckpt.model import (
     DiffResult,
     EngineStatus,
     Plan,
+    ProcessReport,
     RecoveryResult,
+    ResumePoint,
     Selection,
     Trigger,
     VerifyLevel,
@@ -33,7 +35,6 @@ from maos_ckpt.operations.registry import (
     VerifyArguments,
 )
 from maos_ckpt.operations.workspace import Workspace
-from maos_ckpt.rescue_model import ProcessReport, ResumePoint
 
 
 class LocalClient(EngineClient):

@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from maos_ckpt.rescue_model import AgentProcess, MaosProcess, ProcessReport
+from maos_ckpt.model import AgentProcess, MaosProcess, ProcessReport
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.modals.base import Modal
 from maos_ckpt_tui.safe_text import safe_name

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from maos_ckpt.model import Checkpoint, VerifyLevel, VerifyResult
-from maos_ckpt.rescue_model import ProcessReport
+from maos_ckpt.model import Checkpoint, ProcessReport, VerifyLevel, VerifyResult
 from maos_ckpt_tui.modals.choice import Choice, ChoiceModal
 from maos_ckpt_tui.modals.confirm import delete_modal
 from maos_ckpt_tui.modals.report import VerifyReport

@@ -9,8 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from maos_ckpt.errors import CkptError
-from maos_ckpt.model import Plan, Severity
-from maos_ckpt.rescue_model import RESCUE
+from maos_ckpt.model import RESCUE, Plan, Severity
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.changes import ChangeTree
 from maos_ckpt_tui.commands import PLAN, bindings_for

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from maos_ckpt.config import Config
-from maos_ckpt.model import Plan, RecoveryResult
+from maos_ckpt.model import Plan, RecoveryResult, ResumePoint
 from maos_ckpt.operations import recoveries, rescues
 from maos_ckpt.operations.workspace import Workspace
-from maos_ckpt.rescue_model import ResumePoint
 from maos_ckpt.seams import SYSTEM
 from maos_ckpt.sources.maos.layout import Layout
 from tests.recovery.conftest import Site

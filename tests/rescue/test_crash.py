@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from maos_ckpt.errors import ConflictError, PlanMovedError
-from maos_ckpt.model import ChangeKind
-from maos_ckpt.rescue_model import RESCUE
+from maos_ckpt.model import RESCUE, ChangeKind
 from tests.lab.values import dump_exact
 from tests.rescue.conftest import Operator, reasons
 from tests.rescue.crash import REQUEST, TASKS, CrashedMaos

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from maos_ckpt.model import MaosProcess
 from maos_ckpt.processes import OpenFile, ProcessInfo, SystemProcesses
-from maos_ckpt.rescue_model import MaosProcess
 from maos_ckpt.seams import SYSTEM
 from maos_ckpt.sources.maos.running import find_running
 from tests.lab.puppet import PuppetMaos

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from maos_ckpt.cli.text import moment, rfc3339
+from maos_ckpt.model import RESCUE
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery import journal
 from maos_ckpt.recovery.journal import Intent
-from maos_ckpt.rescue_model import RESCUE
 from maos_ckpt.safe_text import safe_text
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from maos_ckpt.cli.commands.contents import change_lines, count_lines, more_line
 from maos_ckpt.cli.text import clip, count, duration, name, size
 from maos_ckpt.errors import PlanMovedError
-from maos_ckpt.model import Finding, Plan, RecoveryResult
-from maos_ckpt.rescue_model import RESCUE
+from maos_ckpt.model import RESCUE, Finding, Plan, RecoveryResult
 from maos_ckpt.safe_text import safe_text
 
 AFFECTED_LISTED = 5

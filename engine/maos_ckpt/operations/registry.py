@@ -13,8 +13,10 @@ from maos_ckpt.model import (
     CompactResult,
     DiffResult,
     Plan,
+    ProcessReport,
     PruneResult,
     RecoveryResult,
+    ResumePoint,
     Selection,
     Trigger,
     VerifyLevel,
@@ -23,7 +25,6 @@ from maos_ckpt.model import (
 )
 from maos_ckpt.operations import checkpoints, keeping, recoveries, rescues
 from maos_ckpt.operations.workspace import Workspace
-from maos_ckpt.rescue_model import ProcessReport, ResumePoint
 from maos_ckpt.sources.maos.running import find_running
 
 

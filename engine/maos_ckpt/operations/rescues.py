@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from maos_ckpt.client import ProgressSink
-from maos_ckpt.model import Plan, RecoveryResult, Trigger
+from maos_ckpt.model import Plan, RecoveryResult, ResumePoint, Trigger
 from maos_ckpt.operations import checkpoints
 from maos_ckpt.operations.recoveries import record
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery.request import checked_digest
 from maos_ckpt.recovery.rescue import carry_out, resume
-from maos_ckpt.rescue_model import ResumePoint
 from maos_ckpt.states import live_state
 
 _FIRST = "before the first rescue"

@@ -8,7 +8,7 @@ from pathlib import Path
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import clip, count, moment, name, rfc3339
 from maos_ckpt.errors import ExitCode
-from maos_ckpt.rescue_model import AgentProcess, MaosProcess
+from maos_ckpt.model import AgentProcess, MaosProcess
 from maos_ckpt.sources.maos.running import find_running
 
 

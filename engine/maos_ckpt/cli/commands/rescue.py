@@ -8,9 +8,8 @@ from maos_ckpt.cli.commands.recovery import Recovery, listed_limit, option, run
 from maos_ckpt.cli.context import Context
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import ExitCode, UsageError
-from maos_ckpt.model import Plan, RecoveryResult
+from maos_ckpt.model import RESCUE, Plan, RecoveryResult, ResumePoint
 from maos_ckpt.operations import recoveries, rescues
-from maos_ckpt.rescue_model import RESCUE, ResumePoint
 from maos_ckpt.safe_text import safe_text
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from maos_ckpt.errors import ConflictError, NotFoundError
-from maos_ckpt.model import Finding, Severity
+from maos_ckpt.model import RESCUE, Finding, Severity
 from maos_ckpt.recovery.computed import Computed
 from maos_ckpt.recovery.rescue.agents import agent_repairs, task_repairs
 from maos_ckpt.recovery.rescue.conversations import Conversations
@@ -16,7 +16,6 @@ from maos_ckpt.recovery.rescue.losses import losses
 from maos_ckpt.recovery.rescue.messages import Messages
 from maos_ckpt.recovery.rescue.orchestrations import orchestration_repairs
 from maos_ckpt.recovery.rescue.repair import Repair
-from maos_ckpt.rescue_model import RESCUE
 from maos_ckpt.sources.sqlite.faults import describe_process
 from maos_ckpt.states import State
 

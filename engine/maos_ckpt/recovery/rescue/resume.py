@@ -8,7 +8,7 @@ from typing import Final
 
 from maos_ckpt.codec.values import decode_key, encode_key
 from maos_ckpt.errors import ConflictError, NotFoundError
-from maos_ckpt.model import Checkpoint, Selection, Trigger
+from maos_ckpt.model import Checkpoint, ResumePoint, Selection, Trigger
 from maos_ckpt.processes import Processes
 from maos_ckpt.recovery.lookup import Shape, every, lookup
 from maos_ckpt.recovery.rescue.conversations import Conversations
@@ -17,7 +17,6 @@ from maos_ckpt.recovery.rescue.living import NOBODY
 from maos_ckpt.recovery.rescue.tables import text
 from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS, session_name
 from maos_ckpt.repository.repository import Repository
-from maos_ckpt.rescue_model import ResumePoint
 from maos_ckpt.sources.maos.claude_processes import ClaudeProcesses, resume_command
 from maos_ckpt.sources.maos.layout import Layout
 from maos_ckpt.sources.sqlite.faults import describe_process

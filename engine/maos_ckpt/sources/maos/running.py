@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from maos_ckpt.model import AgentProcess, MaosProcess, ProcessReport
 from maos_ckpt.processes import CHAIN_LENGTH_MAX, OpenFile, Processes, ProcessInfo
-from maos_ckpt.rescue_model import AgentProcess, MaosProcess, ProcessReport
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.maos.agent_rows import AgentRow, AgentRows, read_agents
 from maos_ckpt.sources.maos.claude_processes import is_claude, sessions_named

@@ -1,10 +1,10 @@
-"""The nouns of `rescue` and `ps` as frozen values; units as in `model`."""
+"""Rescue after a crash, continuing an agent, and the processes of live MAOSes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from maos_ckpt.model import Selection
+from maos_ckpt.model.recovery import Selection
 
 #: What stands for a checkpoint in a plan that mends what a crash left behind: its changes come from no checkpoint.
 RESCUE = "rescue"
