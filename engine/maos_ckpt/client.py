@@ -15,8 +15,10 @@ from maos_ckpt.model import (
     DiffResult,
     EngineStatus,
     Plan,
+    ProcessReport,
     Progress,
     RecoveryResult,
+    ResumePoint,
     Selection,
     VerifyLevel,
     VerifyResult,
@@ -115,6 +117,22 @@ class EngineClient(Protocol):
 
         Quick; False where there is none. The call that began it raises InterruptedByUserError, or ends as usual.
         """
+        ...
+
+    def rescue_plan(self, limit: int = 1000) -> Plan:
+        """Long: what would mend what a crash of MAOS left behind; its `checkpoint` is `RESCUE`."""
+        ...
+
+    def rescue(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
+        """Long: mend it; undoable. Errors as `recover`'s, and ConflictError where all of it belongs to a live MAOS."""
+        ...
+
+    def resume_point(self, agent: str, at: str = "") -> ResumePoint:
+        """Long: where an agent's conversation can be continued: at a checkpoint, or where it was last."""
+        ...
+
+    def processes(self) -> ProcessReport:
+        """Every live MAOS of the engine's machine, its agents' processes, and those that have lost their MAOS."""
         ...
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:

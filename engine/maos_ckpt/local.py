@@ -12,7 +12,9 @@ from maos_ckpt.model import (
     DiffResult,
     EngineStatus,
     Plan,
+    ProcessReport,
     RecoveryResult,
+    ResumePoint,
     Selection,
     Trigger,
     VerifyLevel,
@@ -22,8 +24,12 @@ from maos_ckpt.operations import checkpoints, state
 from maos_ckpt.operations.registry import (
     DiffArguments,
     PlanArguments,
+    ProcessesArguments,
     RecoverArguments,
     RecoverToArguments,
+    RescueArguments,
+    RescuePlanArguments,
+    ResumePointArguments,
     SaveArguments,
     UndoArguments,
     UndoPlanArguments,
@@ -128,6 +134,30 @@ class LocalClient(EngineClient):
     def cancel_recovery(self) -> bool:
         """See `EngineClient.cancel_recovery`."""
         return self._engine.cancel_recovery()
+
+    def rescue_plan(self, limit: int = 1000) -> Plan:
+        """See `EngineClient.rescue_plan`."""
+        made = self._engine.run("rescue plan", RescuePlanArguments(limit))
+        assert isinstance(made, Plan)
+        return made
+
+    def rescue(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
+        """See `EngineClient.rescue`."""
+        result = self._engine.run("rescue", RescueArguments(digest, reason, limit))
+        assert isinstance(result, RecoveryResult)
+        return result
+
+    def resume_point(self, agent: str, at: str = "") -> ResumePoint:
+        """See `EngineClient.resume_point`."""
+        point = self._engine.run("resume point", ResumePointArguments(agent, at))
+        assert isinstance(point, ResumePoint)
+        return point
+
+    def processes(self) -> ProcessReport:
+        """See `EngineClient.processes`."""
+        report = self._engine.run("ps", ProcessesArguments())
+        assert isinstance(report, ProcessReport)
+        return report
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         """See `EngineClient.verify`."""

@@ -171,6 +171,18 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     _apply(parser)
 
 
+def _rescue(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "After a crash MAOS takes up neither its orchestrations nor its messages. A rescue proposes what mends its "
+        "records, each with the reason; --agent continues one agent's conversation instead."
+    )
+    parser.add_argument(
+        "--agent", metavar="ID", default="", help="put this agent's transcript back, and say how to resume"
+    )
+    parser.add_argument("--at", metavar="CHECKPOINT", default="", help=f"with --agent: as it was in {_CHECKPOINT_HELP}")
+    _apply(parser)
+
+
 def _tag(parser: argparse.ArgumentParser) -> None:
     _checkpoint(parser)
     parser.add_argument("tags", metavar="T", nargs="*", help="tags to add")
@@ -238,6 +250,8 @@ COMMANDS = {
         Command("history", "Looking inside", "how one record changed", "contents:history", _history),
         Command("export", "Looking inside", "a checkpoint as plain files", "contents:export", _export),
         Command("restore", "Recovery", "plan a recovery, then apply it", "recovery:restore", _restore),
+        Command("rescue", "Recovery", "mend what a crash left behind", "rescue:rescue", _rescue),
+        Command("ps", "Recovery", "every live MAOS on this machine", "processes:ps", _nothing),
         Command("undo", "Recovery", "take the last recovery back", "recovery:undo", _undo),
         Command("verify", "Upkeep", "check what is stored", "upkeep:verify", _verify),
         Command("prune", "Upkeep", "apply retention, free space", "upkeep:prune", _prune),

@@ -57,10 +57,10 @@ def recover(
         request = Request(repository.resolve(name), selection, digest, reason, limit)
         return apply_plan(repository, source, request, sink, workspace.seams)
 
-    return _carry_out(workspace, "restore", reason, apply, progress)
+    return carry_out(workspace, "restore", reason, apply, progress)
 
 
-def _carry_out(
+def carry_out(
     workspace: Workspace,
     operation: str,
     reason: str,
@@ -162,10 +162,11 @@ def undo(
             seams=workspace.seams,
         )
 
-    return _carry_out(workspace, "undo", reason, apply, progress)
+    return carry_out(workspace, "undo", reason, apply, progress)
 
 
 def _record(workspace: Workspace, result: RecoveryResult, reason: str, *, undo: bool) -> None:
+    """Write what a recovery did to the journal, where it did anything."""
     if not result.applied:
         return
     event = RecoveryCompleted(

@@ -13,16 +13,19 @@ from maos_ckpt.model import (
     CompactResult,
     DiffResult,
     Plan,
+    ProcessReport,
     PruneResult,
     RecoveryResult,
+    ResumePoint,
     Selection,
     Trigger,
     VerifyLevel,
     VerifyResult,
     VerifyTier,
 )
-from maos_ckpt.operations import checkpoints, keeping, recoveries
+from maos_ckpt.operations import checkpoints, keeping, recoveries, rescues
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.sources.maos.running import find_running
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,35 @@ class UndoArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class RescuePlanArguments:
+    """See `rescues.plan`."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class RescueArguments:
+    """See `rescues.rescue`."""
+
+    digest: str | None
+    reason: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePointArguments:
+    """See `rescues.resume_point`."""
+
+    agent: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessesArguments:
+    """See `find_running`."""
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyArguments:
     """See `checkpoints.verify`."""
 
@@ -163,6 +195,22 @@ def _undo(workspace: Workspace, a: UndoArguments, progress: ProgressSink) -> Rec
     return recoveries.undo(workspace, a.digest, a.reason, a.limit, progress, only=a.only)
 
 
+def _rescue_plan(workspace: Workspace, a: RescuePlanArguments, progress: ProgressSink) -> Plan:
+    return rescues.plan(workspace, a.limit, progress)
+
+
+def _rescue(workspace: Workspace, a: RescueArguments, progress: ProgressSink) -> RecoveryResult:
+    return rescues.rescue(workspace, a.digest, a.reason, a.limit, progress)
+
+
+def _resume_point(workspace: Workspace, a: ResumePointArguments, progress: ProgressSink) -> ResumePoint:
+    return rescues.resume_point(workspace, a.agent, a.at, progress)
+
+
+def _processes(workspace: Workspace, _: ProcessesArguments, progress: ProgressSink) -> ProcessReport:
+    return find_running(workspace.seams, workspace.claude_home)
+
+
 def _verify(workspace: Workspace, a: VerifyArguments, progress: ProgressSink) -> VerifyResult:
     return checkpoints.verify(workspace, a.names, a.level, progress, tier=a.tier)
 
@@ -187,6 +235,10 @@ OPERATIONS: dict[str, Operation] = {
     "restore to": Operation(RecoverToArguments, RecoveryResult, _recover_to, writes=False),
     "undo plan": Operation(UndoPlanArguments, Plan, _undo_plan, writes=False),
     "undo": Operation(UndoArguments, RecoveryResult, _undo, writes=True, cancellable=True),
+    "rescue plan": Operation(RescuePlanArguments, Plan, _rescue_plan, writes=False),
+    "rescue": Operation(RescueArguments, RecoveryResult, _rescue, writes=True, cancellable=True),
+    "resume point": Operation(ResumePointArguments, ResumePoint, _resume_point, writes=False),
+    "ps": Operation(ProcessesArguments, ProcessReport, _processes, writes=False),
     "verify": Operation(VerifyArguments, VerifyResult, _verify, writes=False),
     "scrub": Operation(ScrubArguments, VerifyResult, _scrub, writes=False),
     "prune": Operation(PruneArguments, PruneResult, _prune, writes=True),

@@ -12,7 +12,7 @@ from maos_ckpt.model import Checkpoint, Plan, Progress, Trigger
 from maos_ckpt.recovery import journal
 from maos_ckpt.recovery.kept_changes import KeptChanges
 from maos_ckpt.recovery.plan import builds_database, damage_findings, plan_quickly
-from maos_ckpt.recovery.planner import Planner
+from maos_ckpt.recovery.planner import Planner, computed_planner
 from maos_ckpt.recovery.request import Request, plan_moved
 from maos_ckpt.recovery.schema_changes import can_drop
 from maos_ckpt.recovery.selection import require_collections, require_records
@@ -24,6 +24,7 @@ from maos_ckpt.sources.sqlite.live import Held
 from maos_ckpt.states import StoredState
 
 ProgressSink = Callable[[Progress], None]
+_DIAGNOSIS = Progress("recovery", "diagnosis")
 
 
 @dataclass(slots=True)
@@ -69,20 +70,21 @@ class Preparation:
         self.seams.steps.reached(Step.SAVED)
         with contextlib.ExitStack() as failed:
             failed.callback(repository.remove, safety)
-            prepared = self._plan(safety, held, progress)
+            aim = self.request.checkpoint if self.request.compute is None else safety
+            prepared = self._plan(aim, safety, held, progress)
             if prepared.plan.summary.total == 0:
                 return prepared
             failed.callback(prepared.changes.close)
-            prepared.intent = self._begin(prepared, held)
+            prepared.intent = self._begin(aim, prepared, held)
             failed.pop_all()
         self.seams.steps.reached(Step.INTENDED)
         return prepared
 
-    def _begin(self, prepared: Prepared, held: Held | None) -> journal.Intent:
+    def _begin(self, aim: Checkpoint, prepared: Prepared, held: Held | None) -> journal.Intent:
         request = self.request
         intent = journal.new_intent(
             self.repository,
-            request.checkpoint,
+            aim,
             request.selection,
             prepared.planner.extra,
             only=request.only,
@@ -97,18 +99,21 @@ class Preparation:
         journal.begin(self.repository, intent)
         return intent
 
-    def _plan(self, safety: Checkpoint, held: Held | None, progress: ProgressSink) -> Prepared:
+    def _plan(self, aim: Checkpoint, safety: Checkpoint, held: Held | None, progress: ProgressSink) -> Prepared:
         request = self.request
         progress(Progress("recovery", "plan"))
         live = StoredState(self.repository, safety, "live")
-        target = StoredState(self.repository, request.checkpoint)
-        asked = request.digest is None
+        target = StoredState(self.repository, aim)
+        asked = request.digest is None and request.compute is None
         named = request.only[-1:] if request.undo else (request.selection,)
         for one in named if asked else ():
             require_collections(one, target, live)
-        planner = Planner(
-            live, target, request.selection, request.extra, droppable=request.droppable, only=request.only
-        )
+        if request.compute is None:
+            planner = Planner(
+                live, target, request.selection, request.extra, droppable=request.droppable, only=request.only
+            )
+        else:
+            planner = computed_planner(live, target, request.compute(live, lambda: progress(_DIAGNOSIS)))
         changes = KeptChanges(lambda files: planner.changes(files=files))
         try:
             stopped = () if held is None else held.stopped
@@ -128,6 +133,8 @@ class Preparation:
     def _save_safety(self, held: Held | None, progress: ProgressSink) -> Checkpoint:
         request = self.request
         what = "undo" if request.undo else f"recovery of {request.checkpoint.id}"
+        if request.compute is not None:
+            what = "rescue"
         description = f"before the {what}: {request.reason}" if request.reason else f"before the {what}"
 
         def relabel(step: Progress) -> None:
