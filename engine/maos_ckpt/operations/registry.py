@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from maos_ckpt.client import ProgressSink
+from maos_ckpt.drill_model import DrillReport
 from maos_ckpt.model import (
     Checkpoint,
     CompactResult,
@@ -21,7 +22,7 @@ from maos_ckpt.model import (
     VerifyResult,
     VerifyTier,
 )
-from maos_ckpt.operations import checkpoints, keeping, recoveries
+from maos_ckpt.operations import checkpoints, drills, keeping, recoveries
 from maos_ckpt.operations.workspace import Workspace
 
 
@@ -95,6 +96,16 @@ class ScrubArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class DrillArguments:
+    """See `drills.drill`."""
+
+    name: str
+    scenarios: tuple[str, ...]
+    trigger: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PruneArguments:
     """See `keeping.prune`."""
 
@@ -151,6 +162,10 @@ def _scrub(workspace: Workspace, _: ScrubArguments, progress: ProgressSink) -> V
     return checkpoints.scrub(workspace, progress)
 
 
+def _drill(workspace: Workspace, a: DrillArguments, progress: ProgressSink) -> DrillReport:
+    return drills.drill(workspace, a.name, a.scenarios, a.trigger, a.reason, progress)
+
+
 def _prune(workspace: Workspace, a: PruneArguments, progress: ProgressSink) -> PruneResult:
     return keeping.prune(workspace, a.keep_last, a.dry_run, progress)
 
@@ -168,6 +183,7 @@ OPERATIONS: dict[str, Operation] = {
     "undo": Operation(UndoArguments, RecoveryResult, _undo, writes=True),
     "verify": Operation(VerifyArguments, VerifyResult, _verify, writes=False),
     "scrub": Operation(ScrubArguments, VerifyResult, _scrub, writes=False),
+    "drill": Operation(DrillArguments, DrillReport, _drill, writes=False),
     "prune": Operation(PruneArguments, PruneResult, _prune, writes=True),
     "compact": Operation(CompactArguments, CompactResult, _compact, writes=False),
 }
