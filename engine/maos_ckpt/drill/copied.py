@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 
 ProgressSink = Callable[[Progress], None]
+#: How much of a pack is fetched at a time.
+_PORTION_BYTES = 8 << 20
 #: What tells one version of a file from another: inode, size in bytes, time of change.
 _Mark = tuple[int, int, int]
 
@@ -85,6 +88,29 @@ def copy_repository(
         copied += files[source][1]
     files |= {live.path / one: _mark(live.path / one) for one in keys}
     return Copied(complete, TierRead(LOCAL_TIER, len(files), copied), files)
+
+
+def fetch_packs(repository: Repository, names: Iterable[str], progress: ProgressSink) -> None:
+    """Bring packs of the bucket into a scratch repository.
+
+    Raises:
+        IntegrityError: one is missing, or not what its name says.
+        UnavailableError, PermissionRefusedError: the bucket cannot be read.
+    """
+    sizes = repository.packs()
+    for name in names:
+        digest, size = hashlib.sha256(), sizes[name]
+        path = repository.backend.path(name)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            for start in range(0, size, _PORTION_BYTES):
+                progress(Progress("drill", "fetch", 0, 0, start))
+                data = repository.remote_copy.uncached.read_range(name, start, min(_PORTION_BYTES, size - start))
+                digest.update(data)
+                file.write(data)
+        if digest.hexdigest() != path.name:
+            path.unlink()
+            raise IntegrityError(f"The pack {name} in the remote copy is damaged.", object=name)
 
 
 def _mark(path: Path) -> _Mark:

@@ -70,12 +70,12 @@ class Base:
     """A recovered copy of the checkpoint, made once by the product's own recovery; each scenario gets a clone.
 
     Args:
-        complete: the local repository has every object that the checkpoint needs.
+        fetched: packs that the local repository has given away, so that they came from the bucket.
         dangling: foreign keys that lead to nobody in it: real data is dirty before any fault.
         failure: why there is no recovered state in it, or "".
     """
 
     place: Place
-    complete: bool
-    dangling: int | None
+    fetched: tuple[str, ...] = ()
+    dangling: int | None = None
     failure: str = ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maos_ckpt.drill import checks
-from maos_ckpt.drill.copied import Copied, copy_repository
+from maos_ckpt.drill.copied import Copied, copy_repository, fetch_packs, needed_packs
 from maos_ckpt.drill.origin import Base, Origin, ProgressSink
 from maos_ckpt.drill.scenarios import SCENARIOS
 from maos_ckpt.drill.scratch import Place, require_space
@@ -47,7 +47,7 @@ def run_scenarios(origin: Origin, wanted: Sequence[DrillScenario], scratch: Path
     """
     missing = {one: SCENARIOS[one].missing(origin) for one in wanted}
     playing = [one for one in wanted if not missing[one]]
-    base, copied = Base(Place(scratch / "base"), False, None, "It was not needed."), None
+    base, copied = Base(Place(scratch / "base"), failure="It was not needed."), None
     reads: list[TierRead] = []
     if any(SCENARIOS[one].from_base for one in playing):
         base, copied, fetched = _make_base(origin, scratch, progress)
@@ -82,7 +82,8 @@ def _make_base(origin: Origin, scratch: Path, progress: ProgressSink) -> tuple[B
     place.path.mkdir(mode=0o700)
     place.make()
     copied: Copied | None = None
-    stage = Stage(origin, Base(place, False, None), DrillScenario.FULL_LOSS, place, progress)
+    missing: tuple[str, ...] = ()
+    stage = Stage(origin, Base(place), DrillScenario.FULL_LOSS, place, progress)
     try:
         live = Repository.open(origin.repository, origin.seams, read_only=True, key=origin.master)
         with contextlib.closing(live):
@@ -96,6 +97,9 @@ def _make_base(origin: Origin, scratch: Path, progress: ProgressSink) -> tuple[B
         with stage.opened(remote=remote) as repository:
             if remote is not None:
                 pull(repository, stage.quietly)
+                wanted, _ = needed_packs(repository, repository.resolve(origin.checkpoint.id))
+                missing = tuple(sorted(wanted - repository.backend.list("packs").keys()))
+                fetch_packs(repository, missing, stage.quietly)
             checkpoint = repository.resolve(origin.checkpoint.id)
             with repository.lease("restore"):
                 request = Request(checkpoint, Selection(), None, "drill")
@@ -111,7 +115,7 @@ def _make_base(origin: Origin, scratch: Path, progress: ProgressSink) -> tuple[B
         failure = error.message
     dangling = None if failure or stage.database is None else checks.dangling(stage.database)
     fetched = [one for one in stage.reads.tiers() if one.tier == REMOTE_TIER]
-    return Base(place, copied is not None and copied.complete, dangling, failure), copied, fetched
+    return Base(place, missing, dangling, failure), copied, fetched
 
 
 def _play(

@@ -9,10 +9,12 @@ from maos_ckpt.drill.interruption import interrupted_recovery
 from maos_ckpt.drill.losses import full_loss, lost_machine
 from maos_ckpt.drill.origin import Origin
 from maos_ckpt.drill.parts import component_corrupted, mad_agent
-from maos_ckpt.drill.stage import Play
+from maos_ckpt.drill.stage import Stage
 from maos_ckpt.drill.storage import damaged_repository, s3_away, wrong_key
 from maos_ckpt.drill_model import DrillScenario
 
+#: Plays a scenario on a stage, and leaves its assertions there.
+Play = Callable[[Stage], None]
 #: Why a scenario does not apply, or "".
 Missing = Callable[[Origin], str]
 

@@ -11,6 +11,7 @@ from maos_ckpt.backends.base import HEADER_NAME
 from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.codec.secret import Secret
 from maos_ckpt.drill import faults
+from maos_ckpt.drill.copied import needed_packs
 from maos_ckpt.drill.stage import Stage
 from maos_ckpt.errors import CkptError, KeyRefusedError, UnavailableError
 from maos_ckpt.model import CheckpointState, Selection, VerifyLevel, VerifyTier
@@ -28,8 +29,9 @@ _REFUSED_S = 2.0
 def damaged_repository(stage: Stage) -> None:
     """Bytes of local packs are flipped; the damage is found and mended from the bucket, then the state recovered."""
     stage.clone_base()
-    packs = sorted((stage.place.repository / "packs").rglob("*"), key=lambda one: one.stat().st_size)
-    damaged = [one for one in packs if one.is_file()]
+    with stage.opened() as repository:
+        packs, _ = needed_packs(repository, repository.resolve(stage.origin.checkpoint.id))
+        damaged = [repository.backend.path(one) for one in sorted(packs)]
     flipped = sum(faults.flip_bytes(one) for one in damaged)
     files = stage.place.lose_state()
     stage.begin_fault(
@@ -56,6 +58,9 @@ def s3_away(stage: Stage) -> None:
     """Nobody answers at the bucket's endpoint; recovery goes by the local repository alone, and saves go on."""
     stage.clone_base()
     assert stage.origin.remote is not None
+    for name in stage.base.fetched:
+        # The local repository does not have it.
+        (stage.place.repository / name).unlink()
     with _refusing() as endpoint:
         settings = dataclasses.replace(
             stage.origin.remote,
