@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from maos_ckpt.drill_status import DrillStatus
 from maos_ckpt.model import TierRead
 
 
@@ -134,21 +135,6 @@ class ScenarioTrend:
     rtos_s: tuple[float, ...] = ()
     rto_median_s: float | None = None
     rto_worst_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DrillStatus:
-    """Drills at a glance. `state` is `passed`, `failed`, `overdue` (longer ago than scheduled), `never` or `off`
-    (never, and none is scheduled); `failed` names the scenarios of the last drill that did."""
-
-    state: str
-    interval_s: float
-    last_at_ms: int | None = None
-    last_passed: bool = False
-    rto_s: float | None = None
-    rpo_s: float | None = None
-    failed: tuple[str, ...] = ()
-    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

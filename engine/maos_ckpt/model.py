@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from maos_ckpt.drill_status import DrillStatus
+
 #: What SQLite calls a value, after reading: NULL, INTEGER, REAL, TEXT, BLOB. Text that is not UTF-8 travels as
 #: `codec.values.RawText`, typed `object` here because this module knows no codec.
 Value = None | int | float | str | bytes | object
@@ -486,4 +488,5 @@ class EngineStatus:
     unfinished_recovery: str = ""
     damaged_manifests: tuple[str, ...] = ()
     tiers: tuple[TierStatus, ...] = ()
+    drill: DrillStatus | None = None
     events: tuple[str, ...] = field(default=())

@@ -43,7 +43,7 @@ class Origin:
         master: the master key of an encrypted repository, else None.
         remote: the bucket, every change to it refused; None where there is none.
         unlock: opens what is made from the bucket alone.
-        newest_change_ms: when the live state last changed, 0 where that is not known.
+        newest_change_ms: when the live state last changed as the drill began, 0 where that is not known.
         seams: without processes (see `quiet`).
     """
 

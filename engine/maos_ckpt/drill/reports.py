@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from maos_ckpt.drill.evidence import markdown
-from maos_ckpt.drill_model import DrillHistory, DrillReport, DrillScenario, DrillStatus, ScenarioTrend
+from maos_ckpt.drill_model import DrillHistory, DrillReport, DrillScenario, ScenarioTrend
+from maos_ckpt.drill_status import DrillStatus
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.seams import Seams
 
@@ -29,11 +30,12 @@ _OVERDUE_INTERVALS = 1.5
 
 
 class Reports:
-    """The reports of one repository."""
+    """The reports of one repository. Cheap to ask for `status` every second."""
 
     def __init__(self, repository: Path, seams: Seams) -> None:
         self.directory = repository / DIRECTORY
         self._seams = seams
+        self._last: tuple[int, DrillReport | None] = (-1, None)
 
     def store(self, report: DrillReport) -> bytes:
         """Keep a report durably, as `ID.json` and `ID.md`; returns the JSON. The oldest beyond `REPORTS_MAX` go.
@@ -84,9 +86,18 @@ class Reports:
                 _LOG.warning("the report %s cannot be read: %s", name, error)
         return reports
 
+    def _last_report(self) -> DrillReport | None:
+        try:
+            changed_ns = os.stat(self.directory).st_mtime_ns
+        except OSError:
+            return None
+        if changed_ns != self._last[0]:
+            self._last = changed_ns, next(iter(self.newest(1)), None)
+        return self._last[1]
+
     def status(self, interval_hours: float) -> DrillStatus:
         """How drills stand now."""
-        last = next(iter(self.newest(1)), None)
+        last = self._last_report()
         interval_s = interval_hours * _HOUR_S
         if last is None:
             return DrillStatus("never" if interval_s else "off", interval_s)

@@ -1,7 +1,7 @@
 """The engine: keeps the schedule of one repository, carries out operations, and tells what happened.
 
-Threads: the scheduler; two lanes of operations, each waiting for its worker process; the watch, which polls journal and
-repository; one per listener. None of them does the work itself, so an embedding console stays quick.
+Threads: the scheduler; three lanes of operations, each waiting for its worker process; the watch, which polls journal
+and repository; one per listener. None of them does the work itself, so an embedding console stays quick.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ import msgspec
 
 from maos_ckpt import wire
 from maos_ckpt.client import EventSink
+from maos_ckpt.drill.reports import Reports
+from maos_ckpt.drill_status import DrillStatus
 from maos_ckpt.engine.child import Child
 from maos_ckpt.engine.feed import Feed
 from maos_ckpt.engine.idle import IdleTime
 from maos_ckpt.engine.lane import Lane
 from maos_ckpt.engine.lock import TRIES, EngineLock, Owner, engine_owner
+from maos_ckpt.engine.rehearsals import Rehearsals
 from maos_ckpt.engine.replicator import Replicator
 from maos_ckpt.engine.scrubber import Scrubber
 from maos_ckpt.engine.watch import Watch
@@ -36,9 +39,17 @@ from maos_ckpt.events import (
     OperationProgressed,
     TicksMissed,
 )
-from maos_ckpt.model import Checkpoint, CompactResult, EngineStatus, Progress, RecoveryResult, Trigger
+from maos_ckpt.model import (
+    Checkpoint,
+    CompactResult,
+    EngineStatus,
+    Progress,
+    RecoveryResult,
+    Trigger,
+)
 from maos_ckpt.operations import state
-from maos_ckpt.operations.registry import OPERATIONS, CompactArguments, SaveArguments, ScrubArguments
+from maos_ckpt.operations.drills import LATEST, SCHEDULE
+from maos_ckpt.operations.registry import OPERATIONS, CompactArguments, DrillArguments, SaveArguments, ScrubArguments
 from maos_ckpt.operations.workspace import Workspace, is_failure
 from maos_ckpt.repository.holds import hold_shown
 from maos_ckpt.repository.repository import Repository
@@ -68,8 +79,12 @@ class Engine:
         self._scheduler: Scheduler | None = None
         self._replicator: Replicator | None = None
         self._scrubber: Scrubber | None = None
+        self._reports = Reports(workspace.repository, workspace.seams)
+        self._rehearsals: Rehearsals | None = None
         self._writers = Lane("writers", workspace.seams)
         self._readers = Lane("readers", workspace.seams)
+        # A drill takes minutes and disturbs nobody, so that nobody waits for it.
+        self._drills = Lane("drills", workspace.seams)
         self._children: dict[str, Child] = {}
         self._ending = threading.Event()
         self._poller = threading.Thread(target=self._poll_loop, name="watch", daemon=True)
@@ -130,14 +145,23 @@ class Engine:
             self._replicator.start()
         if self._workspace.config.scrub_days:
             self._scrubber = Scrubber(self._seams, idle=self._is_idle, run=self._scrub)
+        self._rehearsals = Rehearsals(self._seams, self._drill_status, idle=self._is_idle, run=self._rehearse)
         self._scheduler.start()
 
     def _is_idle(self) -> bool:
-        return not self._writers.busy and not self._readers.busy
+        return not self._writers.busy and not self._readers.busy and not self._drills.busy
 
     def _scrub(self) -> None:
         with contextlib.suppress(CkptError):
             self._readers.submit("scrub", lambda: self._in_child("scrub", ScrubArguments(), self._readers))
+
+    def _rehearse(self) -> None:
+        arguments = DrillArguments(LATEST, self._workspace.config.drill.scenarios, SCHEDULE)
+        with contextlib.suppress(CkptError):
+            self._drills.submit("drill", lambda: self._in_child("drill", arguments, self._drills))
+
+    def _drill_status(self) -> DrillStatus:
+        return self._reports.status(self._workspace.config.drill.interval_hours)
 
     @property
     def _watching(self) -> Watch:
@@ -157,11 +181,12 @@ class Engine:
             self._scheduler.stop()
         self._writers.close()
         self._readers.close()
-        for lane in (self._readers, *((self._writers,) if self._idle.running else ())):
+        self._drills.close()
+        for lane in (self._readers, self._drills, *((self._writers,) if self._idle.running else ())):
             child = self._children.get(lane.name)
             if child is not None:
                 child.terminate()
-        clean = self._writers.join(timeout_s) and self._readers.join(timeout_s)
+        clean = all(lane.join(timeout_s) for lane in (self._writers, self._readers, self._drills))
         if self._poller.is_alive():
             self._poller.join(POLL_S * 2)
         if self._replicator is not None:
@@ -204,7 +229,7 @@ class Engine:
             last_success=checkpoints[0] if checkpoints else None,
             last_error=failure.message if failure else "",
             last_error_at_ms=failure.at_ms if failure else None,
-            running=self._writers.running or self._readers.running,
+            running=self._writers.running or self._readers.running or self._drills.running,
             checkpoints=len(checkpoints),
             repository_bytes=self._watching.stored_bytes(),
             missed_ticks=self._missed_ticks,
@@ -212,6 +237,7 @@ class Engine:
             unfinished_recovery=state.unfinished_recovery(workspace),
             damaged_manifests=self._watching.damaged_manifests(),
             tiers=self._watching.tiers(),
+            drill=self._drill_status(),
         )
 
     def _next_run_at_ms(self, owner: Owner | None) -> int | None:
@@ -234,7 +260,7 @@ class Engine:
         Raises:
             CkptError: whatever the operation raised.
         """
-        lane = self._writers if OPERATIONS[name].writes else self._readers
+        lane = self._drills if name == "drill" else self._writers if OPERATIONS[name].writes else self._readers
         return lane.submit(name, lambda: self._in_child(name, arguments, lane)).result()
 
     def _in_child(self, name: str, arguments: object, lane: Lane) -> Any:
@@ -340,6 +366,8 @@ class Engine:
             self.poll()
             if self._scrubber is not None:
                 self._scrubber.look()
+            if self._rehearsals is not None:
+                self._rehearsals.look()
             try:
                 self._take_up(1)
             except CkptError as error:
