@@ -38,6 +38,28 @@ SCENARIO_TITLES = {
 }
 
 
+#: What each step of a drill stands for on the day: what an operator would do or look at then.
+STEP_HINTS = {
+    "copy the rehearsal's system": "A recovered copy of the checkpoint is what things happen to from here on.",
+    "recover the copy that the scenarios begin with": "The checkpoint is recovered once into an empty place.",
+    "the fault": "Now it happens. The stopwatch that counts, the recovery time, runs from here.",
+    "the others work on": "Other agents go on after the checkpoint; their work must survive the recovery.",
+    "plan the recovery": "On the day: `maos-ckpt restore ID --dry-run`, or r in the overview. Read what would change.",
+    "apply the plan": "On the day: a, a reason, the short id. A safety checkpoint first, then one transaction.",
+    "verify": "Planning again must find nothing; then SQLite's own check, references, and the stored objects in full.",
+    "the operator's own checks": "Statements of drill.sql and the program of drill.command, on the recovered copy.",
+    "find the damage": "On the day: `maos-ckpt verify --all`. What cannot be read is named.",
+    "repair from the bucket": "On the day: `maos-ckpt verify --all --repair`. What was damaged is kept in quarantine.",
+    "save while S3 is away": "Saves go on without S3; what it lacks is sent when it is back.",
+    "make a home from the bucket": "On a new machine: `maos-ckpt restore latest --repo s3://... --dry-run`.",
+    "try wrong keys": "Nothing may be read or changed with them.",
+    "give the right key": "On the day: encryption_key, or the passphrase at the terminal. Where do you keep it?",
+    "recover, killed just before its commit": "The recovery dies in its transaction: nothing may have happened.",
+    "recover, killed after its commit, before the files": "The recovery dies half-way: the rest must follow.",
+    "settle it": "On the day the next save or recovery does this by itself; `maos-ckpt status` says so.",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Assertion:
     """One thing that had to hold. `detail` says what was found; it may hold state content (untrusted)."""

@@ -11,6 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from maos_ckpt.client import EventSink
+from maos_ckpt.drill_model import (
+    Assertion,
+    DrillHistory,
+    DrillReport,
+    DrillScenario,
+    ScenarioResult,
+    ScenarioTrend,
+)
+from maos_ckpt.drill_status import DrillStatus
 from maos_ckpt.errors import CkptError, NotFoundError
 from maos_ckpt.model import (
     CaptureInfo,
@@ -239,6 +248,45 @@ FINDINGS = (
 RUNNING = ("pid 4127 `maos chat` in /srv/agents/team-alpha",)
 
 
+def _result(scenario: DrillScenario, rto_s: float | None) -> ScenarioResult:
+    if rto_s is None:
+        return ScenarioResult(scenario.value, False, False, "the repository is not encrypted")
+    held = tuple(Assertion(f"assertion {number}", True) for number in range(12))
+    fault = "All 31 files of the state were deleted."
+    return ScenarioResult(scenario.value, True, True, "", fault, "cp_x", rto_s, 11.0, (), held)
+
+
+_RTOS_S = dict(zip(DrillScenario, (2.4, 1.1, 0.9, 3.2, 2.5, 4.1, None, 3.8), strict=True))
+DRILLED = (
+    DrillReport(
+        id="dr_20261123T071442Z_a1b2c3",
+        started_at_ms=NOW_MS - 7_200_000,
+        duration_s=24.0,
+        passed=True,
+        checkpoint="cp_x",
+        checkpoint_at_ms=NOW_MS - 7_211_000,
+        digest="00" * 64,
+        source=SOURCE,
+        repository="/srv/agents/team-alpha/.maos-ckpt",
+        repository_id="0" * 32,
+        who="ops@alpha (process 4127)",
+        trigger="schedule",
+        reason="",
+        versions={},
+        scenarios=tuple(_result(one, rto_s) for one, rto_s in _RTOS_S.items()),
+        rto_s=4.1,
+        rpo_s=11.0,
+        rto_target_s=60.0,
+        rpo_target_s=35.0,
+        evidence="/srv/agents/team-alpha/.maos-ckpt/drills/dr_20261123T071442Z_a1b2c3.md",
+    ),
+)
+TRENDS = tuple(
+    ScenarioTrend(one.value, 0 if rto_s is None else 14, 0 if rto_s is None else 14, (), rto_s, rto_s)
+    for one, rto_s in _RTOS_S.items()
+)
+
+
 class FrozenClient:
     """An engine that stands still; attributes are the answers."""
 
@@ -330,6 +378,12 @@ class FrozenClient:
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         return VerifyResult(level, True, len(names), 14, 4_300_000, (), 0.32)
+
+    def drill(self, name: str = "latest", scenarios: Sequence[str] = (), *, reason: str = "") -> DrillReport:
+        return DRILLED[0]
+
+    def drills(self, limit: int = 20) -> DrillHistory:
+        return DrillHistory(DRILLED, TRENDS, DrillStatus("passed", 86_400.0, NOW_MS - 7_200_000, True, 4.1, 11.0))
 
     def set_pinned(self, name: str, pinned: bool) -> Checkpoint:
         return replace(self.checkpoint(name), pinned=pinned)
