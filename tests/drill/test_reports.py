@@ -118,7 +118,7 @@ def test_how_drills_stand(tmp_path: Path) -> None:
 
 
 def test_a_second_drill_is_refused_and_what_a_killed_one_left_goes(alone: Protected) -> None:
-    left = alone.repository / "drills" / "scratch-of-a-killed-one"
+    left = alone.repository / "drills" / "maos-ckpt-drill-of-a-killed-one"
     left.mkdir(parents=True)
     with scratch_directory(alone.repository / "drills", SYSTEM), pytest.raises(ConflictError, match="running already"):
         alone.drill(LOSS)
@@ -133,7 +133,7 @@ def test_a_drill_that_is_stopped_leaves_nothing_behind_and_no_report(alone: Prot
 
     with pytest.raises(InterruptedByUserError):
         drills.drill(alone.workspace, drills.LATEST, (), drills.MANUAL, "", stop)
-    assert sorted(one.name for one in (alone.repository / "drills").iterdir()) == ["lock"]
+    assert sorted(one.name for one in (alone.repository / "drills").iterdir()) == ["maos-ckpt-drill.lock"]
 
 
 def test_a_drill_without_room_is_not_begun(alone: Protected, monkeypatch: pytest.MonkeyPatch) -> None:

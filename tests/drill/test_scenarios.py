@@ -10,7 +10,7 @@ import pytest
 
 from maos_ckpt.drill import interruption, losses, parts, stage, storage
 from maos_ckpt.drill.run import UNTOUCHED
-from maos_ckpt.drill_model import DrillScenario, ScenarioResult
+from maos_ckpt.drill_model import STEP_HINTS, DrillScenario, ScenarioResult
 from maos_ckpt.model import Selection
 from maos_ckpt.operations import state
 from tests.drill.conftest import Protected, fingerprint
@@ -46,6 +46,8 @@ def test_all_scenarios_are_green_and_nothing_live_is_written(protected: Protecte
     assert report.rto_s is not None
     assert 0 < report.rto_s < report.rto_target_s
     assert state.last_failure(protected.workspace.journal) is None
+    # Each step says what it stands for on the day.
+    assert {step.name for one in report.scenarios for step in one.steps} <= STEP_HINTS.keys()
 
 
 def test_full_loss_is_red_where_a_pack_of_the_checkpoint_is_gone(alone: Protected) -> None:

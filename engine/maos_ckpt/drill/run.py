@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,9 +104,9 @@ def _make_base(origin: Origin, scratch: Path, progress: ProgressSink) -> tuple[B
             checkpoint = repository.resolve(origin.checkpoint.id)
             with repository.lease("restore"):
                 request = Request(checkpoint, Selection(), None, "drill")
-                recover(repository, stage.source(), request, stage.quietly, origin.seams)
+                done = recover(repository, stage.source(), request, stage.quietly, origin.seams)
             left = stage.plan(repository, checkpoint, Selection()).summary.total
-        failure = f"{left} records differ after it was recovered." if left else ""
+        failure = " ".join((f"{left} records differ after it was recovered.", *done.notes[:3])) if left else ""
     except InterruptedByUserError:
         raise
     except CkptError as error:
@@ -154,6 +155,8 @@ def _carry_out(stage: Stage, scenario: DrillScenario) -> None:
         raise
     except CkptError as error:
         stage.check(f"no error at: {stage.steps[-1].name}", False, f"{error.message} {error.hint}".strip())
+    except sqlite3.Error as error:
+        stage.check(f"no error at: {stage.steps[-1].name}", False, f"SQLite: {error}")
     except OSError as error:
         try:
             raise_storage_error(error, error.filename or stage.place.path)

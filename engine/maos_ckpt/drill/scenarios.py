@@ -19,6 +19,10 @@ Play = Callable[[Stage], None]
 Missing = Callable[[Origin], str]
 
 
+#: Where an agent's records are.
+_OF_AGENTS = ("agents/agents", "tasks/tasks", "queue/messages", "memory/sessions")
+
+
 def _nothing(_: Origin) -> str:
     return ""
 
@@ -39,8 +43,11 @@ def _no_key(origin: Origin) -> str:
 def _no_agents(origin: Origin) -> str:
     if not origin.checkpoint.source.startswith("maos:"):
         return "a plain database has no agents"
-    agents = sum(one.records for one in origin.checkpoint.collections if one.path == "agents/agents")
-    return "" if agents else "there is no agent in the checkpoint"
+    records = {one.path: one.records for one in origin.checkpoint.collections}
+    lacking = [one for one in _OF_AGENTS if one not in records]
+    if lacking:
+        return f"the checkpoint has no {', '.join(lacking)}"
+    return "" if records[_OF_AGENTS[0]] else "there is no agent in the checkpoint"
 
 
 def _no_database(origin: Origin) -> str:

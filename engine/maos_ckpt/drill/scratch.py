@@ -22,8 +22,9 @@ from maos_ckpt.sources.maos.layout import Layout
 from maos_ckpt.sources.maos.source import MaosSource
 from maos_ckpt.sources.sqlite.source import SqliteSource
 
-_LOCK = "lock"
-_PREFIX = "scratch-"
+#: Names that nobody else gives: the directory may be one that others use as well.
+_LOCK = "maos-ckpt-drill.lock"
+_PREFIX = "maos-ckpt-drill-"
 _TOKEN_BYTES = 6
 
 

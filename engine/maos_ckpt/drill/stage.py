@@ -236,7 +236,9 @@ class Stage:
         self.step("verify")
         again = self.plan(repository, checkpoint, selection)
         self.check("planning again finds nothing to do", again.summary.total == 0, _left(again))
-        whole = self.plan(repository, before or checkpoint, Selection())
+        whole = (
+            again if selection.whole and before is None else self.plan(repository, before or checkpoint, Selection())
+        )
         self.check("everything else is as it was before the fault", whole.summary.total == 0, _left(whole))
         self._assert_references(whole)
         if self.database is not None:

@@ -71,7 +71,8 @@ def drill(
     started_ms, started_s = workspace.now_ms(), workspace.seams.clock.monotonic_s()
     with workspace.journalled("drill"):
         origin = _origin(workspace, name, expected)
-        root = Path(workspace.config.drill.directory or workspace.repository / DIRECTORY)
+        chosen = Path(workspace.config.drill.directory).expanduser()
+        root = workspace.repository.parent / chosen if chosen.name else workspace.repository / DIRECTORY
         with scratch_directory(root, workspace.seams) as scratch:
             outcome = run_scenarios(origin, wanted, scratch, progress)
         report = _report(workspace, origin, outcome, started_ms, trigger, reason)
