@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +45,21 @@ def fingerprint(folder: Path) -> dict[str, str]:
             stat = path.stat()
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             found[str(path.relative_to(folder))] = f"{digest} {stat.st_ino} {stat.st_mtime_ns} {stat.st_mode}"
+    return found
+
+
+def open_files(below: Path) -> dict[str, bool]:
+    """Files below a folder that this process has open, and whether for writing."""
+    found = {}
+    for descriptor in os.listdir("/proc/self/fd"):
+        try:
+            path = os.readlink(f"/proc/self/fd/{descriptor}")
+            info = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
+        except OSError:
+            continue
+        if path.startswith(f"{below}/"):
+            flags = next(int(line.split()[1], 8) for line in info.splitlines() if line.startswith("flags:"))
+            found[path] = flags & os.O_ACCMODE != os.O_RDONLY
     return found
 
 
@@ -118,10 +134,14 @@ class Protected:
         config = msgspec.structs.replace(self.workspace.config, drill=Drill(**drill))
         self.workspace = replace(self.workspace, config=config)
 
-    def drill(self, *scenarios: DrillScenario, name: str = drills.LATEST) -> DrillReport:
-        steps: list[Progress] = []
+    def drill(
+        self,
+        *scenarios: DrillScenario,
+        name: str = drills.LATEST,
+        progress: Callable[[Progress], None] = lambda step: None,
+    ) -> DrillReport:
         names = tuple(one.value for one in scenarios)
-        return drills.drill(self.workspace, name, names, drills.MANUAL, "a test", steps.append)
+        return drills.drill(self.workspace, name, names, drills.MANUAL, "a test", progress)
 
     def one(self, scenario: DrillScenario) -> ScenarioResult:
         """Play one scenario that applies."""
