@@ -50,13 +50,13 @@ def standing(status: DrillStatus, now_ms: int) -> Span:
         words = "a drill is scheduled, and none was held yet" if status.interval_s else "no drill was held yet"
         return f"!! {words[:1].upper()}{words[1:]}", "warn"
     when = fmt.ago(status.last_at_ms, now_ms)
-    if not status.last_passed:
-        return f"XX Last drill FAILED {when}: {', '.join(status.failed) or 'nothing applied'}", "bad"
+    if status.failed:
+        return f"XX Drill FAILED, last {when}: {', '.join(status.failed)}", "bad"
     words = f"Last drill passed {when}, RTO {seconds(status.rto_s)}"
     return (f"!! {words}; the next is overdue", "warn") if status.state == "overdue" else (f"OK {words}", "ok")
 
 
 def flag(status: DrillStatus | None) -> Span | None:
     """What an overview must not keep quiet about; None where all is well or drills are not in use."""
-    flags = {"failed": ("last drill FAILED", "bad"), "overdue": ("drill overdue", "warn")}
+    flags = {"failed": ("drill FAILED", "bad"), "overdue": ("drill overdue", "warn")}
     return None if status is None else flags.get(status.state)

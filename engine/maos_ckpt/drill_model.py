@@ -48,6 +48,7 @@ STEP_HINTS = {
     "apply the plan": "On the day: a, a reason, the short id. A safety checkpoint first, then one transaction.",
     "verify": "Planning again must find nothing; then SQLite's own check, references, and the stored objects in full.",
     "the operator's own checks": "Statements of drill.sql and the program of drill.command, on the recovered copy.",
+    "look into the bucket": "Only what has a second copy can be mended; what S3 has is listed first.",
     "find the damage": "On the day: `maos-ckpt verify --all`. What cannot be read is named.",
     "repair from the bucket": "On the day: `maos-ckpt verify --all --repair`. What was damaged is kept in quarantine.",
     "save while S3 is away": "Saves go on without S3; what it lacks is sent when it is back.",

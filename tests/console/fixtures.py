@@ -383,7 +383,7 @@ class FrozenClient:
         return DRILLED[0]
 
     def drills(self, limit: int = 20) -> DrillHistory:
-        return DrillHistory(DRILLED, TRENDS, DrillStatus("passed", 86_400.0, NOW_MS - 7_200_000, True, 4.1, 11.0))
+        return DrillHistory(DRILLED, TRENDS, DrillStatus("passed", 86_400.0, NOW_MS - 7_200_000, rto_s=4.1, rpo_s=11.0))
 
     def set_pinned(self, name: str, pinned: bool) -> Checkpoint:
         return replace(self.checkpoint(name), pinned=pinned)

@@ -53,16 +53,16 @@ async def test_what_does_not_apply_says_why(lab: Lab) -> None:
 
 def test_failed_and_overdue_drills_are_flagged_and_others_are_not() -> None:
     assert flag(None) is None
-    assert flag(DrillStatus("passed", 60.0, 1, True, 1.0)) is None
-    assert flag(DrillStatus("failed", 0.0, 1)) == ("last drill FAILED", "bad")
-    assert flag(DrillStatus("overdue", 60.0, 1, True)) == ("drill overdue", "warn")
+    assert flag(DrillStatus("passed", 60.0, 1)) is None
+    assert flag(DrillStatus("failed", 0.0, 1)) == ("drill FAILED", "bad")
+    assert flag(DrillStatus("overdue", 60.0, 1)) == ("drill overdue", "warn")
 
 
 def test_how_drills_stand_in_one_sentence() -> None:
     hour_ms = 3_600_000
     assert standing(DrillStatus("off", 0.0), 0) == ("!! No drill was held yet", "warn")
-    passed = DrillStatus("passed", 60.0, 1, True, 4.1)
+    passed = DrillStatus("passed", 60.0, 1, rto_s=4.1)
     assert standing(passed, 3 * hour_ms + 1) == ("OK Last drill passed 3 h ago, RTO 4.10 s", "ok")
-    failed = DrillStatus("failed", 60.0, 1, False, 4.1, 0.0, ("s3-away",))
-    assert standing(failed, hour_ms + 1) == ("XX Last drill FAILED 1 h ago: s3-away", "bad")
+    failed = DrillStatus("failed", 60.0, 1, failed=("s3-away",))
+    assert standing(failed, hour_ms + 1) == ("XX Drill FAILED, last 1 h ago: s3-away", "bad")
     assert stopwatch(64.25) == "01:04.2"

@@ -12,7 +12,7 @@ import pytest
 
 from maos_ckpt.drill import reports
 from maos_ckpt.drill.evidence import plain
-from maos_ckpt.drill.reports import Reports
+from maos_ckpt.drill.reports import Reports, Schedule
 from maos_ckpt.drill.scratch import scratch_directory
 from maos_ckpt.drill_model import DrillReport, DrillScenario, ScenarioResult
 from maos_ckpt.errors import ConflictError, InterruptedByUserError, PermissionRefusedError, StorageError
@@ -87,7 +87,7 @@ def test_the_history_is_bounded_and_tells_trends(tmp_path: Path, monkeypatch: py
         kept.store(report(number, result("full-loss", rto_s=float(number)), result("s3-away", applicable=False)))
     kept.store(report(8, result("full-loss", passed=False, rto_s=None)))
     assert len(list((tmp_path / "drills").iterdir())) == 10
-    found = kept.history(3, 0.0)
+    found = kept.history(3, Schedule())
     assert [one.id for one in found.reports] == ["dr_00000008", "dr_00000007", "dr_00000006"]
     loss = next(one for one in found.trends if one.scenario == "full-loss")
     assert (loss.runs, loss.passed, loss.rtos_s) == (5, 4, (7.0, 6.0, 5.0, 4.0))
@@ -105,16 +105,29 @@ def test_a_report_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
 def test_how_drills_stand(tmp_path: Path) -> None:
     clock = VirtualClock()
     kept = Reports(tmp_path, seams_with(clock))
-    assert kept.status(0.0).state == "off"
-    assert kept.status(24.0).state == "never"
+    loss = frozenset({"full-loss"})
+    daily, never = Schedule(24.0, loss), Schedule(0.0, loss)
+    assert kept.status(never).state == "off"
+    assert kept.status(daily).state == "never"
     kept.store(report(1, result("full-loss"), at_ms=clock.now_ms()))
-    assert kept.status(24.0).state == "passed"
+    assert kept.status(daily).state == "passed"
+    # A drill of something else does not stand for a complete one.
     clock.sleep(37 * HOUR_S)
-    assert kept.status(24.0).state == "overdue"
-    assert kept.status(0.0).state == "passed"
-    kept.store(report(2, result("full-loss", passed=False), at_ms=clock.now_ms()))
-    failed = kept.status(24.0)
-    assert (failed.state, failed.failed) == ("failed", ("full-loss",))
+    kept.store(report(2, result("mad-agent"), at_ms=clock.now_ms()))
+    status = kept.status(daily)
+    assert (status.state, status.last_at_ms) == ("overdue", clock.now_ms())
+    assert kept.status(never).state == "passed"
+
+
+def test_a_scenario_that_failed_counts_until_it_passes(tmp_path: Path) -> None:
+    kept = Reports(tmp_path, SYSTEM)
+    kept.store(report(1, result("full-loss"), result("mad-agent", passed=False)))
+    kept.store(report(2, result("full-loss")))
+    kept.store(report(3, result("s3-away", applicable=False)))
+    status = kept.status(Schedule())
+    assert (status.state, status.failed, status.rto_s) == ("failed", ("mad-agent",), 1.0)
+    kept.store(report(4, result("mad-agent")))
+    assert kept.status(Schedule()).state == "passed"
 
 
 def test_a_second_drill_is_refused_and_what_a_killed_one_left_goes(alone: Protected) -> None:

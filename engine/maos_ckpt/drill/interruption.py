@@ -11,6 +11,7 @@ import tempfile
 import msgspec
 
 from maos_ckpt.drill import faults
+from maos_ckpt.drill.afterwards import assert_recovered
 from maos_ckpt.drill.stage import Stage
 from maos_ckpt.drill.victim import MOMENTS, Order
 from maos_ckpt.environment import child_environment
@@ -41,7 +42,7 @@ def interrupted_recovery(stage: Stage) -> None:
         told = _settle(stage, repository)
         left = stage.plan(repository, checkpoint, Selection()).summary.total
         stage.check("killed after its commit, it is finished", left == 0, f"{left} records differ; {told}")
-        stage.assert_recovered(repository, checkpoint, Selection())
+        assert_recovered(stage, repository, checkpoint, Selection())
 
 
 def _break_state(stage: Stage, repository: Repository, checkpoint: Checkpoint) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from maos_ckpt.drill.afterwards import assert_recovered
 from maos_ckpt.drill.stage import Stage
 from maos_ckpt.errors import NotFoundError
 from maos_ckpt.model import Selection
@@ -16,7 +17,7 @@ def full_loss(stage: Stage) -> None:
     with stage.opened() as repository:
         checkpoint = repository.resolve(stage.origin.checkpoint.id)
         stage.recover(repository, checkpoint, Selection())
-        stage.assert_recovered(repository, checkpoint, Selection())
+        assert_recovered(stage, repository, checkpoint, Selection())
 
 
 def lost_machine(stage: Stage) -> None:
@@ -42,4 +43,4 @@ def lost_machine(stage: Stage) -> None:
         here = len(repository.backend.list("packs"))
         stage.check("no pack is on this machine before the recovery", here == 0, f"{here} packs")
         stage.recover(repository, checkpoint, Selection())
-        stage.assert_recovered(repository, checkpoint, Selection(), tier=None)
+        assert_recovered(stage, repository, checkpoint, Selection(), tier=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from maos_ckpt.drill import faults, madness
+from maos_ckpt.drill.afterwards import assert_recovered
 from maos_ckpt.drill.stage import Stage
 from maos_ckpt.model import Selection
 
@@ -24,7 +25,7 @@ def component_corrupted(stage: Stage) -> None:
         stage.begin_fault(f"The component {component} is corrupted: {what}.")
         selection = Selection(components=(component,), exact=True)
         stage.recover(repository, checkpoint, selection)
-        stage.assert_recovered(repository, checkpoint, selection)
+        assert_recovered(stage, repository, checkpoint, selection)
 
 
 def mad_agent(stage: Stage) -> None:
@@ -34,7 +35,9 @@ def mad_agent(stage: Stage) -> None:
     deeds = madness.choose(stage.database)
     stage.require("there is an agent", deeds is not None)
     assert deeds is not None
-    if deeds.other is not None:
+    if deeds.other is None:
+        stage.notes.append("There is no other agent whose later work could be lost.")
+    else:
         madness.work_on(stage.database, deeds.other)
     with stage.opened() as repository:
         stage.step("the others work on")
@@ -44,4 +47,4 @@ def mad_agent(stage: Stage) -> None:
         checkpoint = repository.resolve(stage.origin.checkpoint.id)
         selection = Selection(records=tuple(deeds.patterns), exact=True)
         stage.recover(repository, checkpoint, selection)
-        stage.assert_recovered(repository, checkpoint, selection, before)
+        assert_recovered(stage, repository, checkpoint, selection, before)

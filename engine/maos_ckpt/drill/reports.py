@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import statistics
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -29,13 +30,21 @@ _HOUR_S = 3600.0
 _OVERDUE_INTERVALS = 1.5
 
 
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How often drills are to be held (0: never), and of which scenarios."""
+
+    interval_hours: float = 0.0
+    scenarios: frozenset[str] = frozenset(DrillScenario)
+
+
 class Reports:
     """The reports of one repository. Cheap to ask for `status` every second."""
 
     def __init__(self, repository: Path, seams: Seams) -> None:
         self.directory = repository / DIRECTORY
         self._seams = seams
-        self._last: tuple[int, DrillReport | None] = (-1, None)
+        self._seen: tuple[int, list[DrillReport]] = (-1, [])
 
     def store(self, report: DrillReport) -> bytes:
         """Keep a report durably, as `ID.json` and `ID.md`; returns the JSON. The oldest beyond `REPORTS_MAX` go.
@@ -86,39 +95,49 @@ class Reports:
                 _LOG.warning("the report %s cannot be read: %s", name, error)
         return reports
 
-    def _last_report(self) -> DrillReport | None:
+    def _recent(self) -> list[DrillReport]:
+        """The last `TREND_MAX` reports, read again where there are others than before."""
         try:
             changed_ns = os.stat(self.directory).st_mtime_ns
         except OSError:
-            return None
-        if changed_ns != self._last[0]:
-            self._last = changed_ns, next(iter(self.newest(1)), None)
-        return self._last[1]
+            return []
+        if changed_ns != self._seen[0]:
+            self._seen = changed_ns, self.newest(TREND_MAX)
+        return self._seen[1]
 
-    def status(self, interval_hours: float) -> DrillStatus:
+    def status(self, schedule: Schedule) -> DrillStatus:
         """How drills stand now."""
-        last = self._last_report()
-        interval_s = interval_hours * _HOUR_S
-        if last is None:
+        held = [one for one in self._recent() if any(result.applicable for result in one.scenarios)]
+        interval_s = schedule.interval_hours * _HOUR_S
+        if not held:
             return DrillStatus("never" if interval_s else "off", interval_s)
-        age_s = (self._seams.clock.now_ms() - last.started_at_ms) / 1000
+        last, failed = held[0], _failed(held)
+        complete = [one for one in held if schedule.scenarios <= {result.scenario for result in one.scenarios}]
+        complete_ms = complete[0].started_at_ms if complete else None
+        age_s = (self._seams.clock.now_ms() - (complete_ms or 0)) / 1000
         overdue = bool(interval_s) and age_s > interval_s * _OVERDUE_INTERVALS
         return DrillStatus(
-            state="failed" if not last.passed else "overdue" if overdue else "passed",
+            state="failed" if failed else "overdue" if overdue else "passed",
             interval_s=interval_s,
             last_at_ms=last.started_at_ms,
-            last_passed=last.passed,
+            complete_at_ms=complete_ms,
             rto_s=last.rto_s,
             rpo_s=last.rpo_s,
-            failed=last.failed,
+            failed=failed,
             evidence=last.evidence,
         )
 
-    def history(self, limit: int, interval_hours: float) -> DrillHistory:
+    def history(self, limit: int, schedule: Schedule) -> DrillHistory:
         """The last drills with the trend of each scenario."""
         reports = self.newest(max(limit, TREND_MAX))
         trends = tuple(trend(one, reports) for one in DrillScenario)
-        return DrillHistory(tuple(reports[:limit]), trends, self.status(interval_hours))
+        return DrillHistory(tuple(reports[:limit]), trends, self.status(schedule))
+
+
+def _failed(reports: list[DrillReport]) -> tuple[str, ...]:
+    """The scenarios that did not pass when they last applied."""
+    last = {one.scenario: one for report in reversed(reports) for one in report.scenarios if one.applicable}
+    return tuple(one.value for one in DrillScenario if one in last and not last[one].passed)
 
 
 def trend(scenario: DrillScenario, reports: list[DrillReport]) -> ScenarioTrend:

@@ -84,7 +84,7 @@ def _make_base(origin: Origin, scratch: Path, progress: ProgressSink) -> tuple[B
     place.make()
     copied: Copied | None = None
     missing: tuple[str, ...] = ()
-    stage = Stage(origin, Base(place), DrillScenario.FULL_LOSS, place, progress)
+    stage = Stage(origin, Base(place), None, place, progress)
     try:
         live = Repository.open(origin.repository, origin.seams, read_only=True, key=origin.master)
         with contextlib.closing(live):

@@ -6,11 +6,13 @@ import contextlib
 import dataclasses
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 from maos_ckpt.backends.base import HEADER_NAME
 from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.codec.secret import Secret
 from maos_ckpt.drill import faults
+from maos_ckpt.drill.afterwards import assert_recovered
 from maos_ckpt.drill.copied import needed_packs
 from maos_ckpt.drill.stage import Stage
 from maos_ckpt.errors import CkptError, KeyRefusedError, UnavailableError
@@ -18,6 +20,7 @@ from maos_ckpt.model import CheckpointState, Selection, VerifyLevel, VerifyTier
 from maos_ckpt.replication.pull import pull
 from maos_ckpt.repository import header as headers
 from maos_ckpt.repository.keyring import keyring, unlock
+from maos_ckpt.repository.manifests import manifest_name
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.verify import verify
 
@@ -29,9 +32,7 @@ _REFUSED_S = 2.0
 def damaged_repository(stage: Stage) -> None:
     """Bytes of local packs are flipped; the damage is found and mended from the bucket, then the state recovered."""
     stage.clone_base()
-    with stage.opened() as repository:
-        packs, _ = needed_packs(repository, repository.resolve(stage.origin.checkpoint.id))
-        damaged = [repository.backend.path(one) for one in sorted(packs)]
+    damaged = _packs_with_a_copy(stage)
     flipped = sum(faults.flip_bytes(one) for one in damaged)
     files = stage.place.lose_state()
     stage.begin_fault(
@@ -44,14 +45,27 @@ def damaged_repository(stage: Stage) -> None:
         named = {one.object for one in found.findings}
         stage.check("the damage is found", not found.ok and bool(named), f"{len(named)} objects named")
         stage.step("repair from the bucket")
-        pull(repository, stage.quietly)
         with repository.lease("repair"):
             mended = verify(repository, [checkpoint], VerifyLevel.STANDARD, stage.quietly, repair=True)
         left = "; ".join(f"{one.object}: {one.detail}" for one in mended.unrepaired[:3])
         count = f"{len(mended.repaired)} of {len(damaged)} packs repaired"
         stage.require("every damaged object is mended from the other tier", not mended.unrepaired, left or count)
         stage.recover(repository, checkpoint, Selection())
-        stage.assert_recovered(repository, checkpoint, Selection())
+        assert_recovered(stage, repository, checkpoint, Selection())
+
+
+def _packs_with_a_copy(stage: Stage) -> list[Path]:
+    """The checkpoint's packs of which the bucket should have a copy: all, unless it is still being replicated."""
+    stage.step("look into the bucket")
+    with stage.opened(remote=stage.origin.remote) as repository:
+        pull(repository, stage.quietly)
+        checkpoint, memory = repository.resolve(stage.origin.checkpoint.id), repository.remote_copy.memory
+        packs, _ = needed_packs(repository, checkpoint)
+        if not memory.holds(manifest_name(checkpoint.seq)):
+            stage.notes.append("The checkpoint was still being replicated: what S3 did not have yet was spared.")
+            packs = {one for one in packs if memory.holds(one)}
+        stage.require("the bucket should have a copy of it", bool(packs), repository.remote_copy.location)
+        return [repository.backend.path(one) for one in sorted(packs)]
 
 
 def s3_away(stage: Stage) -> None:
@@ -72,7 +86,7 @@ def s3_away(stage: Stage) -> None:
             stage.require("S3 does not answer", _does_not_answer(repository))
             checkpoint = repository.resolve(stage.origin.checkpoint.id)
             stage.recover(repository, checkpoint, Selection())
-            stage.assert_recovered(repository, checkpoint, Selection())
+            assert_recovered(stage, repository, checkpoint, Selection())
             stage.step("save while S3 is away")
             saved = stage.save(repository, "while S3 is away")
             stage.check("saves go on, and wait for S3", saved.state is CheckpointState.COMMITTED, saved.id)
@@ -119,7 +133,7 @@ def wrong_key(stage: Stage) -> None:
     with stage.opened() as repository:
         checkpoint = repository.resolve(origin.checkpoint.id)
         stage.recover(repository, checkpoint, Selection())
-        stage.assert_recovered(repository, checkpoint, Selection())
+        assert_recovered(stage, repository, checkpoint, Selection())
 
 
 def _is_refused(backend: LocalBackend, identity: str, secret: Secret) -> bool:

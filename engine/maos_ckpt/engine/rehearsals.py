@@ -17,7 +17,7 @@ RETRY_S = 600.0
 class Rehearsals:
     """Calls `run` when a drill is due and `idle` says yes; `run` hands the work on and returns.
 
-    What counts is when the last drill was, whoever held it: that is read from its report, so a restart changes nothing.
+    What counts is when the last complete drill was, whoever held it: its report says so, and a restart changes nothing.
     """
 
     def __init__(
@@ -40,7 +40,8 @@ class Rehearsals:
             if not status.interval_s:
                 return
             # A clock that was turned back must not put the next drill off for long.
-            age_s = None if status.last_at_ms is None else abs(self._clock.now_ms() - status.last_at_ms) / 1000
+            last_ms = status.complete_at_ms
+            age_s = None if last_ms is None else abs(self._clock.now_ms() - last_ms) / 1000
             if (age_s is None or age_s >= status.interval_s) and self._idle():
                 self._next_look_s = now_s + RETRY_S
                 self._run()

@@ -48,7 +48,7 @@ from maos_ckpt.model import (
     Trigger,
 )
 from maos_ckpt.operations import state
-from maos_ckpt.operations.drills import LATEST, SCHEDULE
+from maos_ckpt.operations.drills import LATEST, SCHEDULE, schedule_of
 from maos_ckpt.operations.registry import OPERATIONS, CompactArguments, DrillArguments, SaveArguments, ScrubArguments
 from maos_ckpt.operations.workspace import Workspace, is_failure
 from maos_ckpt.repository.holds import hold_shown
@@ -161,7 +161,7 @@ class Engine:
             self._drills.submit("drill", lambda: self._in_child("drill", arguments, self._drills))
 
     def _drill_status(self) -> DrillStatus:
-        return self._reports.status(self._workspace.config.drill.interval_hours)
+        return self._reports.status(schedule_of(self._workspace.config))
 
     @property
     def _watching(self) -> Watch:

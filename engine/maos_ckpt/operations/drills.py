@@ -20,11 +20,12 @@ from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.backends.read_cache import CacheSettings
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.codec.secret import read_secret
+from maos_ckpt.config import Config
 from maos_ckpt.drill.age import newest_change_ms
 from maos_ckpt.drill.checks import parse_check
 from maos_ckpt.drill.origin import Expected, Origin
 from maos_ckpt.drill.quiet import quiet
-from maos_ckpt.drill.reports import DIRECTORY, Reports
+from maos_ckpt.drill.reports import DIRECTORY, Reports, Schedule
 from maos_ckpt.drill.run import Outcome, run_scenarios
 from maos_ckpt.drill.scratch import scratch_directory
 from maos_ckpt.drill_model import DrillHistory, DrillReport, DrillScenario
@@ -85,12 +86,17 @@ def drill(
 
 def history(workspace: Workspace, limit: int) -> DrillHistory:
     """The last drills, newest first, with trends; empty where there were none."""
-    return Reports(workspace.repository, workspace.seams).history(limit, workspace.config.drill.interval_hours)
+    return Reports(workspace.repository, workspace.seams).history(limit, schedule_of(workspace.config))
 
 
 def status(workspace: Workspace) -> DrillStatus:
     """How drills stand now."""
-    return Reports(workspace.repository, workspace.seams).status(workspace.config.drill.interval_hours)
+    return Reports(workspace.repository, workspace.seams).status(schedule_of(workspace.config))
+
+
+def schedule_of(config: Config) -> Schedule:
+    """What the configuration wants of drills without anybody."""
+    return Schedule(config.drill.interval_hours, frozenset(config.drill.scenarios or DrillScenario))
 
 
 def _wanted(names: Sequence[str]) -> tuple[DrillScenario, ...]:

@@ -105,7 +105,7 @@ def _drill(one: _Status) -> dict[str, object]:
         "state": drill.state,
         "interval_s": drill.interval_s or None,
         "last_at": _time(drill.last_at_ms),
-        "passed": drill.last_passed if drill.last_at_ms is not None else None,
+        "passed": not drill.failed if drill.last_at_ms is not None else None,
         "rto_s": drill.rto_s,
         "rpo_s": drill.rpo_s,
         "failed": list(drill.failed),
@@ -117,7 +117,7 @@ def _drill_words(drill: DrillStatus, now_ms: int) -> str:
     """`passed 3 h ago, RTO 4.1 s`, or what is wrong."""
     if drill.last_at_ms is None:
         return "none was held yet" if drill.state == "never" else "none was held, and none is scheduled"
-    words = f"{'passed' if drill.last_passed else 'FAILED'} {age(drill.last_at_ms, now_ms)}"
+    words = f"{'FAILED' if drill.failed else 'passed'} {age(drill.last_at_ms, now_ms)}"
     if drill.rto_s is not None:
         words += f", RTO {duration(drill.rto_s)}"
     if drill.failed:
