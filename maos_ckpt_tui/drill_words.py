@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from maos_ckpt.drill_model import DrillHistory, DrillScenario, ScenarioResult, ScenarioTrend
-from maos_ckpt.drill_status import DrillStatus
+from maos_ckpt.model.drills import DrillHistory, DrillScenario, DrillStatus, ScenarioResult, ScenarioTrend
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.widgets.lines import Span
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from maos_ckpt.drill_model import DrillHistory, DrillReport
 from maos_ckpt.events import Event
 from maos_ckpt.model import (
     Checkpoint,
@@ -22,6 +21,7 @@ from maos_ckpt.model import (
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.drills import DrillHistory, DrillReport
 
 ProgressSink = Callable[[Progress], None]
 EventSink = Callable[[Event], None]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from maos_ckpt.client import EngineClient, EventSink
-from maos_ckpt.drill_model import DrillHistory, DrillReport
 from maos_ckpt.engine.service import Engine
 from maos_ckpt.ids import resolve
 from maos_ckpt.model import (
@@ -19,6 +18,7 @@ from maos_ckpt.model import (
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.drills import DrillHistory, DrillReport
 from maos_ckpt.operations import checkpoints, drills, state
 from maos_ckpt.operations.registry import (
     DiffArguments,

@@ -8,9 +8,9 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.timer import Timer
 
-from maos_ckpt.drill_model import SCENARIO_TITLES, STEP_HINTS, DrillHistory, DrillReport, DrillScenario
 from maos_ckpt.errors import CkptError
 from maos_ckpt.model import Progress
+from maos_ckpt.model.drills import SCENARIO_TITLES, STEP_HINTS, DrillHistory, DrillReport, DrillScenario
 from maos_ckpt_tui import drill_words as words
 from maos_ckpt_tui.commands import DRILLS, bindings_for
 from maos_ckpt_tui.screens.base import ConsoleScreen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maos_ckpt.drill_model import DrillHistory
+from maos_ckpt.model.drills import DrillHistory
 from maos_ckpt_tui import drill_words as words
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.widgets.lines import Line, Span, rule

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from maos_ckpt.drill_status import DrillStatus
+from maos_ckpt.model.drills import DrillStatus
 from maos_ckpt_tui.drill_words import flag, standing, stopwatch
 from maos_ckpt_tui.screens.drills import DrillPane, DrillsScreen
 from tests.console.real import Lab, build_lab, console

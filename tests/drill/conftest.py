@@ -19,8 +19,8 @@ import pytest
 
 from maos_ckpt.config import Config
 from maos_ckpt.config.types import Drill, S3Storage, Storage
-from maos_ckpt.drill_model import DrillReport, DrillScenario, ScenarioResult
 from maos_ckpt.model import Progress, Trigger
+from maos_ckpt.model.drills import DrillReport, DrillScenario, ScenarioResult
 from maos_ckpt.operations import checkpoints, drills
 from maos_ckpt.operations.tiers import replicate_now
 from maos_ckpt.operations.workspace import Workspace

@@ -13,8 +13,8 @@ import pytest
 
 from maos_ckpt.config.types import Performance
 from maos_ckpt.drill.checks import SqlCheck, parse_check, run_command, run_sql
-from maos_ckpt.drill_model import DrillScenario
 from maos_ckpt.errors import ConfigError, UsageError
+from maos_ckpt.model.drills import DrillScenario
 from maos_ckpt.seams import SYSTEM
 from tests.drill.conftest import Protected
 

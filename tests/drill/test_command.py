@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maos_ckpt.drill_model import DrillScenario
+from maos_ckpt.model.drills import DrillScenario
 from tests.cli.conftest import Cli
 from tests.cli.support import state
 from tests.lab.build import build_state

@@ -14,9 +14,9 @@ from maos_ckpt.drill import reports
 from maos_ckpt.drill.evidence import plain
 from maos_ckpt.drill.reports import Reports, Schedule
 from maos_ckpt.drill.scratch import scratch_directory
-from maos_ckpt.drill_model import DrillReport, DrillScenario, ScenarioResult
 from maos_ckpt.errors import ConflictError, InterruptedByUserError, PermissionRefusedError, StorageError
 from maos_ckpt.model import Progress
+from maos_ckpt.model.drills import DrillReport, DrillScenario, ScenarioResult
 from maos_ckpt.operations import drills
 from maos_ckpt.seams import SYSTEM
 from tests.drill.conftest import Protected

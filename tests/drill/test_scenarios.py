@@ -10,8 +10,8 @@ import pytest
 
 from maos_ckpt.drill import interruption, parts, stage, storage
 from maos_ckpt.drill.run import UNTOUCHED
-from maos_ckpt.drill_model import STEP_HINTS, DrillScenario, ScenarioResult
 from maos_ckpt.model import Progress, Selection
+from maos_ckpt.model.drills import STEP_HINTS, DrillScenario, ScenarioResult
 from maos_ckpt.operations import state
 from tests.drill.conftest import Protected, fingerprint, open_files
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from maos_ckpt.drill_status import DrillStatus
 from maos_ckpt.engine import rehearsals
 from maos_ckpt.engine.rehearsals import FIRST_S, RETRY_S, Rehearsals
 from maos_ckpt.events import CheckpointCreated, DrillCompleted
+from maos_ckpt.model.drills import DrillStatus
 from tests.drill.conftest import Protected
 from tests.engine.clocks import VirtualClock, seams_with
 from tests.engine.support import running

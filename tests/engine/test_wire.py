@@ -9,7 +9,6 @@ import pytest
 
 from maos_ckpt import errors, wire
 from maos_ckpt.config import Config
-from maos_ckpt.drill_model import Assertion, DrillReport, DrillStep, ScenarioResult
 from maos_ckpt.errors import CkptError, PlanMovedError
 from maos_ckpt.model import (
     CaptureInfo,
@@ -35,6 +34,7 @@ from maos_ckpt.model import (
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.drills import Assertion, DrillReport, DrillStep, ScenarioResult
 from maos_ckpt.operations.registry import OPERATIONS
 
 CHANGE = RecordChange("tasks", "tasks", "a\x1b\ud7ff", ChangeKind.MODIFIED, (FieldChange("x[1]", None, "é"),))

@@ -157,7 +157,7 @@ def _restore(parser: argparse.ArgumentParser) -> None:
 
 
 def _drill(parser: argparse.ArgumentParser) -> None:
-    from maos_ckpt.drill_model import SCENARIO_TITLES
+    from maos_ckpt.model.drills import SCENARIO_TITLES
 
     parser.add_argument("checkpoint", metavar="ID", nargs="?", default="latest", help=f"{_CHECKPOINT_HELP}; latest")
     parser.add_argument(

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote as quote_url
 
-from maos_ckpt.drill_model import Assertion
 from maos_ckpt.environment import child_environment
 from maos_ckpt.errors import ConfigError
+from maos_ckpt.model.drills import Assertion
 from maos_ckpt.seams import Seams
 
 #: Between an operator's statement and what it should give.

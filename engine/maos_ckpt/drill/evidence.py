@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator
 
-from maos_ckpt.drill_model import SCENARIO_TITLES, DrillReport, DrillScenario, ScenarioResult
 from maos_ckpt.model import TierRead
+from maos_ckpt.model.drills import SCENARIO_TITLES, DrillReport, DrillScenario, ScenarioResult
 from maos_ckpt.safe_text import safe_text
 
 #: What has a meaning in Markdown or HTML, inside a line.

@@ -11,9 +11,8 @@ from pathlib import Path
 import msgspec
 
 from maos_ckpt.drill.evidence import markdown
-from maos_ckpt.drill_model import DrillHistory, DrillReport, DrillScenario, ScenarioTrend
-from maos_ckpt.drill_status import DrillStatus
 from maos_ckpt.fs import raise_storage_error
+from maos_ckpt.model.drills import DrillHistory, DrillReport, DrillScenario, DrillStatus, ScenarioTrend
 from maos_ckpt.seams import Seams
 
 _LOG = logging.getLogger(__name__)

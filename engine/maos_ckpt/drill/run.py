@@ -15,10 +15,10 @@ from maos_ckpt.drill.origin import Base, Origin, ProgressSink
 from maos_ckpt.drill.scenarios import SCENARIOS
 from maos_ckpt.drill.scratch import Place, require_space
 from maos_ckpt.drill.stage import NotPassedError, Stage
-from maos_ckpt.drill_model import Assertion, DrillScenario, ScenarioResult
 from maos_ckpt.errors import CkptError, InterruptedByUserError, PermissionRefusedError, StorageError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import REMOTE_TIER, Selection, TierRead
+from maos_ckpt.model.drills import Assertion, DrillScenario, ScenarioResult
 from maos_ckpt.recovery.apply import recover
 from maos_ckpt.recovery.request import Request
 from maos_ckpt.replication.pull import pull

@@ -11,7 +11,7 @@ from maos_ckpt.drill.origin import Origin
 from maos_ckpt.drill.parts import component_corrupted, mad_agent
 from maos_ckpt.drill.stage import Stage
 from maos_ckpt.drill.storage import damaged_repository, s3_away, wrong_key
-from maos_ckpt.drill_model import DrillScenario
+from maos_ckpt.model.drills import DrillScenario
 
 #: Plays a scenario on a stage, and leaves its assertions there.
 Play = Callable[[Stage], None]

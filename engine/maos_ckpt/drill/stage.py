@@ -12,7 +12,6 @@ from maos_ckpt.codec.secret import Secret
 from maos_ckpt.drill.origin import Base, Origin, ProgressSink
 from maos_ckpt.drill.reads import Reads
 from maos_ckpt.drill.scratch import Place
-from maos_ckpt.drill_model import Assertion, DrillScenario, DrillStep
 from maos_ckpt.model import (
     Checkpoint,
     Plan,
@@ -21,6 +20,7 @@ from maos_ckpt.model import (
     Selection,
     Trigger,
 )
+from maos_ckpt.model.drills import Assertion, DrillScenario, DrillStep
 from maos_ckpt.recovery.apply import recover
 from maos_ckpt.recovery.plan import make_plan
 from maos_ckpt.recovery.request import Request

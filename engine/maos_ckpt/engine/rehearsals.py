@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from maos_ckpt.drill_status import DrillStatus
+from maos_ckpt.model.drills import DrillStatus
 from maos_ckpt.seams import Seams
 
 #: A fresh engine has other things to do first.

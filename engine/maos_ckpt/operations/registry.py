@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from maos_ckpt.client import ProgressSink
-from maos_ckpt.drill_model import DrillReport
 from maos_ckpt.model import (
     Checkpoint,
     CompactResult,
@@ -22,6 +21,7 @@ from maos_ckpt.model import (
     VerifyResult,
     VerifyTier,
 )
+from maos_ckpt.model.drills import DrillReport
 from maos_ckpt.operations import checkpoints, drills, keeping, recoveries
 from maos_ckpt.operations.workspace import Workspace
 

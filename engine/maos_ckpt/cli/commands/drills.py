@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import age, clip, count, duration, name, rfc3339, size, table
-from maos_ckpt.drill_model import DrillHistory, DrillReport, DrillScenario, ScenarioResult, ScenarioTrend
 from maos_ckpt.errors import ExitCode
 from maos_ckpt.model import TierRead
+from maos_ckpt.model.drills import DrillHistory, DrillReport, DrillScenario, ScenarioResult, ScenarioTrend
 from maos_ckpt.operations import drills
 
 _ALL = "all"

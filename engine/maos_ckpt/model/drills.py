@@ -1,15 +1,11 @@
-"""What a drill is asked, what it measured and how it went, as frozen values; standard library only.
-
-Units as in `model`: times in milliseconds since 1970-01-01 UTC (`_ms`), durations in float seconds (`_s`).
-"""
+"""What a drill is asked, what it measured and how it went; units as in `model`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from maos_ckpt.drill_status import DrillStatus
-from maos_ckpt.model import TierRead
+from maos_ckpt.model.verification import TierRead
 
 
 class DrillScenario(StrEnum):
@@ -158,6 +154,29 @@ class ScenarioTrend:
     rtos_s: tuple[float, ...] = ()
     rto_median_s: float | None = None
     rto_worst_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DrillStatus:
+    """Drills at a glance. Times in milliseconds since 1970-01-01 UTC; one that applied to nothing does not count.
+
+    Args:
+        state: `passed`, `failed`, `overdue` (the last complete one is longer ago than scheduled), `never` or `off`
+            (never, and none is scheduled).
+        interval_s: how often one is to be held; 0 where none is scheduled.
+        last_at_ms: when the last one was; `rto_s`, `rpo_s` and `evidence` are of that one.
+        complete_at_ms: when the last one was that rehearsed all that a scheduled one does.
+        failed: scenarios that failed when they were last rehearsed, in whichever drill that was.
+    """
+
+    state: str
+    interval_s: float
+    last_at_ms: int | None = None
+    complete_at_ms: int | None = None
+    rto_s: float | None = None
+    rpo_s: float | None = None
+    failed: tuple[str, ...] = ()
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
