@@ -23,6 +23,7 @@ from maos_ckpt.model import (
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.drills import DrillHistory, DrillReport
 
 ProgressSink = Callable[[Progress], None]
 EventSink = Callable[[Event], None]
@@ -137,6 +138,19 @@ class EngineClient(Protocol):
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         """Long: check stored checkpoints; all where `names` is empty."""
+        ...
+
+    def drill(self, name: str = "latest", scenarios: Sequence[str] = (), *, reason: str = "") -> DrillReport:
+        """Long: rehearse recovering a checkpoint in a scratch copy; all scenarios where none is named. The live system
+        is not touched.
+
+        Raises:
+            ConflictError: another drill is running.
+        """
+        ...
+
+    def drills(self, limit: int = 20) -> DrillHistory:
+        """The last drills, newest first, with the trend of each scenario."""
         ...
 
     def set_pinned(self, name: str, pinned: bool) -> Checkpoint:

@@ -20,9 +20,11 @@ from maos_ckpt.model import (
     VerifyLevel,
     VerifyResult,
 )
-from maos_ckpt.operations import checkpoints, state
+from maos_ckpt.model.drills import DrillHistory, DrillReport
+from maos_ckpt.operations import checkpoints, drills, state
 from maos_ckpt.operations.registry import (
     DiffArguments,
+    DrillArguments,
     PlanArguments,
     ProcessesArguments,
     RecoverArguments,
@@ -164,6 +166,16 @@ class LocalClient(EngineClient):
         result = self._engine.run("verify", VerifyArguments(tuple(names), level))
         assert isinstance(result, VerifyResult)
         return result
+
+    def drill(self, name: str = "latest", scenarios: Sequence[str] = (), *, reason: str = "") -> DrillReport:
+        """See `EngineClient.drill`."""
+        report = self._engine.run("drill", DrillArguments(name, tuple(scenarios), drills.MANUAL, reason))
+        assert isinstance(report, DrillReport)
+        return report
+
+    def drills(self, limit: int = 20) -> DrillHistory:
+        """See `EngineClient.drills`."""
+        return drills.history(self._workspace, limit)
 
     def set_pinned(self, name: str, pinned: bool) -> Checkpoint:
         """See `EngineClient.set_pinned`."""

@@ -34,6 +34,7 @@ from maos_ckpt.model import (
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.drills import Assertion, DrillReport, DrillStep, ScenarioResult
 from maos_ckpt.operations.registry import OPERATIONS
 
 CHANGE = RecordChange("tasks", "tasks", "a\x1b\ud7ff", ChangeKind.MODIFIED, (FieldChange("x[1]", None, "é"),))
@@ -66,6 +67,44 @@ RESULTS = {
         tiers=(TierRead("s3", 2, 3),),
         unrepaired=(ObjectRepair("s3", "packs/00/00", "gone"),),
         last_good="cp_x",
+    ),
+    "drill": DrillReport(
+        "dr_1",
+        1,
+        0.5,
+        False,
+        "cp_a",
+        2,
+        "ff" * 64,
+        "maos:/x",
+        "/r",
+        "0" * 32,
+        "a@b",
+        "manual",
+        "",
+        {"Python": "3"},
+        (
+            ScenarioResult(
+                "full-loss",
+                True,
+                False,
+                "why",
+                "fault",
+                "cp_a",
+                0.1,
+                None,
+                (DrillStep("a", 0.1),),
+                (Assertion("n", False, "\x1b"),),
+                (TierRead("s3", 2, 3),),
+                ("note",),
+            ),
+        ),
+        0.1,
+        None,
+        60.0,
+        35.0,
+        (TierRead("local", 1, 2),),
+        "/r/drills/dr_1.md",
     ),
     "compact": CompactResult(3, 10, 5, True, 0.5),
     "prune": PruneResult(("cp_a",), {"cp_b": "pinned"}, 10, False),

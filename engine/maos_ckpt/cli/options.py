@@ -183,6 +183,27 @@ def _rescue(parser: argparse.ArgumentParser) -> None:
     _apply(parser)
 
 
+def _drill(parser: argparse.ArgumentParser) -> None:
+    from maos_ckpt.model.drills import SCENARIO_TITLES
+
+    parser.add_argument("checkpoint", metavar="ID", nargs="?", default="latest", help=f"{_CHECKPOINT_HELP}; latest")
+    parser.add_argument(
+        "--scenario",
+        metavar="NAME",
+        action="append",
+        choices=("all", *(one.value for one in SCENARIO_TITLES)),
+        default=[],
+        help="only this one; repeatable; all by default",
+    )
+    parser.add_argument("--history", action="store_true", help="the last drills and their trends instead")
+    parser.add_argument("--limit", metavar="N", type=_number(1), default=10, help="with --history: at most N")
+    parser.add_argument("--reason", metavar="TEXT", default="", help="why; kept in the report")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    width = max(len(one) for one in SCENARIO_TITLES)
+    lines = [f"  {one.value:<{width}}  {title}" for one, title in SCENARIO_TITLES.items()]
+    parser.epilog = "Scenarios, each in a scratch copy; the live system is not touched:\n" + "\n".join(lines)
+
+
 def _tag(parser: argparse.ArgumentParser) -> None:
     _checkpoint(parser)
     parser.add_argument("tags", metavar="T", nargs="*", help="tags to add")
@@ -253,6 +274,7 @@ COMMANDS = {
         Command("rescue", "Recovery", "mend what a crash left behind", "rescue:rescue", _rescue),
         Command("ps", "Recovery", "every live MAOS on this machine", "processes:ps", _nothing),
         Command("undo", "Recovery", "take the last recovery back", "recovery:undo", _undo),
+        Command("drill", "Recovery", "rehearse recoveries in a scratch copy", "drills:drill", _drill),
         Command("verify", "Upkeep", "check what is stored", "upkeep:verify", _verify),
         Command("prune", "Upkeep", "apply retention, free space", "upkeep:prune", _prune),
         Command("status", "Upkeep", "engine, storage, last success", "status:status", _nothing),

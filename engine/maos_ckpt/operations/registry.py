@@ -23,7 +23,8 @@ from maos_ckpt.model import (
     VerifyResult,
     VerifyTier,
 )
-from maos_ckpt.operations import checkpoints, keeping, recoveries, rescues
+from maos_ckpt.model.drills import DrillReport
+from maos_ckpt.operations import checkpoints, drills, keeping, recoveries, rescues
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.sources.maos.running import find_running
 
@@ -141,6 +142,16 @@ class ScrubArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class DrillArguments:
+    """See `drills.drill`."""
+
+    name: str
+    scenarios: tuple[str, ...]
+    trigger: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PruneArguments:
     """See `keeping.prune`."""
 
@@ -219,6 +230,10 @@ def _scrub(workspace: Workspace, _: ScrubArguments, progress: ProgressSink) -> V
     return checkpoints.scrub(workspace, progress)
 
 
+def _drill(workspace: Workspace, a: DrillArguments, progress: ProgressSink) -> DrillReport:
+    return drills.drill(workspace, a.name, a.scenarios, a.trigger, a.reason, progress)
+
+
 def _prune(workspace: Workspace, a: PruneArguments, progress: ProgressSink) -> PruneResult:
     return keeping.prune(workspace, a.keep_last, a.dry_run, progress)
 
@@ -241,6 +256,7 @@ OPERATIONS: dict[str, Operation] = {
     "ps": Operation(ProcessesArguments, ProcessReport, _processes, writes=False),
     "verify": Operation(VerifyArguments, VerifyResult, _verify, writes=False),
     "scrub": Operation(ScrubArguments, VerifyResult, _scrub, writes=False),
+    "drill": Operation(DrillArguments, DrillReport, _drill, writes=False),
     "prune": Operation(PruneArguments, PruneResult, _prune, writes=True),
     "compact": Operation(CompactArguments, CompactResult, _compact, writes=False),
 }
