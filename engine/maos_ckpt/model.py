@@ -117,7 +117,8 @@ class Checkpoint:
     `stored_bytes` is what this save added to the repository; `logical_bytes` what the state amounts to. `digest` is
     the SHA-512 of the canonical collection list (FORMAT.md, "State digest"); `descriptors` the chunk that says how
     to read the collections; `pack` the object that this save added, "" where it added none or that is not known.
-    `marked`: pin and tags are what somebody made them after the commit.
+    `marked`: pin and tags are what somebody made them after the commit. `audit` names the newest entry that the audit
+    log had then.
     """
 
     id: str
@@ -138,6 +139,7 @@ class Checkpoint:
     descriptors: bytes
     marked: bool = False
     pack: str = ""
+    audit: ChunkId = b""
 
     @property
     def records(self) -> int:

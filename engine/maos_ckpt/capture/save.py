@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from maos_ckpt.audit.log import AuditLog
 from maos_ckpt.capture.background import BackgroundWriter
 from maos_ckpt.capture.memo import Memo, kept_directory, load_memo, store_memo
 from maos_ckpt.capture.records import OutOfOrderError, encode_records, read_records
@@ -252,6 +253,7 @@ class _Save:
             repository=self.repository.header.id,
             pinned=request.pinned,
             pack=sealed.digest,
+            audit=AuditLog(self.repository.path, self.seams).anchor(),
         )
         return self.repository.commit(manifest)
 

@@ -177,6 +177,10 @@ def _events(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--since", metavar="T", help="from an RFC 3339 time, or an age such as 90s, 30m, 2h, 1d")
 
 
+def _audit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--limit", metavar="N", type=_number(1), help="the newest N entries; by default 100")
+
+
 def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("show", "init", "check"), help="what to do")
     parser.add_argument("--origin", action="store_true", help="with show: where each value comes from")
@@ -228,6 +232,7 @@ COMMANDS = {
         Command("prune", "Upkeep", "apply retention, free space", "upkeep:prune", _prune),
         Command("status", "Upkeep", "engine, storage, last success", "status:status", _nothing),
         Command("events", "Upkeep", "what has happened", "upkeep:events", _events),
+        Command("audit", "Upkeep", "who changed what, and why", "audit:audit", _audit),
         Command("doctor", "Upkeep", "check source, storage and machine", "upkeep:doctor", _nothing),
         Command("config", "Upkeep", "show, init or check the configuration", "configure:config", _config),
         Command("key", "Upkeep", "the keys of an encrypted repository", "keys:key", _key),

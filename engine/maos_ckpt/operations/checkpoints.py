@@ -30,6 +30,7 @@ from maos_ckpt.model import (
     VerifyResult,
     VerifyTier,
 )
+from maos_ckpt.operations.audit import audited, verified
 from maos_ckpt.operations.keeping import apply_retention, needed_by_recoveries
 from maos_ckpt.operations.tiers import tiers
 from maos_ckpt.operations.workspace import LEASE_WAIT_S, Workspace
@@ -150,6 +151,8 @@ def verify(
         chosen = [repository.resolve(name) for name in names]
         complete = workspace.config.storage.primary == "local"
         result = verification.verify(repository, chosen, level, progress, tier=tier, repair=repair, complete=complete)
+        if not names and tier is not VerifyTier.S3:
+            result = verified(workspace, repository, result, repair=repair)
     if result.ok and not names and level is not VerifyLevel.QUICK and tier is VerifyTier.ALL:
         scrubbing.forget_damage(repository)
     result = dataclasses.replace(
@@ -244,7 +247,9 @@ def delete(workspace: Workspace, name: str) -> Checkpoint:
                 hint=f"`maos-ckpt unpin {checkpoint.id}` first.",
                 id=checkpoint.id,
             )
-        repository.remove(checkpoint)
+        with audited(workspace, "delete") as note:
+            note.about = (checkpoint.id,)
+            repository.remove(checkpoint)
         workspace.record(CheckpointsRemoved(workspace.now_ms(), (checkpoint.id,), 0, "deleted"))
     return checkpoint
 

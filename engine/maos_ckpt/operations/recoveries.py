@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from maos_ckpt.audit.entries import PARTIAL
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.events import RecoveryCompleted
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Plan, RecoveryResult, Selection
+from maos_ckpt.operations.audit import Note, audited
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery import undo as undoing
 from maos_ckpt.recovery.apply import recover as apply_plan
@@ -44,9 +46,12 @@ def recover(
     """
     digest = checked_digest(digest)
     with workspace.writing("restore", allow_missing=True) as (repository, source):
-        _make_home(workspace)
         request = Request(repository.resolve(name), selection, digest, reason, limit)
-        result = apply_plan(repository, source, request, progress, workspace.seams)
+        with audited(workspace, "restore", reason=reason) as note:
+            note.about, note.digest = (request.checkpoint.id,), digest or ""
+            _make_home(workspace)
+            result = apply_plan(repository, source, request, progress, workspace.seams)
+            _tell(note, result)
         _record(workspace, result, reason, undo=False)
     return result
 
@@ -73,12 +78,26 @@ def undo(workspace: Workspace, digest: str | None, reason: str, limit: int, prog
     """Take back the last recovery; itself undoable. Raises UsageError as `recover` does."""
     digest = checked_digest(digest)
     with workspace.writing("undo", allow_missing=True) as (repository, source):
-        _make_home(workspace)
-        result = undoing.undo(
-            repository, source, digest=digest, reason=reason, limit=limit, progress=progress, seams=workspace.seams
-        )
+        with audited(workspace, "undo", reason=reason) as note:
+            note.digest = digest or ""
+            _make_home(workspace)
+            result = undoing.undo(
+                repository, source, digest=digest, reason=reason, limit=limit, progress=progress, seams=workspace.seams
+            )
+            _tell(note, result)
         _record(workspace, result, reason, undo=True)
     return result
+
+
+def _tell(note: Note, result: RecoveryResult) -> None:
+    """What a recovery did, for the audit log; one that found nothing to do is not told of."""
+    note.happened = result.applied
+    note.about = tuple(one for one in (result.plan.checkpoint, result.safety_checkpoint) if one)
+    note.digest = result.plan.digest
+    if result.partial or not result.verified:
+        note.result = PARTIAL
+    how = "verified" if result.verified else "NOT verified"
+    note.detail = f"{result.plan.summary.total} changes, {how}"
 
 
 def _record(workspace: Workspace, result: RecoveryResult, reason: str, *, undo: bool) -> None:

@@ -37,6 +37,7 @@ class Manifest(msgspec.Struct, array_like=True, frozen=True):
     """Everything a committed checkpoint is; the fields' order is part of the format.
 
     `pack` is the SHA-256 of the pack that the save added; empty where it added none, or an older version wrote this.
+    `audit` names the newest entry of the audit log; empty where there was none.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Manifest(msgspec.Struct, array_like=True, frozen=True):
     repository: str
     pinned: bool
     pack: bytes = b""
+    audit: bytes = b""
 
 
 class Marks(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
@@ -153,4 +155,5 @@ def to_checkpoint(manifest: Manifest) -> Checkpoint:
         digest=manifest.digest,
         descriptors=manifest.descriptors,
         pack=pack_name(manifest.pack) if manifest.pack else "",
+        audit=manifest.audit,
     )
