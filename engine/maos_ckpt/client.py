@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from maos_ckpt.events import Event
+from maos_ckpt.insight import FindResult
 from maos_ckpt.model import (
     Checkpoint,
     DiffResult,
@@ -91,6 +92,18 @@ class EngineClient(Protocol):
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         """Long: check stored checkpoints; all where `names` is empty."""
+        ...
+
+    def find(
+        self,
+        text: str,
+        *,
+        between: tuple[str, str] | None = None,
+        component: str | None = None,
+        ignore_case: bool = False,
+        limit: int = 1000,
+    ) -> FindResult:
+        """Long: which records held a text, and in which checkpoints."""
         ...
 
     def set_pinned(self, name: str, pinned: bool) -> Checkpoint:

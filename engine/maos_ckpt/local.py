@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from maos_ckpt.client import EngineClient, EventSink
 from maos_ckpt.engine.service import Engine
 from maos_ckpt.ids import resolve
+from maos_ckpt.insight import FindResult
 from maos_ckpt.model import (
     Checkpoint,
     DiffResult,
@@ -21,6 +22,7 @@ from maos_ckpt.model import (
 from maos_ckpt.operations import checkpoints, state
 from maos_ckpt.operations.registry import (
     DiffArguments,
+    FindArguments,
     PlanArguments,
     RecoverArguments,
     SaveArguments,
@@ -112,6 +114,20 @@ class LocalClient(EngineClient):
         result = self._engine.run("verify", VerifyArguments(tuple(names), level))
         assert isinstance(result, VerifyResult)
         return result
+
+    def find(
+        self,
+        text: str,
+        *,
+        between: tuple[str, str] | None = None,
+        component: str | None = None,
+        ignore_case: bool = False,
+        limit: int = 1000,
+    ) -> FindResult:
+        """See `EngineClient.find`."""
+        found = self._engine.run("find", FindArguments(text, between, component, ignore_case, limit))
+        assert isinstance(found, FindResult)
+        return found
 
     def set_pinned(self, name: str, pinned: bool) -> Checkpoint:
         """See `EngineClient.set_pinned`."""

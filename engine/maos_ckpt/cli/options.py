@@ -118,6 +118,18 @@ def _history(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _find(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "text", metavar="TEXT", help="what records hold, in any text or key; JSON's escapes are seen through"
+    )
+    parser.add_argument(
+        "--between", metavar=("A", "B"), nargs=2, help="only in these checkpoints and those between them"
+    )
+    parser.add_argument("--component", metavar="C", help="only this component")
+    parser.add_argument("-i", "--ignore-case", action="store_true", help="whatever the case of its letters")
+    parser.add_argument("--limit", metavar="N", type=_number(1), help="at most N matches; by default 1,000")
+
+
 def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ids", metavar="ID", nargs="*", help=f"{_CHECKPOINT_HELP}; none means all")
     parser.add_argument("--all", action="store_true", help="all checkpoints")
@@ -225,6 +237,7 @@ COMMANDS = {
         Command("diff", "Looking inside", "what differs, record by record", "contents:diff", _diff),
         Command("records", "Looking inside", "a checkpoint's records", "contents:records", _records),
         Command("history", "Looking inside", "how one record changed", "contents:history", _history),
+        Command("find", "Looking inside", "which records held a text, and when", "insight:find", _find),
         Command("export", "Looking inside", "a checkpoint as plain files", "contents:export", _export),
         Command("restore", "Recovery", "plan a recovery, then apply it", "recovery:restore", _restore),
         Command("undo", "Recovery", "take the last recovery back", "recovery:undo", _apply),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from maos_ckpt.client import ProgressSink
+from maos_ckpt.insight import FindResult
 from maos_ckpt.model import (
     Checkpoint,
     CompactResult,
@@ -21,7 +22,7 @@ from maos_ckpt.model import (
     VerifyResult,
     VerifyTier,
 )
-from maos_ckpt.operations import checkpoints, keeping, recoveries
+from maos_ckpt.operations import checkpoints, insights, keeping, recoveries
 from maos_ckpt.operations.workspace import Workspace
 
 
@@ -110,6 +111,17 @@ class CompactArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class FindArguments:
+    """See `insights.find`."""
+
+    text: str
+    between: tuple[str, str] | None
+    component: str | None
+    ignore_case: bool
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One operation. `writes` says that it must be finished once begun; a compaction may stop anywhere."""
 
@@ -159,6 +171,18 @@ def _compact(workspace: Workspace, a: CompactArguments, progress: ProgressSink) 
     return keeping.compact(workspace, a.slice_s, progress)
 
 
+def _find(workspace: Workspace, a: FindArguments, progress: ProgressSink) -> FindResult:
+    return insights.find(
+        workspace,
+        a.text,
+        progress,
+        between=a.between,
+        component=a.component,
+        ignore_case=a.ignore_case,
+        limit=a.limit,
+    )
+
+
 OPERATIONS: dict[str, Operation] = {
     "save": Operation(SaveArguments, Checkpoint, _save, writes=True),
     "diff": Operation(DiffArguments, DiffResult, _diff, writes=False),
@@ -169,5 +193,6 @@ OPERATIONS: dict[str, Operation] = {
     "verify": Operation(VerifyArguments, VerifyResult, _verify, writes=False),
     "scrub": Operation(ScrubArguments, VerifyResult, _scrub, writes=False),
     "prune": Operation(PruneArguments, PruneResult, _prune, writes=True),
+    "find": Operation(FindArguments, FindResult, _find, writes=False),
     "compact": Operation(CompactArguments, CompactResult, _compact, writes=False),
 }
