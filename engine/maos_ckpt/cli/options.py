@@ -116,6 +116,7 @@ def _history(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "key", metavar="KEY", help="a key, or component/collection/key, as `records` shows it; or a glob that means one"
     )
+    parser.add_argument("--limit", metavar="N", type=_number(1), help="the newest N versions; by default 1,000")
 
 
 def _find(parser: argparse.ArgumentParser) -> None:

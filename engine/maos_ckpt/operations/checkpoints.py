@@ -262,17 +262,17 @@ def records(
         yield from differences.browse(repository, repository.resolve(name), component, pattern)
 
 
-def history(workspace: Workspace, key: str) -> list[histories.Version]:
-    """How the records with this key changed over the checkpoints, oldest first."""
+def history(workspace: Workspace, key: str, limit: int = histories.VERSIONS_TOLD) -> histories.History:
+    """How the records with this key changed over the checkpoints: the newest `limit` versions, oldest first."""
     with workspace.reading() as repository:
         before = repository.checkpoints()
         try:
-            return histories.history(repository, key)
+            return histories.history(repository, key, limit)
         except IntegrityError:
             if repository.checkpoints() == before:
                 raise
             # Retention took one on the way; the others are still there to be asked.
-            return histories.history(repository, key)
+            return histories.history(repository, key, limit)
 
 
 def export(workspace: Workspace, name: str, directory: Path, progress: ProgressSink) -> list[exporting.ExportedFile]:
