@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from maos_ckpt.events import Event
-from maos_ckpt.insight import FindResult
+from maos_ckpt.insight import FindResult, Recommendation
 from maos_ckpt.model import (
     Checkpoint,
     DiffResult,
@@ -104,6 +104,10 @@ class EngineClient(Protocol):
         limit: int = 1000,
     ) -> FindResult:
         """Long: which records held a text, and in which checkpoints."""
+        ...
+
+    def recommend(self, name: str | None = None) -> Recommendation:
+        """Long: which checkpoint to go back to, and why; and what is to be said about the one named."""
         ...
 
     def set_pinned(self, name: str, pinned: bool) -> Checkpoint:

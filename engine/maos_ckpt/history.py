@@ -33,7 +33,7 @@ _REAL = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[-+][0-9]+)?|-?inf")
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A record as it became with one checkpoint; `fields` says what changed since the version before, which is all of it
+    """A record as it became with one checkpoint; `fields` says what changed since the version before: all of it
     where the record was added or removed."""
 
     checkpoint: str

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from maos_ckpt.client import EngineClient, EventSink
 from maos_ckpt.engine.service import Engine
 from maos_ckpt.ids import resolve
-from maos_ckpt.insight import FindResult
+from maos_ckpt.insight import FindResult, Recommendation
 from maos_ckpt.model import (
     Checkpoint,
     DiffResult,
@@ -24,6 +24,7 @@ from maos_ckpt.operations.registry import (
     DiffArguments,
     FindArguments,
     PlanArguments,
+    RecommendArguments,
     RecoverArguments,
     SaveArguments,
     UndoArguments,
@@ -128,6 +129,12 @@ class LocalClient(EngineClient):
         found = self._engine.run("find", FindArguments(text, between, component, ignore_case, limit))
         assert isinstance(found, FindResult)
         return found
+
+    def recommend(self, name: str | None = None) -> Recommendation:
+        """See `EngineClient.recommend`."""
+        made = self._engine.run("recommend", RecommendArguments(name))
+        assert isinstance(made, Recommendation)
+        return made
 
     def set_pinned(self, name: str, pinned: bool) -> Checkpoint:
         """See `EngineClient.set_pinned`."""

@@ -169,6 +169,12 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     _apply(parser)
 
 
+def _guide(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "id", metavar="ID", nargs="?", help=f"also what is to be said about this one: {_CHECKPOINT_HELP}"
+    )
+
+
 def _tag(parser: argparse.ArgumentParser) -> None:
     _checkpoint(parser)
     parser.add_argument("tags", metavar="T", nargs="*", help="tags to add")
@@ -240,6 +246,7 @@ COMMANDS = {
         Command("history", "Looking inside", "how one record changed", "contents:history", _history),
         Command("find", "Looking inside", "which records held a text, and when", "insight:find", _find),
         Command("export", "Looking inside", "a checkpoint as plain files", "contents:export", _export),
+        Command("guide", "Recovery", "which checkpoint to go back to, and why", "insight:guide", _guide),
         Command("restore", "Recovery", "plan a recovery, then apply it", "recovery:restore", _restore),
         Command("undo", "Recovery", "take the last recovery back", "recovery:undo", _apply),
         Command("verify", "Upkeep", "check what is stored", "upkeep:verify", _verify),

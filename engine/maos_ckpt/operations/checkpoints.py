@@ -162,7 +162,14 @@ def verify(
     )
     workspace.record(
         VerificationCompleted(
-            workspace.now_ms(), level.value, result.ok, result.objects, result.bytes, len(result.findings)
+            workspace.now_ms(),
+            level.value,
+            result.ok,
+            result.objects,
+            result.bytes,
+            len(result.findings),
+            checkpoints=tuple(one.id for one in chosen),
+            everything=not names and tier is not VerifyTier.S3,
         )
     )
     return result

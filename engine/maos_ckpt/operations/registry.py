@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from maos_ckpt.client import ProgressSink
-from maos_ckpt.insight import FindResult
+from maos_ckpt.insight import FindResult, Recommendation
 from maos_ckpt.model import (
     Checkpoint,
     CompactResult,
@@ -122,6 +122,13 @@ class FindArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class RecommendArguments:
+    """See `insights.recommend`."""
+
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One operation. `writes` says that it must be finished once begun; a compaction may stop anywhere."""
 
@@ -183,6 +190,10 @@ def _find(workspace: Workspace, a: FindArguments, progress: ProgressSink) -> Fin
     )
 
 
+def _recommend(workspace: Workspace, a: RecommendArguments, progress: ProgressSink) -> Recommendation:
+    return insights.recommend(workspace, a.name, progress)
+
+
 OPERATIONS: dict[str, Operation] = {
     "save": Operation(SaveArguments, Checkpoint, _save, writes=True),
     "diff": Operation(DiffArguments, DiffResult, _diff, writes=False),
@@ -194,5 +205,6 @@ OPERATIONS: dict[str, Operation] = {
     "scrub": Operation(ScrubArguments, VerifyResult, _scrub, writes=False),
     "prune": Operation(PruneArguments, PruneResult, _prune, writes=True),
     "find": Operation(FindArguments, FindResult, _find, writes=False),
+    "recommend": Operation(RecommendArguments, Recommendation, _recommend, writes=False),
     "compact": Operation(CompactArguments, CompactResult, _compact, writes=False),
 }
