@@ -21,7 +21,7 @@ from maos_ckpt.operations import checkpoints, insights, recoveries
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.seams import SYSTEM
 
-PAUSE_S = 0.35
+PAUSE_S = 0.25
 
 
 class Team:
@@ -60,9 +60,9 @@ def team(tmp_path: Path) -> Iterator[Team]:
 
 @pytest.mark.parametrize("kind", ["tasks", "memory", "queue"])
 def test_the_last_checkpoint_before_the_incident_is_recommended(team: Team, kind: str) -> None:
-    good = team.save(4)
+    good = team.save(3)
     damage = team.incident(kind)
-    newest = team.save(4)
+    newest = team.save(3)
     result = team.guide(newest.id)
     assert result.recommended is not None
     assert result.asked is not None

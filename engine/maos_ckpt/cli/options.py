@@ -151,7 +151,7 @@ def _apply(parser: argparse.ArgumentParser) -> None:
 
 
 def _restore(parser: argparse.ArgumentParser) -> None:
-    _checkpoint(parser)
+    parser.add_argument("id", metavar="ID", nargs="?", help=f"{_CHECKPOINT_HELP}; without, one is recommended")
     parser.epilog = (
         "Without --component and --record everything is recovered. They add up: a record is recovered where its "
         "component or any of the patterns names it."
