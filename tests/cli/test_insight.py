@@ -25,7 +25,7 @@ def test_find_and_guide_tell_people_and_programs_and_nothing_hostile_reaches_a_t
     shown = cli.ok("guide").out
     assert shown.startswith(f"recommended: {first}, ")
     error = cli.fails(2, "restore")
-    assert error["hint"].startswith(f"{first} is recommended. The last one before it went wrong: ")
+    assert error["hint"].startswith(f"{first} is recommended. The last one before it went wrong (")
 
 
 def test_bad_input_to_find_and_guide_ends_in_a_sentence(empty: Cli) -> None:

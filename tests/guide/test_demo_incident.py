@@ -69,7 +69,7 @@ def test_the_last_checkpoint_before_the_incident_is_recommended(team: Team, kind
     assert result.incident is not None
     assert result.recommended.checkpoint == good.id
     reason = result.recommended.reasons[0]
-    assert reason.startswith("The last one before it went wrong: ")
+    assert reason.startswith("The last one before it went wrong (")
     signs = {(one.what, one.collection): one for one in result.incident.signs}
     if kind == "tasks":
         rewritten = signs["rewritten", "tasks"]

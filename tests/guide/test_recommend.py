@@ -161,7 +161,7 @@ def test_an_older_one_and_one_with_the_damage_are_warned_of(site: Site) -> None:
     assert about.reasons[0].startswith("From before it went wrong")
     about = guide(site, bad.id).asked
     assert about is not None
-    assert about.warnings[0].startswith("It holds the damage, or a part of it: ")
+    assert about.warnings[0].startswith("It holds the damage, or a part of it (")
 
 
 def test_verifications_are_told_with_their_age(site: Site) -> None:

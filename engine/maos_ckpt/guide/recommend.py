@@ -176,15 +176,14 @@ class _Guide:
             if one is chosen:
                 reasons.append(f"The newest one; in the last {len(self._row)} checkpoints nothing looks wrong.")
         else:
-            when = f"between {words.at(incident.from_ms)} and {words.at(incident.to_ms)}"
-            happened = words.what_happened(incident)
+            happened = f"({words.between(incident.from_ms, incident.to_ms)}): {words.what_happened(incident)}."
             first_after = next(found.seq for found in self._row if found.id == incident.after)
             if one.seq > first_after:
-                warnings.append(f"It holds the damage, or a part of it: {when} {happened}.")
+                warnings.append(f"It holds the damage, or a part of it {happened}")
             elif one.id == incident.after:
-                reasons.append(f"The last one before it went wrong: {when} {happened}.")
+                reasons.append(f"The last one before it went wrong {happened}")
             else:
-                reasons.append(f"From before it went wrong: {when} {happened}.")
+                reasons.append(f"From before it went wrong {happened}")
         if chosen is not None and one.seq < chosen.seq:
             newer = sum(one.seq < found.seq <= chosen.seq for found in self._all)
             warnings.append(f"{words.number(newer, 'newer checkpoint')} would lose less, {chosen.id} the least.")

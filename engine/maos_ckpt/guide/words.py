@@ -20,6 +20,12 @@ def at(at_ms: int) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
+def between(from_ms: int, to_ms: int) -> str:
+    """A span of wall time, its date told once where it has one."""
+    start, end = at(from_ms), at(to_ms)
+    return f"{start.removesuffix(' UTC')} to {end[11:] if start[:10] == end[:10] else end}"
+
+
 def span(seconds: float) -> str:
     """A span of time in its largest units."""
     whole = max(0, round(seconds))
