@@ -43,14 +43,19 @@ def test_every_recovery_undo_deletion_and_prune_is_told_with_its_plan_and_how_it
     told = [(one.verb, one.result) for one in entries(site)]
     assert told == [
         ("new chain", "done"),
+        ("restore", "begun"),
         ("restore", "done"),
+        ("restore", "begun"),
         ("restore", "failed"),
+        ("undo", "begun"),
         ("undo", "done"),
+        ("undo", "begun"),
         ("undo", "done"),
         ("delete", "done"),
         ("prune", "done"),
     ]
-    _, restore, refused, *_, delete, prune = entries(site)
+    _, begun, restore, _, refused, *_, delete, prune = entries(site)
+    assert (begun.digest, begun.reason, begun.about) == ("", "test", [first.id])
     assert (restore.digest, restore.reason) == (done.plan.digest, "test")
     assert restore.about == [first.id, done.safety_checkpoint]
     assert refused.detail.startswith("plan_moved: ")
@@ -60,10 +65,10 @@ def test_every_recovery_undo_deletion_and_prune_is_told_with_its_plan_and_how_it
     assert verify(site).findings == ()
 
 
-def test_a_recovery_that_finds_nothing_to_do_is_not_told_of(site: Site) -> None:
+def test_a_recovery_that_finds_nothing_to_do_says_so(site: Site) -> None:
     site.save()
     assert not site.recover().applied
-    assert entries(site) == []
+    assert entries(site)[-1].detail == "there was nothing to do"
 
 
 def test_a_recovery_that_a_crash_interrupted_is_told_of_when_it_is_settled(
@@ -76,17 +81,17 @@ def test_a_recovery_that_a_crash_interrupted_is_told_of_when_it_is_settled(
         """The process is gone."""
 
     def killed(*_: object, **__: object) -> None:
+        # A process that is gone writes nothing, either.
+        patched.setattr("maos_ckpt.audit.log.AuditLog.record", lambda *_: None)
         raise Killed
 
     with monkeypatch.context() as patched:
         patched.setattr(_Recovery, "_write_files", killed)
-        # A process that is gone writes nothing, either.
-        patched.setattr("maos_ckpt.audit.log.AuditLog.record", killed)
         with pytest.raises(Killed):
             site.recover(first.id)
-    assert entries(site) == []
+    assert [one.result for one in entries(site)] == ["done", "begun"]
     site.save()
-    (_, settled) = entries(site)
+    (*_, settled) = entries(site)
     assert (settled.verb, settled.detail) == ("restore", "interrupted, then finished")
     assert (settled.reason, settled.about[0]) == ("test", first.id)
 
@@ -98,14 +103,14 @@ def test_a_changed_log_fails_verify_until_a_chain_names_it_and_stops_no_operatio
     assert verify(site).ok
     log = site.workspace.audit
     path = log.path(log.segments()[0])
-    path.write_bytes(path.read_bytes().replace(b'"reason":"test"', b'"reason":"lies"'))
+    path.write_bytes(path.read_bytes().replace(b'"result":"done","detail":"1 ', b'"result":"done","detail":"9 '))
     result = verify(site)
     assert not result.ok
     assert [(one.kind, one.severity) for one in result.findings] == [("audit", Severity.ERROR)]
     assert site.undo().applied
     result = verify(site)
     assert result.ok
-    assert ["does not end with entry 2" in one.message for one in result.findings] == [True]
+    assert ["does not end with entry 3" in one.message for one in result.findings] == [True]
     # In the middle, where the next entry does not look: it stays an error until somebody has it named.
     path.write_bytes(path.read_bytes().replace(b'"verb":"restore"', b'"verb":"drilled"'))
     assert site.undo().applied

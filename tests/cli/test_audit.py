@@ -24,8 +24,9 @@ def test_in_an_encrypted_repository_commands_and_keys_are_told_of_and_no_state_c
     cli.execute("UPDATE tasks SET description = 'gone'")
     done = cli.ok("restore", first, "--component", "tasks", "--reason", "analyst-3 went mad", "--yes", "--json").json
     entries = cli.ok("audit", "--json").json["entries"]
-    assert [one["verb"] for one in entries] == ["new chain", "key add", "restore"]
-    _, key, restore = entries
+    assert [one["verb"] for one in entries] == ["new chain", "key add", "restore", "restore"]
+    _, key, begun, restore = entries
+    assert (begun["result"], begun["reason"]) == ("begun", "analyst-3 went mad")
     assert key["about"] == [slot]
     assert (restore["result"], restore["reason"]) == ("done", "analyst-3 went mad")
     assert (restore["digest"], restore["about"]) == (done["plan"]["digest"], [first, done["safety_checkpoint"]])
@@ -35,8 +36,8 @@ def test_in_an_encrypted_repository_commands_and_keys_are_told_of_and_no_state_c
     assert "the-secret" not in kept
     assert "horse" not in kept
     (path,) = (cli.repository / DIRECTORY).glob("*.jsonl")
-    path.write_bytes(path.read_bytes().replace(b"went mad", b"was fine"))
+    path.write_bytes(path.read_bytes().replace(b"verified", b"excelled"))
     told = cli.run("audit")
     assert told.code == 5
-    assert "entry 3 is not the one that its head names" in told.out
+    assert "entry 4 is not the one that its head names" in told.out
     assert "alice as" in told.out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -179,18 +178,14 @@ def test_verifications_are_told_with_their_age(site: Site) -> None:
     assert "Verified in full 0 s ago." in recommended(site).reasons
 
 
-def test_a_partial_checkpoint_is_warned_of_in_its_own_words(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partial_checkpoint_is_warned_of_in_the_words_of_its_capture(site: Site) -> None:
+    elsewhere = site.folder / "elsewhere"
+    (elsewhere / "agents").mkdir(parents=True)
+    (elsewhere / "agents" / "reviewer.md").write_text("Review.")
+    (site.layout.directory / ".claude").symlink_to(elsewhere)
     site.save()
-    list_checkpoints = checkpoints.Repository.checkpoints
-
-    def noted(self: checkpoints.Repository) -> list[Checkpoint]:
-        return [
-            dataclasses.replace(one, capture=dataclasses.replace(one.capture, notes=("one.jsonl could not be read",)))
-            for one in list_checkpoints(self)
-        ]
-
-    monkeypatch.setattr(checkpoints.Repository, "checkpoints", noted)
-    assert "It is partial: one.jsonl could not be read" in recommended(site).warnings
+    warned = [one for one in recommended(site).warnings if one.startswith("When it was taken: ")]
+    assert [one for one in warned if "was left out: it is reached through a symbolic link" in one]
 
 
 def test_a_lost_database_is_an_incident_too(site: Site) -> None:

@@ -19,7 +19,7 @@ ABOUT_CHARACTERS_MAX = 100
 #: The verb of the entry that begins a chain: the first one, and one after damage.
 NEW_CHAIN = "new chain"
 #: Outcomes.
-DONE, PARTIAL, FAILED = "done", "partial", "failed"
+BEGUN, DONE, PARTIAL, FAILED = "begun", "done", "partial", "failed"
 _ANCHOR = struct.Struct(">8sQ32s")
 
 

@@ -195,7 +195,7 @@ class _Guide:
             found.append("It is damaged; `maos-ckpt verify` says where, and whether it can be repaired.")
         if one.trigger is Trigger.SAFETY:
             found.append(f"It is a safety checkpoint, the state that a recovery replaced: {one.description}")
-        found += [f"It is partial: {note}" for note in one.capture.notes]
+        found += [f"When it was taken: {note}" for note in one.capture.notes]
         end = next((other.seq for other in self._row if incident is not None and other.id == incident.before), None)
         for other in self._all:
             nearer = other.seq > one.seq and (end is None or other.seq < end)

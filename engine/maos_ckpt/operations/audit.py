@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from maos_ckpt.audit.check import check
-from maos_ckpt.audit.entries import DONE, FAILED, Entry, decode_anchor
+from maos_ckpt.audit.entries import BEGUN, DONE, FAILED, PARTIAL, Entry, decode_anchor
 from maos_ckpt.audit.log import Act
-from maos_ckpt.errors import CkptError
+from maos_ckpt.errors import CkptError, PartialError
 from maos_ckpt.model import Finding, Severity, VerifyResult
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.repository.repository import Repository
@@ -24,8 +24,6 @@ class Note:
     detail: str = ""
     digest: str = ""
     about: Sequence[str] = ()
-    #: Whether there is anything to tell; an act that changes nothing is not recorded.
-    happened: bool = True
 
 
 def record(
@@ -44,31 +42,39 @@ def record(
         verb: what was done: `restore`, `undo`, `delete`, `prune`, `key add`, `drill`, …
         reason: what the person said it is for.
         digest: of the plan that was carried out.
-        result: `done`, `partial` or `failed`; `detail` says more. Neither may hold state content or a secret.
+        result: `begun`, `done`, `partial` or `failed`; `detail` says more. Neither may hold state content or a secret.
         about: ids of checkpoints, keys or reports that it is about.
     """
     workspace.audit.record(Act(verb, result, detail, reason, digest, about))
 
 
 @contextlib.contextmanager
-def audited(workspace: Workspace, verb: str, *, reason: str = "") -> Iterator[Note]:
-    """Record an act when the block ends, whichever way; the block says the rest in the note that it gets."""
-    note = Note()
+def audited(
+    workspace: Workspace,
+    verb: str,
+    *,
+    reason: str = "",
+    digest: str = "",
+    about: Sequence[str] = (),
+    begun: bool = False,
+) -> Iterator[Note]:
+    """Record an act when the block ends, whichever way; the block says the rest in the note that it gets.
+
+    Args:
+        begun: also record that it begins, so that one whose process is killed is known, too.
+    """
+    note = Note(digest=digest, about=about)
+    if begun:
+        record(workspace, verb, reason=reason, digest=digest, result=BEGUN, about=about)
     try:
         yield note
     except BaseException as error:
-        told = f"{error.kind}: {error.message}" if isinstance(error, CkptError) else type(error).__name__
-        record(workspace, verb, reason=reason, digest=note.digest, result=FAILED, detail=told, about=note.about)
+        note.result = PARTIAL if isinstance(error, PartialError) else FAILED
+        note.detail = f"{error.kind}: {error.message}" if isinstance(error, CkptError) else type(error).__name__
         raise
-    if note.happened:
+    finally:
         record(
-            workspace,
-            verb,
-            reason=reason,
-            digest=note.digest,
-            result=note.result,
-            detail=note.detail,
-            about=note.about,
+            workspace, verb, reason=reason, digest=note.digest, result=note.result, detail=note.detail, about=note.about
         )
 
 

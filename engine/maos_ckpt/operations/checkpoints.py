@@ -254,8 +254,7 @@ def delete(workspace: Workspace, name: str) -> Checkpoint:
                 hint=f"`maos-ckpt unpin {checkpoint.id}` first.",
                 id=checkpoint.id,
             )
-        with audited(workspace, "delete") as note:
-            note.about = (checkpoint.id,)
+        with audited(workspace, "delete", about=(checkpoint.id,)):
             repository.remove(checkpoint)
         workspace.record(CheckpointsRemoved(workspace.now_ms(), (checkpoint.id,), 0, "deleted"))
     return checkpoint

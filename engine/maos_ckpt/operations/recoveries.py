@@ -47,8 +47,8 @@ def recover(
     digest = checked_digest(digest)
     with workspace.writing("restore", allow_missing=True) as (repository, source):
         request = Request(repository.resolve(name), selection, digest, reason, limit)
-        with audited(workspace, "restore", reason=reason) as note:
-            note.about, note.digest = (request.checkpoint.id,), digest or ""
+        about = (request.checkpoint.id,)
+        with audited(workspace, "restore", reason=reason, digest=digest or "", about=about, begun=True) as note:
             _make_home(workspace)
             result = apply_plan(repository, source, request, progress, workspace.seams)
             _tell(note, result)
@@ -78,8 +78,7 @@ def undo(workspace: Workspace, digest: str | None, reason: str, limit: int, prog
     """Take back the last recovery; itself undoable. Raises UsageError as `recover` does."""
     digest = checked_digest(digest)
     with workspace.writing("undo", allow_missing=True) as (repository, source):
-        with audited(workspace, "undo", reason=reason) as note:
-            note.digest = digest or ""
+        with audited(workspace, "undo", reason=reason, digest=digest or "", begun=True) as note:
             _make_home(workspace)
             result = undoing.undo(
                 repository, source, digest=digest, reason=reason, limit=limit, progress=progress, seams=workspace.seams
@@ -90,10 +89,12 @@ def undo(workspace: Workspace, digest: str | None, reason: str, limit: int, prog
 
 
 def _tell(note: Note, result: RecoveryResult) -> None:
-    """What a recovery did, for the audit log; one that found nothing to do is not told of."""
-    note.happened = result.applied
+    """What a recovery did, for the audit log."""
     note.about = tuple(one for one in (result.plan.checkpoint, result.safety_checkpoint) if one)
     note.digest = result.plan.digest
+    if not result.applied:
+        note.detail = "there was nothing to do"
+        return
     if result.partial or not result.verified:
         note.result = PARTIAL
     how = "verified" if result.verified else "NOT verified"
