@@ -11,6 +11,7 @@ import pytest
 from maos_ckpt.codec.values import LARGE, decode_row
 from maos_ckpt.errors import NotFoundError, UsageError
 from maos_ckpt.insight import FindResult
+from maos_ckpt.operations import insights, keeping
 from maos_ckpt.repository.chunks import ChunkStore
 from maos_ckpt.search.find import find
 from maos_ckpt.search.pattern import compile_text
@@ -195,6 +196,30 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_searched(site: Site) -> Non
     result = search(site, "needle")
     assert [one.first for one in result.matches] == [sound]
     assert result.unread == (damaged.id,)
+
+
+def test_a_search_goes_on_where_retention_takes_a_checkpoint_on_the_way(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The prune happens between two reads of the walk, where another process' would."""
+    for number in range(5):
+        describe(site, 0, f"needle {prose(200_000, number)}")
+        newest = site.save()
+    asked: list[bytes] = []
+    read = ChunkStore.read
+
+    def read_beside_a_prune(store: ChunkStore, chunk: bytes) -> bytes:
+        asked.append(chunk)
+        if len(asked) == 2:
+            assert len(keeping.prune(site.workspace, 1, False, lambda _: None).removed) == 4
+        return read(store, chunk)
+
+    monkeypatch.setattr(ChunkStore, "read", read_beside_a_prune)
+    result = insights.find(
+        site.workspace, "needle", lambda _: None, between=None, component=None, ignore_case=False, limit=10
+    )
+    assert (result.checkpoints, result.unread) == (1, ())
+    assert {one.first for one in result.matches} == {newest.id}
 
 
 @pytest.mark.parametrize("text", ["", "x" * 1001])

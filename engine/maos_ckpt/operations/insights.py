@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator
 
 from maos_ckpt.client import ProgressSink
-from maos_ckpt.errors import NotFoundError
+from maos_ckpt.errors import IntegrityError, NotFoundError
 from maos_ckpt.events import VerificationCompleted
 from maos_ckpt.guide import recommend as guiding
 from maos_ckpt.insight import FindResult, Recommendation
@@ -34,15 +34,27 @@ def find(
 ) -> FindResult:
     """Which records held a text, and in which checkpoints; see `search.find.find`."""
     with workspace.reading() as repository:
-        return searching.find(
-            repository,
-            text,
-            between=between,
-            component=component,
-            ignore_case=ignore_case,
-            limit=limit,
-            progress=progress,
-        )
+
+        def search() -> FindResult:
+            return searching.find(
+                repository,
+                text,
+                between=between,
+                component=component,
+                ignore_case=ignore_case,
+                limit=limit,
+                progress=progress,
+            )
+
+        before = repository.checkpoints()
+        try:
+            found = search()
+        except IntegrityError:
+            if repository.checkpoints() == before:
+                raise
+            return search()
+        # Retention took one on the way; the others are still there to be asked.
+        return search() if found.unread and repository.checkpoints() != before else found
 
 
 def recommend(workspace: Workspace, name: str | None, progress: ProgressSink) -> Recommendation:
