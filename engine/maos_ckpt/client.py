@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from maos_ckpt.events import Event
-from maos_ckpt.insight import FindResult, Recommendation
 from maos_ckpt.model import (
     Checkpoint,
     DiffResult,
     EngineStatus,
+    FindResult,
     Plan,
     Progress,
+    Recommendation,
     RecoveryResult,
     Selection,
     VerifyLevel,

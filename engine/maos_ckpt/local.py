@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from maos_ckpt.client import EngineClient, EventSink
 from maos_ckpt.engine.service import Engine
 from maos_ckpt.ids import resolve
-from maos_ckpt.insight import FindResult, Recommendation
 from maos_ckpt.model import (
     Checkpoint,
     DiffResult,
     EngineStatus,
+    FindResult,
     Plan,
+    Recommendation,
     RecoveryResult,
     Selection,
     Trigger,

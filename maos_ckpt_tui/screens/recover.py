@@ -8,8 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from maos_ckpt.errors import CkptError
-from maos_ckpt.insight import Recommendation
-from maos_ckpt.model import Checkpoint, Counts, DiffResult, Selection
+from maos_ckpt.model import Checkpoint, Counts, DiffResult, Recommendation, Selection
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.commands import CHOOSE, bindings_for
 from maos_ckpt_tui.recovery import recover

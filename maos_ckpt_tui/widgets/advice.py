@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maos_ckpt.insight import Advice, Recommendation
+from maos_ckpt.model import Advice, Recommendation
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.viewmodel import short
 from maos_ckpt_tui.widgets.lines import Line, LineView, Span, paragraph

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from maos_ckpt.client import EventSink
-from maos_ckpt.insight import Recommendation
-from maos_ckpt.model import ChangeKind, Checkpoint, FieldChange, RecordChange
+from maos_ckpt.model import ChangeKind, Checkpoint, FieldChange, Recommendation, RecordChange
 from maos_ckpt_tui.app import run_console
-from tests.console.fixtures import NOW_MS, FrozenClient
+from tests.console.fixtures import NOW_MS
+from tests.console.frozen_client import FrozenClient
 
 HOSTILE = (
     "\x1b]0;owned\x07",

@@ -10,8 +10,8 @@ import pytest
 from maos_ckpt import errors, wire
 from maos_ckpt.config import Config
 from maos_ckpt.errors import CkptError, PlanMovedError
-from maos_ckpt.insight import Advice, FindResult, Incident, Match, Recommendation, Sign
 from maos_ckpt.model import (
+    Advice,
     CaptureInfo,
     ChangeKind,
     Checkpoint,
@@ -22,14 +22,19 @@ from maos_ckpt.model import (
     DiffResult,
     FieldChange,
     Finding,
+    FindResult,
+    Incident,
+    Match,
     ObjectRepair,
     Plan,
     Progress,
     PruneResult,
+    Recommendation,
     RecordChange,
     RecoveryResult,
     Selection,
     Severity,
+    Sign,
     TierRead,
     Trigger,
     VerifyLevel,

@@ -15,8 +15,7 @@ import pytest
 from maos_ckpt.cli.sample import SampleMaos
 from maos_ckpt.config import Config
 from maos_ckpt.environment import child_environment
-from maos_ckpt.insight import Recommendation
-from maos_ckpt.model import Checkpoint, Selection, Trigger
+from maos_ckpt.model import Checkpoint, Recommendation, Selection, Trigger
 from maos_ckpt.operations import checkpoints, insights, recoveries
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.seams import SYSTEM

@@ -10,8 +10,7 @@ import pytest
 
 from maos_ckpt.errors import NotFoundError
 from maos_ckpt.guide import signs
-from maos_ckpt.insight import Advice, Recommendation
-from maos_ckpt.model import Checkpoint, VerifyLevel
+from maos_ckpt.model import Advice, Checkpoint, Recommendation, VerifyLevel
 from maos_ckpt.operations import checkpoints, insights
 from tests.recovery.conftest import Site, site
 

@@ -10,7 +10,7 @@ import pytest
 
 from maos_ckpt.codec.values import LARGE, decode_row
 from maos_ckpt.errors import NotFoundError, UsageError
-from maos_ckpt.insight import FindResult
+from maos_ckpt.model import FindResult
 from maos_ckpt.operations import insights, keeping
 from maos_ckpt.repository.chunks import ChunkStore
 from maos_ckpt.search.find import find

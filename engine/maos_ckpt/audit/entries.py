@@ -8,6 +8,7 @@ import struct
 import msgspec
 
 from maos_ckpt.audit.actor import Actor
+from maos_ckpt.repository.manifests import AUDIT_BYTES
 
 DIRECTORY = "journal/audit"
 #: A longer line is no entry of ours.
@@ -21,6 +22,7 @@ NEW_CHAIN = "new chain"
 #: Outcomes.
 BEGUN, DONE, PARTIAL, FAILED = "begun", "done", "partial", "failed"
 _ANCHOR = struct.Struct(">8sQ32s")
+assert _ANCHOR.size == AUDIT_BYTES
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -14,8 +14,7 @@ from maos_ckpt.errors import UNREADABLE
 from maos_ckpt.guide import words
 from maos_ckpt.guide.lost import work_lost
 from maos_ckpt.guide.signs import EXAMPLES_MAX, Reader, SignKey, Step, score
-from maos_ckpt.insight import Advice, Incident, Recommendation, Sign
-from maos_ckpt.model import Checkpoint, CheckpointState, Progress, Trigger
+from maos_ckpt.model import Advice, Checkpoint, CheckpointState, Incident, Progress, Recommendation, Sign, Trigger
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.states import LIVE, LiveState, State, StoredState
 

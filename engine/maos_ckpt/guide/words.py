@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from maos_ckpt.insight import Incident, Sign
+from maos_ckpt.model import Incident, Sign
 
 _SIGNS_TOLD = 4
 _EXAMPLE_CHARACTERS_MAX = 60

@@ -10,8 +10,7 @@ from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import IntegrityError, NotFoundError
 from maos_ckpt.events import VerificationCompleted
 from maos_ckpt.guide import recommend as guiding
-from maos_ckpt.insight import FindResult, Recommendation
-from maos_ckpt.model import Checkpoint, VerifyLevel
+from maos_ckpt.model import Checkpoint, FindResult, Recommendation, VerifyLevel
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.repository.holds import hold_planned
 from maos_ckpt.repository.repository import Repository

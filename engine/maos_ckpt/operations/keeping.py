@@ -16,6 +16,7 @@ from maos_ckpt.operations.audit import Note, audited, record
 from maos_ckpt.operations.tiers import waiting_bytes
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery import journal as recoveries
+from maos_ckpt.recovery import referrers
 from maos_ckpt.repository import holds
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.retention import Rules
@@ -129,6 +130,7 @@ def _told_lately(workspace: Workspace, name: str) -> bool:
 def compact(workspace: Workspace, slice_s: float, progress: ProgressSink) -> CompactResult:
     """Compress cold packs harder for at most about `slice_s` seconds."""
     with workspace.marking("compact") as repository:
+        referrers.work_out(repository, progress)
         result = compaction.compact(repository, slice_s, progress)
         if result.bytes_after:
             event = PacksCompacted(workspace.now_ms(), result.packs, result.bytes_before, result.bytes_after)

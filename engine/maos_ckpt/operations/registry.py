@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from maos_ckpt.client import ProgressSink
-from maos_ckpt.insight import FindResult, Recommendation
 from maos_ckpt.model import (
     Checkpoint,
     CompactResult,
     DiffResult,
+    FindResult,
     Plan,
     PruneResult,
+    Recommendation,
     RecoveryResult,
     Selection,
     Trigger,

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from maos_ckpt.codec.values import display_key
 from maos_ckpt.diff import check_component
 from maos_ckpt.errors import NotFoundError
-from maos_ckpt.insight import FindResult, Match
-from maos_ckpt.model import Checkpoint, Descriptor, Progress
+from maos_ckpt.model import Checkpoint, Descriptor, FindResult, Match, Progress
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.search.pattern import Pattern, compile_text
 from maos_ckpt.search.scan import CollectionScan, Hit, Pieces

@@ -6,7 +6,7 @@ from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.parser import PROGRAM
 from maos_ckpt.cli.text import clip, count, moment, name, rfc3339, size
 from maos_ckpt.errors import ExitCode
-from maos_ckpt.insight import Advice, FindResult, Match, Recommendation
+from maos_ckpt.model import Advice, FindResult, Match, Recommendation
 from maos_ckpt.operations import insights
 from maos_ckpt.safe_text import safe_text
 from maos_ckpt.search.find import MATCHES_LISTED
