@@ -151,6 +151,29 @@ def test_the_anchors_of_manifests_show_a_cut_whose_head_was_forged(log: AuditLog
     assert found.severity is Severity.WARNING
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"log": "x"}, {"hash": ""}, {"seq": -1}, {"seq": 10**30}, {"segment": 10**17}, {"size": 10**17}]
+)
+def test_a_head_that_claims_what_cannot_be_fails_neither_a_save_nor_the_next_entry(
+    log: AuditLog, tmp_path: Path, wrong: dict[str, object]
+) -> None:
+    known = json.loads((log.directory / "head.json").read_bytes())
+    known.pop("checksum")
+    forged = logs.with_checksum(json.dumps(known | wrong).encode())
+    logs.LocalBackend(tmp_path, SYSTEM).replace("journal/audit/head.json", forged)
+    log.anchor()
+    assert problems(log)
+    assert log.record(Act("delete", "done"))
+    assert problems(log) == []
+
+
+def test_files_of_others_in_the_folder_change_nothing(log: AuditLog) -> None:
+    for name in ("7.jsonl", "000000000001.json", "notes.jsonl"):
+        (log.directory / name).write_text("not ours")
+    assert log.record(Act("delete", "done"))
+    assert check(log, {}, elsewhere=False) == []
+
+
 class Crash(Exception):
     """The process ends here."""
 

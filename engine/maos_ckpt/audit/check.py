@@ -118,6 +118,8 @@ class _Check:
                 self._broken(newest, f"entries {self._last_seq + 1} to {head.seq} are cut off its end")
             elif self._hashes.get(head.seq) != head.hash:
                 self._broken(newest, f"entry {head.seq} is not the one that its head names")
+            elif head.segment not in segments or self._log.path(head.segment).stat().st_size < head.size:
+                self._broken(newest, "its head names a place that is not there")
         for name, anchor in self._anchors.items():
             if anchor.log != self._log_id or (head is not None and anchor.seq < head.first):
                 continue

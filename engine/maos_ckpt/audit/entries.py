@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from typing import Annotated
 
 import msgspec
 
@@ -21,6 +22,11 @@ ABOUT_CHARACTERS_MAX = 100
 NEW_CHAIN = "new chain"
 #: Outcomes.
 BEGUN, DONE, PARTIAL, FAILED = "begun", "done", "partial", "failed"
+#: Numbers and names as this program writes them; a file with others is not its own.
+_Number = Annotated[int, msgspec.Meta(ge=0, lt=10**18)]
+_LogId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+_Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+_HashOrNone = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")]
 _ANCHOR = struct.Struct(">8sQ32s")
 assert _ANCHOR.size == AUDIT_BYTES
 
@@ -31,9 +37,9 @@ class Entry(msgspec.Struct, frozen=True):
     `covers` of such a beginning says what was there before: name of a file → SHA-256 of its bytes.
     """
 
-    log: str
-    seq: int
-    before: str
+    log: _LogId
+    seq: _Number
+    before: _HashOrNone
     at_ms: int
     verb: str
     result: str
@@ -49,13 +55,13 @@ class Head(msgspec.Struct, frozen=True):
     """Where the log ends: the newest entry's number and hash, its file and that file's size behind it; and where it
     begins: the number and `before` of the oldest entry that is kept."""
 
-    log: str
-    first: int
-    first_before: str
-    seq: int
-    hash: str
-    segment: int
-    size: int
+    log: _LogId
+    first: _Number
+    first_before: _HashOrNone
+    seq: _Number
+    hash: _Hash
+    segment: _Number
+    size: _Number
 
 
 class Anchor(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,13 @@ from maos_ckpt.audit import entries
 from maos_ckpt.audit.actor import actor
 from maos_ckpt.audit.entries import DIRECTORY, NEW_CHAIN, Entry, Head, bounded, line_hash, segment_name
 from maos_ckpt.backends.local import LocalBackend
-from maos_ckpt.errors import CkptError, IntegrityError
+from maos_ckpt.errors import CkptError, ConflictError, IntegrityError
+from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.repository.checked_json import decode_checked, with_checksum
 from maos_ckpt.repository.lease import try_lock
 from maos_ckpt.seams import Seams
 
+_SEGMENT = re.compile(r"[0-9]{12,18}\.jsonl")
 _LOG = logging.getLogger(__name__)
 _HEAD = f"{DIRECTORY}/head.json"
 _HEAD_BYTES_MAX = 4096
@@ -35,6 +38,8 @@ _HEAD_BYTES_MAX = 4096
 SEGMENT_BYTES_MAX = 4 << 20
 #: … and beyond so many the oldest goes.
 SEGMENTS_MAX = 64
+#: No file grows beyond the size at which it is put aside by more than an entry.
+_FILE_BYTES_MAX = SEGMENT_BYTES_MAX + entries.LINE_BYTES_MAX
 _LOCK_TRIES = 500
 _LOCK_PAUSE_S = 0.01
 
@@ -77,8 +82,11 @@ class AuditLog:
         Raises:
             StorageError, PermissionRefusedError: the storage refuses.
         """
-        with self._locked():
-            self._begin(why, after)
+        try:
+            with self._locked():
+                self._begin(why, after)
+        except OSError as error:
+            raise_storage_error(error, self.directory)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -92,7 +100,7 @@ class AuditLog:
                 break
             self._seams.clock.sleep(_LOCK_PAUSE_S)
         else:
-            raise IntegrityError("The audit log is in use by another process.")
+            raise ConflictError("The audit log is in use by another process.", hint="Try again.")
         try:
             yield
         finally:
@@ -110,14 +118,19 @@ class AuditLog:
     def _begin(self, why: str, after: int) -> Head:
         """Begin a chain in a file of its own; what is there already is named by its hashes."""
         covers = {segment_name(one): file_hash(self.path(one)) for one in self.segments()}
-        newest = max([after, *self.segments(), *(one.seq for one in self.newest_first())])
+        newest, log = max([after, *self.segments()]), ""
+        for line in self.lines():
+            known = entries.decode(line)
+            if known is not None:
+                newest, log = max(newest, known.seq), known.log
         with contextlib.suppress(IntegrityError):
             before = self.head()
-            newest = max(newest, 0 if before is None else before.seq)
+            if before is not None:
+                newest, log = max(newest, before.seq), before.log
         if why:
             _LOG.warning("the audit log is damaged (%s); a new chain begins in it", why)
         act = Act(NEW_CHAIN, entries.FAILED if why else entries.DONE, why)
-        entry = self._entry(act, self._log_id(), newest + 1, "", covers)
+        entry = self._entry(act, log or self._seams.random.token(8).hex(), newest + 1, "", covers)
         first, first_before = self._first(entry)
         return self._write(Head(entry.log, first, first_before, entry.seq, "", entry.seq, 0), entry)
 
@@ -127,14 +140,6 @@ class AuditLog:
             if oldest is not None:
                 return oldest.seq, oldest.before
         return entry.seq, ""
-
-    def _log_id(self) -> str:
-        with contextlib.suppress(IntegrityError):
-            head = self.head()
-            if head is not None:
-                return head.log
-        known = next(self.newest_first(), None)
-        return self._seams.random.token(8).hex() if known is None else known.log
 
     def _entry(self, act: Act, log: str, seq: int, before: str, covers: dict[str, str] | None = None) -> Entry:
         return Entry(
@@ -146,7 +151,7 @@ class AuditLog:
             result=act.result,
             detail=bounded(act.detail),
             reason=bounded(act.reason),
-            digest=act.digest,
+            digest=bounded(act.digest, entries.ABOUT_CHARACTERS_MAX),
             about=[bounded(one, entries.ABOUT_CHARACTERS_MAX) for one in act.about[: entries.ABOUT_MAX]],
             who=actor(),
             covers=covers or {},
@@ -188,6 +193,8 @@ class AuditLog:
         segments = self.segments()
         if head is None:
             return "its head is gone" if segments else ""
+        if any(self.path(one).stat().st_size > _FILE_BYTES_MAX for one in segments):
+            return "a file of it is larger than any that was written"
         last = None
         if head.segment in segments:
             data = self.path(head.segment).read_bytes()
@@ -236,9 +243,11 @@ class AuditLog:
         """The files, by the number of their first entry, in order."""
         try:
             names = os.listdir(self.directory)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(int(stem) for name in names if (stem := name.removesuffix(".jsonl")).isdigit() and stem != name)
+        except OSError as error:
+            raise_storage_error(error, self.directory)
+        return sorted(int(name.removesuffix(".jsonl")) for name in names if _SEGMENT.fullmatch(name))
 
     def path(self, segment: int) -> Path:
         """Where a file lies."""
@@ -258,6 +267,8 @@ class AuditLog:
         except FileNotFoundError:
             # Put away since it was listed.
             return
+        except OSError as error:
+            raise_storage_error(error, self.path(segment))
 
     def newest_first(self) -> Iterator[Entry]:
         """All entries that can be read, newest first."""
@@ -269,9 +280,9 @@ class AuditLog:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file in hex; "" where it is gone."""
+    """SHA-256 of a file in hex; "" where it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
+    except OSError:
         return ""
