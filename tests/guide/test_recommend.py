@@ -109,6 +109,18 @@ def test_what_always_happens_is_no_trouble(site: Site) -> None:
     assert recommended(site).checkpoint == newest.id
 
 
+def test_an_incident_that_goes_on_is_taken_from_its_beginning(site: Site) -> None:
+    add_tasks(site, 60)
+    good = work(site, 3)
+    for step in range(6):
+        site.run(f"UPDATE tasks SET status = 'failed' WHERE id BETWEEN 't-{step * 3:03}' AND 't-{step * 3 + 2:03}'")
+        work(site, 1 + step % 2)
+    result = guide(site)
+    assert result.recommended is not None
+    assert result.recommended.checkpoint == good.id
+    assert "18 tasks turned failed" in result.recommended.reasons[0]
+
+
 def test_what_was_made_good_since_is_no_trouble(site: Site) -> None:
     site.save()
     fail_agents(site)

@@ -1,7 +1,7 @@
 """Recommends the checkpoint to go back to: the last sound one before it went wrong.
 
-Neighbouring checkpoints are compared, the newest first, which reads only what changed. What happens in most steps is
-routine; what is left is weighed, and the step that weighs most, with those beside it, is the incident.
+Neighbouring checkpoints are compared, the newest first, which reads only what changed. What happens in nearly every
+step is routine; what is left is weighed, and the step that weighs most, with those beside it, is the incident.
 """
 
 from __future__ import annotations
@@ -110,12 +110,13 @@ class _Guide:
 
     @staticmethod
     def _weigh(steps: list[_Judged]) -> None:
-        """Weigh each step by what happens in it more often than in half of all steps."""
+        """Weigh each step by what happens in it and not, as often, in most steps."""
         keys = {key for one in steps for key in one.step.counts}
         routine: dict[SignKey, int] = {}
         for key in keys:
             counts = sorted(one.step.counts.get(key, 0) for one in steps)
-            routine[key] = counts[(len(counts) - 1) // 2] if len(counts) > 2 else 0
+            # An incident may go on for most of the time that is looked at; what is routine happens nearly always.
+            routine[key] = counts[(len(counts) - 1) // 4] if len(counts) > 2 else 0
         for one in steps:
             for key, count in one.step.counts.items():
                 excess = count - 2 * routine[key]
