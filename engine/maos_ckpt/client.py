@@ -14,9 +14,11 @@ from maos_ckpt.model import (
     Checkpoint,
     DiffResult,
     EngineStatus,
+    FindResult,
     Plan,
     ProcessReport,
     Progress,
+    Recommendation,
     RecoveryResult,
     ResumePoint,
     Selection,
@@ -151,6 +153,22 @@ class EngineClient(Protocol):
 
     def drills(self, limit: int = 20) -> DrillHistory:
         """The last drills, newest first, with the trend of each scenario."""
+        ...
+
+    def find(
+        self,
+        text: str,
+        *,
+        between: tuple[str, str] | None = None,
+        component: str | None = None,
+        ignore_case: bool = False,
+        limit: int = 1000,
+    ) -> FindResult:
+        """Long: which records held a text, and in which checkpoints."""
+        ...
+
+    def recommend(self, name: str | None = None) -> Recommendation:
+        """Long: which checkpoint to go back to, and why; and what is to be said about the one named."""
         ...
 
     def set_pinned(self, name: str, pinned: bool) -> Checkpoint:

@@ -11,8 +11,10 @@ from maos_ckpt.model import (
     Checkpoint,
     DiffResult,
     EngineStatus,
+    FindResult,
     Plan,
     ProcessReport,
+    Recommendation,
     RecoveryResult,
     ResumePoint,
     Selection,
@@ -25,8 +27,10 @@ from maos_ckpt.operations import checkpoints, drills, state
 from maos_ckpt.operations.registry import (
     DiffArguments,
     DrillArguments,
+    FindArguments,
     PlanArguments,
     ProcessesArguments,
+    RecommendArguments,
     RecoverArguments,
     RecoverToArguments,
     RescueArguments,
@@ -176,6 +180,26 @@ class LocalClient(EngineClient):
     def drills(self, limit: int = 20) -> DrillHistory:
         """See `EngineClient.drills`."""
         return drills.history(self._workspace, limit)
+
+    def find(
+        self,
+        text: str,
+        *,
+        between: tuple[str, str] | None = None,
+        component: str | None = None,
+        ignore_case: bool = False,
+        limit: int = 1000,
+    ) -> FindResult:
+        """See `EngineClient.find`."""
+        found = self._engine.run("find", FindArguments(text, between, component, ignore_case, limit))
+        assert isinstance(found, FindResult)
+        return found
+
+    def recommend(self, name: str | None = None) -> Recommendation:
+        """See `EngineClient.recommend`."""
+        made = self._engine.run("recommend", RecommendArguments(name))
+        assert isinstance(made, Recommendation)
+        return made
 
     def set_pinned(self, name: str, pinned: bool) -> Checkpoint:
         """See `EngineClient.set_pinned`."""

@@ -11,6 +11,7 @@ from maos_ckpt import errors, wire
 from maos_ckpt.config import Config
 from maos_ckpt.errors import CkptError, PlanMovedError
 from maos_ckpt.model import (
+    Advice,
     CaptureInfo,
     ChangeKind,
     Checkpoint,
@@ -21,14 +22,19 @@ from maos_ckpt.model import (
     DiffResult,
     FieldChange,
     Finding,
+    FindResult,
+    Incident,
+    Match,
     ObjectRepair,
     Plan,
     Progress,
     PruneResult,
+    Recommendation,
     RecordChange,
     RecoveryResult,
     Selection,
     Severity,
+    Sign,
     TierRead,
     Trigger,
     VerifyLevel,
@@ -48,6 +54,9 @@ CHECKPOINT = Checkpoint(
     (Collection("agents", "agents", b"\0" * 32, 3, 2**40), Collection("queue", "messages", None, 0, 0)),
     7, 0.25, CaptureInfo(0.1, 0.2, True, ("note",)), b"\xff" * 64, b"\1" * 32,
 )  # fmt: skip
+MATCH = Match("tasks", "tasks", "k", "description", "…x…", "cp_a", 1, "cp_b", 2, "", 0, 2, True)
+SIGN = Sign("failed", "tasks", "tasks", "failed", 3, 10, ("t-1",))
+ADVICE = Advice("cp_a", 5, ("r",), ("w",), {"turns": 3}, 1.5)
 RESULTS = {
     "save": CHECKPOINT,
     "diff": DiffResult("a", "live", Counts(0, 1, 0), {"tasks": Counts(0, 1, 0)}, (CHANGE,), False),
@@ -106,6 +115,8 @@ RESULTS = {
         (TierRead("local", 1, 2),),
         "/r/drills/dr_1.md",
     ),
+    "find": FindResult("x", (MATCH,), True, 3, 4, ("cp_a",)),
+    "recommend": Recommendation(ADVICE, None, Incident("cp_a", "live", 1, 2, (SIGN,)), 3, False),
     "compact": CompactResult(3, 10, 5, True, 0.5),
     "prune": PruneResult(("cp_a",), {"cp_b": "pinned"}, 10, False),
 }

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from maos_ckpt.audit.log import AuditLog
 from maos_ckpt.capture import referrers
 from maos_ckpt.capture.background import BackgroundWriter
 from maos_ckpt.capture.memo import Memo, kept_directory, load_memo, store_memo
@@ -275,6 +276,7 @@ class _Save:
             pinned=request.pinned,
             pack=sealed.digest,
             referrers=self.referrers,
+            audit=AuditLog(self.repository.path, self.seams).anchor(),
         )
         checkpoint = self.repository.commit(manifest)
         if self.waiting is not None:

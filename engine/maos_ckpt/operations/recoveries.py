@@ -6,10 +6,12 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from maos_ckpt.audit.entries import PARTIAL
 from maos_ckpt.client import EVERYTHING, ProgressSink
 from maos_ckpt.events import RecoveryCompleted
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Plan, RecoveryResult, Selection
+from maos_ckpt.operations.audit import Note, audited
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery import undo as undoing
 from maos_ckpt.recovery.alone import alone
@@ -57,12 +59,13 @@ def recover(
         request = Request(repository.resolve(name), selection, digest, reason, limit)
         return apply_plan(repository, source, request, sink, workspace.seams)
 
-    return carry_out(workspace, "restore", reason, apply, progress)
+    return carry_out(workspace, "restore", digest, reason, apply, progress)
 
 
 def carry_out(
     workspace: Workspace,
     operation: str,
+    digest: str | None,
     reason: str,
     apply: Callable[[Repository, Source, ProgressSink], RecoveryResult],
     progress: ProgressSink,
@@ -74,8 +77,12 @@ def carry_out(
     )
     with _alone(workspace, operation, progress) as (repository, source, sink):
         directory = workspace.repository if workspace.database is None else workspace.database.parent
-        with quiesced(hooks, directory, sink, workspace.seams) as still:
+        with (
+            audited(workspace, operation, reason=reason, digest=digest or "", begun=True) as note,
+            quiesced(hooks, directory, sink, workspace.seams) as still,
+        ):
             result = apply(repository, source, still.progress)
+            _tell(note, result)
         _record(workspace, result, reason, undo=operation == "undo")
     return replace(result, notes=(*result.notes, *still.notes))
 
@@ -162,7 +169,20 @@ def undo(
             seams=workspace.seams,
         )
 
-    return carry_out(workspace, "undo", reason, apply, progress)
+    return carry_out(workspace, "undo", digest, reason, apply, progress)
+
+
+def _tell(note: Note, result: RecoveryResult) -> None:
+    """What a recovery did, for the audit log."""
+    note.about = tuple(one for one in (result.plan.checkpoint, result.safety_checkpoint) if one)
+    note.digest = result.plan.digest
+    if not result.applied:
+        note.detail = "there was nothing to do"
+        return
+    if result.partial or not result.verified:
+        note.result = PARTIAL
+    how = "verified" if result.verified else "NOT verified"
+    note.detail = f"{result.plan.summary.total} changes, {how}"
 
 
 def _record(workspace: Workspace, result: RecoveryResult, reason: str, *, undo: bool) -> None:

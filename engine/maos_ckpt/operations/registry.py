@@ -12,9 +12,11 @@ from maos_ckpt.model import (
     Checkpoint,
     CompactResult,
     DiffResult,
+    FindResult,
     Plan,
     ProcessReport,
     PruneResult,
+    Recommendation,
     RecoveryResult,
     ResumePoint,
     Selection,
@@ -24,7 +26,7 @@ from maos_ckpt.model import (
     VerifyTier,
 )
 from maos_ckpt.model.drills import DrillReport
-from maos_ckpt.operations import checkpoints, drills, keeping, recoveries, rescues
+from maos_ckpt.operations import checkpoints, drills, insights, keeping, recoveries, rescues
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.sources.maos.running import find_running
 
@@ -167,6 +169,24 @@ class CompactArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class FindArguments:
+    """See `insights.find`."""
+
+    text: str
+    between: tuple[str, str] | None
+    component: str | None
+    ignore_case: bool
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendArguments:
+    """See `insights.recommend`."""
+
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One operation. `writes` says that it must be finished once begun; a compaction may stop anywhere. `cancellable`
     ones, of which there is one at a time, may be taken back until they commit."""
@@ -242,6 +262,22 @@ def _compact(workspace: Workspace, a: CompactArguments, progress: ProgressSink) 
     return keeping.compact(workspace, a.slice_s, progress)
 
 
+def _find(workspace: Workspace, a: FindArguments, progress: ProgressSink) -> FindResult:
+    return insights.find(
+        workspace,
+        a.text,
+        progress,
+        between=a.between,
+        component=a.component,
+        ignore_case=a.ignore_case,
+        limit=a.limit,
+    )
+
+
+def _recommend(workspace: Workspace, a: RecommendArguments, progress: ProgressSink) -> Recommendation:
+    return insights.recommend(workspace, a.name, progress)
+
+
 OPERATIONS: dict[str, Operation] = {
     "save": Operation(SaveArguments, Checkpoint, _save, writes=True),
     "diff": Operation(DiffArguments, DiffResult, _diff, writes=False),
@@ -258,5 +294,7 @@ OPERATIONS: dict[str, Operation] = {
     "scrub": Operation(ScrubArguments, VerifyResult, _scrub, writes=False),
     "drill": Operation(DrillArguments, DrillReport, _drill, writes=False),
     "prune": Operation(PruneArguments, PruneResult, _prune, writes=True),
+    "find": Operation(FindArguments, FindResult, _find, writes=False),
+    "recommend": Operation(RecommendArguments, Recommendation, _recommend, writes=False),
     "compact": Operation(CompactArguments, CompactResult, _compact, writes=False),
 }
