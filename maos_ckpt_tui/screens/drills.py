@@ -137,17 +137,19 @@ class DrillsScreen(ConsoleScreen):
             self._ended()
 
     def _goes_on(self, step: Progress) -> None:
-        if self._step is None:
+        begins, self._step = self._step is None, step
+        if begins:
             self._began_s = self.console.clock.monotonic_s()
             if self._watch is not None:
                 self._watch.resume()
-        self._step = step
+            self.refresh_bindings()
         self._show()
 
     def _ended(self) -> None:
         self._asked, self._step = False, None
         if self._watch is not None:
             self._watch.pause()
+        self.refresh_bindings()
         self._show()
 
     def _show(self) -> None:
@@ -161,7 +163,7 @@ class DrillsScreen(ConsoleScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """One drill at a time; without a report there is no evidence."""
-        if action in ("run", "run_all") and self._asked:
+        if action in ("run", "run_all") and (self._asked or self._step is not None):
             return False
         if action == "copy" and not self.history.reports:
             return False
@@ -179,7 +181,6 @@ class DrillsScreen(ConsoleScreen):
         client, self._asked = self.console.client, True
         self._goes_on(Progress(_OPERATION, scenarios[0] if scenarios else "all", detail=""))
         self.console.say("")
-        self.refresh_bindings()
         self.ask(lambda: client.drill(scenarios=scenarios), self._done, group="drill", failed=self._failed)
 
     def _done(self, report: DrillReport) -> None:
@@ -190,13 +191,11 @@ class DrillsScreen(ConsoleScreen):
             self.console.say(f"XX Drill FAILED: {', '.join(report.failed)}", "bad")
         else:
             self.console.say("Nothing was rehearsed: the scenario does not apply here.", "warn")
-        self.refresh_bindings()
         self._read()
         self.console.refresh_soon()
 
     def _failed(self, error: CkptError) -> None:
         self._ended()
-        self.refresh_bindings()
         self.console.show_error(error)
 
     def action_copy(self) -> None:

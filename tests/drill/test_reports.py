@@ -149,6 +149,18 @@ def test_a_drill_that_is_stopped_leaves_nothing_behind_and_no_report(alone: Prot
     assert sorted(one.name for one in (alone.repository / "drills").iterdir()) == ["maos-ckpt-drill.lock"]
 
 
+def test_an_object_that_retention_takes_meanwhile_is_no_failed_drill(
+    alone: Protected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(source: Path, target: Path) -> None:
+        raise FileNotFoundError(2, "No such file or directory", str(source))
+
+    monkeypatch.setattr("maos_ckpt.drill.copied.shutil.copyfile", gone)
+    with pytest.raises(ConflictError, match="while it was being copied"):
+        alone.drill(LOSS)
+    assert Reports(alone.repository, SYSTEM).newest(1) == []
+
+
 def test_a_drill_without_room_is_not_begun(alone: Protected, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = os.statvfs_result((4096, 4096, 100, 1, 1, 0, 0, 0, 0, 255))
     monkeypatch.setattr("os.statvfs", lambda path: usage)

@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from maos_ckpt.drill import interruption, parts, stage, storage
@@ -147,6 +148,16 @@ def test_a_lost_machine_is_red_where_the_bucket_lost_its_key_slots(protected: Pr
     protected.empty_bucket("/keys/")
     result = protected.one(DrillScenario.LOST_MACHINE)
     assert failed(result) == ["no error at: make a home from the bucket"]
+
+
+def test_where_the_configured_key_is_not_at_hand_the_report_says_what_was_not_tried(protected: Protected) -> None:
+    protected.one(DrillScenario.LOST_MACHINE)
+    config = msgspec.structs.replace(protected.workspace.config, encryption_key="env:NOT_SET_ANYWHERE")
+    # A worker process has the master key, and not the variable that its engine took it from.
+    protected.workspace = dataclasses.replace(protected.workspace, config=config)
+    result = protected.one(DrillScenario.LOST_MACHINE)
+    assert result.passed
+    assert result.notes[0].endswith("key slots were not tried.")
 
 
 def test_a_wrong_key_is_red_where_it_is_not_refused(protected: Protected, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -199,7 +199,9 @@ def _rescue(parser: argparse.ArgumentParser) -> None:
 def _drill(parser: argparse.ArgumentParser) -> None:
     from maos_ckpt.model.drills import SCENARIO_TITLES
 
-    parser.add_argument("checkpoint", metavar="ID", nargs="?", default="latest", help=f"{_CHECKPOINT_HELP}; latest")
+    parser.add_argument(
+        "checkpoint", metavar="ID", nargs="?", default="latest", help=f"{_CHECKPOINT_HELP}; by default latest"
+    )
     parser.add_argument(
         "--scenario",
         metavar="NAME",

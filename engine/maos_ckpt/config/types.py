@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from maos_ckpt.model.drills import DrillScenario
+
 Codec = Literal["auto", "zstd", "lz4", "gzip", "brotli", "none"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Primary = Literal["local", "s3"]
@@ -205,15 +207,18 @@ class Drill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         ),
     ] = 0.0
     scenarios: Annotated[
-        tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...],
+        tuple[DrillScenario, ...],
         Meta(
-            max_length=20, description="Scenarios of these drills; empty means all. `maos-ckpt drill --help` has them."
+            max_length=20,
+            description="Scenarios of these drills; empty means all.",
+            extra={"wanted": f"a list of {', '.join(DrillScenario)}"},
         ),
     ] = ()
     sql: Annotated[
-        tuple[Annotated[str, Meta(min_length=1, max_length=10_000)], ...],
+        tuple[Annotated[str, Meta(max_length=10_000, pattern=r"^(?s:.*\S.*=>.*)$")], ...],
         Meta(
             max_length=100,
+            extra={"wanted": "a list of STATEMENT => EXPECTED"},
             description="Your own checks, run read-only on the recovered copy, each as STATEMENT => EXPECTED"
             " (values joined by a comma and a blank, rows by a semicolon and a blank).",
         ),

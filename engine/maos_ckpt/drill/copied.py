@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from maos_ckpt.errors import IntegrityError
+from maos_ckpt.errors import ConflictError, IntegrityError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import LOCAL_TIER, Checkpoint, Progress, TierRead
 from maos_ckpt.repository import header as headers
@@ -65,6 +65,7 @@ def copy_repository(
     """Make a repository at `target` that holds this checkpoint and no other; `live` was opened read-only.
 
     Raises:
+        ConflictError: an object went while it was copied.
         StorageError, PermissionRefusedError: an original cannot be read, or the copy not be written.
     """
     packs, complete = needed_packs(live, checkpoint)
@@ -83,6 +84,13 @@ def copy_repository(
             to = target / name
             to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             shutil.copyfile(source, to)
+        except FileNotFoundError as error:
+            raise ConflictError(
+                f"{name} was removed or rewritten while it was being copied.",
+                kept="Nothing was changed; that is retention or compaction at work, and no damage.",
+                hint="Hold the drill again.",
+                object=name,
+            ) from error
         except OSError as error:
             raise_storage_error(error, source)
         copied += files[source][1]

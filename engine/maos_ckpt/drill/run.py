@@ -15,7 +15,13 @@ from maos_ckpt.drill.origin import Base, Origin, ProgressSink
 from maos_ckpt.drill.scenarios import SCENARIOS
 from maos_ckpt.drill.scratch import Place, require_space
 from maos_ckpt.drill.stage import NotPassedError, Stage
-from maos_ckpt.errors import CkptError, InterruptedByUserError, PermissionRefusedError, StorageError
+from maos_ckpt.errors import (
+    CkptError,
+    ConflictError,
+    InterruptedByUserError,
+    PermissionRefusedError,
+    StorageError,
+)
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import REMOTE_TIER, Selection, TierRead
 from maos_ckpt.model.drills import Assertion, DrillScenario, ScenarioResult
@@ -27,6 +33,8 @@ from maos_ckpt.repository.repository import Repository
 #: Copies of the state that lie on the disk at a time: the base, a scenario's own, and what its recovery writes beside.
 _STATES_AT_ONCE = 4
 _PACKS_AT_ONCE = 3
+#: No room, no right, no key, somebody else at work: nothing was rehearsed. All else is what a drill is there to find.
+_NOT_BEGUN = (StorageError, PermissionRefusedError, ConflictError)
 #: The name of the assertion that holds for every scenario.
 UNTOUCHED = "the real repository is as it was"
 
@@ -44,6 +52,7 @@ def run_scenarios(origin: Origin, wanted: Sequence[DrillScenario], scratch: Path
 
     Raises:
         StorageError: there is no room.
+        ConflictError: retention took an object while it was copied.
         InterruptedByUserError: the drill was asked to stop.
     """
     missing = {one: SCENARIOS[one].missing(origin) for one in wanted}
@@ -110,8 +119,7 @@ def _make_base(origin: Origin, scratch: Path, progress: ProgressSink) -> tuple[B
     except InterruptedByUserError:
         raise
     except CkptError as error:
-        if isinstance(error, StorageError | PermissionRefusedError) and copied is None:
-            # No room, no right, no key: nothing was rehearsed. All else is what a drill is there to find.
+        if isinstance(error, _NOT_BEGUN) and copied is None:
             raise
         failure = error.message
     dangling = None if failure or stage.database is None else checks.dangling(stage.database)

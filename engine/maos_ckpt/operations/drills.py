@@ -61,7 +61,7 @@ def drill(
     Raises:
         UsageError, ConfigError: a scenario or a check of the configuration that cannot be meant.
         NotFoundError: no such checkpoint.
-        ConflictError: another drill is running.
+        ConflictError: another drill is running, or retention took an object while it was copied.
         StorageError: there is no room for the copies.
     """
     wanted = _wanted(scenarios)
