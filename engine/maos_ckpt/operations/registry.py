@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from maos_ckpt.client import ProgressSink
+from maos_ckpt.client import EVERYTHING, ProgressSink
 from maos_ckpt.model import (
     Checkpoint,
     CompactResult,
@@ -67,10 +67,23 @@ class RecoverArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoverToArguments:
+    """See `recoveries.recover_to`."""
+
+    name: str
+    selection: Selection
+    to: str
+    digest: str | None
+    limit: int
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class UndoPlanArguments:
     """See `recoveries.undo_plan`."""
 
     limit: int
+    only: Selection = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,7 @@ class UndoArguments:
     digest: str | None
     reason: str
     limit: int
+    only: Selection = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +145,14 @@ class RecommendArguments:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. `writes` says that it must be finished once begun; a compaction may stop anywhere."""
+    """One operation. `writes` says that it must be finished once begun; a compaction may stop anywhere. `cancellable`
+    ones, of which there is one at a time, may be taken back until they commit."""
 
     arguments: type
     result: type
     run: Callable[[Workspace, Any, ProgressSink], object]
     writes: bool
+    cancellable: bool = False
 
 
 def _save(workspace: Workspace, a: SaveArguments, progress: ProgressSink) -> Checkpoint:
@@ -155,12 +171,16 @@ def _recover(workspace: Workspace, a: RecoverArguments, progress: ProgressSink) 
     return recoveries.recover(workspace, a.name, a.selection, a.digest, a.reason, a.limit, progress)
 
 
+def _recover_to(workspace: Workspace, a: RecoverToArguments, progress: ProgressSink) -> RecoveryResult:
+    return recoveries.recover_to(workspace, a.name, a.selection, a.to, a.digest, a.limit, progress, dry_run=a.dry_run)
+
+
 def _undo_plan(workspace: Workspace, a: UndoPlanArguments, progress: ProgressSink) -> Plan:
-    return recoveries.undo_plan(workspace, a.limit, progress)
+    return recoveries.undo_plan(workspace, a.limit, progress, only=a.only)
 
 
 def _undo(workspace: Workspace, a: UndoArguments, progress: ProgressSink) -> RecoveryResult:
-    return recoveries.undo(workspace, a.digest, a.reason, a.limit, progress)
+    return recoveries.undo(workspace, a.digest, a.reason, a.limit, progress, only=a.only)
 
 
 def _verify(workspace: Workspace, a: VerifyArguments, progress: ProgressSink) -> VerifyResult:
@@ -199,9 +219,10 @@ OPERATIONS: dict[str, Operation] = {
     "save": Operation(SaveArguments, Checkpoint, _save, writes=True),
     "diff": Operation(DiffArguments, DiffResult, _diff, writes=False),
     "plan": Operation(PlanArguments, Plan, _plan, writes=False),
-    "restore": Operation(RecoverArguments, RecoveryResult, _recover, writes=True),
+    "restore": Operation(RecoverArguments, RecoveryResult, _recover, writes=True, cancellable=True),
+    "restore to": Operation(RecoverToArguments, RecoveryResult, _recover_to, writes=False),
     "undo plan": Operation(UndoPlanArguments, Plan, _undo_plan, writes=False),
-    "undo": Operation(UndoArguments, RecoveryResult, _undo, writes=True),
+    "undo": Operation(UndoArguments, RecoveryResult, _undo, writes=True, cancellable=True),
     "verify": Operation(VerifyArguments, VerifyResult, _verify, writes=False),
     "scrub": Operation(ScrubArguments, VerifyResult, _scrub, writes=False),
     "prune": Operation(PruneArguments, PruneResult, _prune, writes=True),

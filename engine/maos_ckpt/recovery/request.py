@@ -21,7 +21,7 @@ _DIGEST = re.compile(rf"[0-9a-f]{{{DIGEST_CHARACTERS_MIN},{DIGEST_CHARACTERS_MAX
 class Request:
     """What a recovery is asked to do. `digest` (a plan's, or its beginning) None applies the plan as it is then.
 
-    `extra`, `droppable`: see `Planner`. `findings` are told besides those of the plan itself.
+    `extra`, `droppable`, `only`: see `Planner`. `findings` are told besides those of the plan itself.
     """
 
     checkpoint: Checkpoint
@@ -32,6 +32,7 @@ class Request:
     undo: bool = False
     extra: frozenset[tuple[str, bytes]] = frozenset()
     droppable: SchemaObjects = frozenset()
+    only: tuple[Selection, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
