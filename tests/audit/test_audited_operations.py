@@ -86,7 +86,7 @@ def test_a_recovery_that_a_crash_interrupted_is_told_of_when_it_is_settled(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(_Recovery, "_write_files", killed)
+        patched.setattr(_Recovery, "_follow", killed)
         with pytest.raises(Killed):
             site.recover(first.id)
     assert [one.result for one in entries(site)] == ["done", "begun"]

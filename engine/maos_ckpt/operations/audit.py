@@ -38,6 +38,8 @@ def record(
 ) -> None:
     """Append to the audit log who did something now; a log that cannot be written fails nothing.
 
+    In read-only mode nothing is written, and nothing that is told of here happens to the repository or the source.
+
     Args:
         verb: what was done: `restore`, `undo`, `delete`, `prune`, `key add`, `drill`, …
         reason: what the person said it is for.
@@ -45,7 +47,8 @@ def record(
         result: `begun`, `done`, `partial` or `failed`; `detail` says more. Neither may hold state content or a secret.
         about: ids of checkpoints, keys or reports that it is about.
     """
-    workspace.audit.record(Act(verb, result, detail, reason, digest, about))
+    if not workspace.config.read_only:
+        workspace.audit.record(Act(verb, result, detail, reason, digest, about))
 
 
 @contextlib.contextmanager

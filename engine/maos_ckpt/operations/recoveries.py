@@ -11,7 +11,7 @@ from maos_ckpt.client import EVERYTHING, ProgressSink
 from maos_ckpt.events import RecoveryCompleted
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Plan, RecoveryResult, Selection
-from maos_ckpt.operations.audit import Note, audited
+from maos_ckpt.operations.audit import Note, audited, record
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery import undo as undoing
 from maos_ckpt.recovery.alone import alone
@@ -59,26 +59,32 @@ def recover(
         request = Request(repository.resolve(name), selection, digest, reason, limit)
         return apply_plan(repository, source, request, sink, workspace.seams)
 
-    return carry_out(workspace, "restore", digest, reason, apply, progress)
+    return carry_out(workspace, "restore", reason, apply, progress, digest=digest, name=name)
 
 
 def carry_out(
     workspace: Workspace,
     operation: str,
-    digest: str | None,
     reason: str,
     apply: Callable[[Repository, Source, ProgressSink], RecoveryResult],
     progress: ProgressSink,
+    *,
+    digest: str | None,
+    name: str = "",
 ) -> RecoveryResult:
-    """Apply a plan while no other recovery works here, and while the system is held still by its own commands."""
+    """Apply a plan while no other recovery works here, and while the system is held still by its own commands.
+
+    `digest` and `name` are the plan and the checkpoint that were asked for, as the audit log tells of them.
+    """
     recovery = workspace.config.recovery
     hooks = Hooks(
         recovery.quiesce_command, recovery.resume_command, recovery.quiesce_timeout_s, recovery.resume_timeout_s
     )
     with _alone(workspace, operation, progress) as (repository, source, sink):
         directory = workspace.repository if workspace.database is None else workspace.database.parent
+        about = (repository.resolve(name).id,) if name else ()
         with (
-            audited(workspace, operation, reason=reason, digest=digest or "", begun=True) as note,
+            audited(workspace, operation, reason=reason, digest=digest or "", about=about, begun=True) as note,
             quiesced(hooks, directory, sink, workspace.seams) as still,
         ):
             result = apply(repository, source, still.progress)
@@ -133,9 +139,13 @@ def recover_to(
         checkpoint = repository.resolve(name)
         hold_planned(repository, checkpoint.id)
         request = Request(checkpoint, selection, digest, "", limit)
-        return recover_elsewhere(
+        result = recover_elsewhere(
             repository, request, to, workspace.database, progress, workspace.seams, dry_run=dry_run
         )
+        if not dry_run:
+            what, about = result.plan.digest, (checkpoint.id,)
+            record(workspace, "restore elsewhere", digest=what, detail=f"to {to}", about=about)
+        return result
 
 
 def undo_plan(workspace: Workspace, limit: int, progress: ProgressSink, *, only: Selection = EVERYTHING) -> Plan:
@@ -169,7 +179,7 @@ def undo(
             seams=workspace.seams,
         )
 
-    return carry_out(workspace, "undo", digest, reason, apply, progress)
+    return carry_out(workspace, "undo", reason, apply, progress, digest=digest)
 
 
 def _tell(note: Note, result: RecoveryResult) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from maos_ckpt.audit.entries import DONE
+from maos_ckpt.audit.entries import DONE, FAILED
 from maos_ckpt.audit.log import Act, AuditLog
 from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.codec.secret import Secret
@@ -272,7 +272,9 @@ class Workspace:
         self.record(RecoveryResumed(self.now_ms(), intent.checkpoint, outcome))
         verb = "undo" if intent.undo else "restore"
         about = (intent.checkpoint, intent.safety)
-        self.audit.record(Act(verb, DONE, f"interrupted, then {outcome}", intent.reason, intent.digest, about))
+        self.audit.record(
+            Act(verb, DONE if finished else FAILED, f"interrupted, then {outcome}", intent.reason, intent.digest, about)
+        )
 
     @contextlib.contextmanager
     def journalled(self, operation: str) -> Iterator[None]:
