@@ -91,7 +91,7 @@ class _Recovery:
             return self._result(prepared, applied=True, verified=self._verified)
         finally:
             if self._prepared is not None:
-                self._prepared.changes.close()
+                self._prepared.close()
 
     @property
     def _intent(self) -> journal.Intent | None:
