@@ -62,6 +62,7 @@ RESULTS = {
     "diff": DiffResult("a", "live", Counts(0, 1, 0), {"tasks": Counts(0, 1, 0)}, (CHANGE,), False),
     "plan": PLAN,
     "restore": RecoveryResult(PLAN, True, False, None, 1.5, 0.1, ("cd x",), ("n",)),
+    "restore to": RecoveryResult(PLAN, True, True, None, 1.5, notes=("n",)),
     "undo plan": PLAN,
     "undo": RecoveryResult(PLAN, False, True, "cp_b", 0.0),
     "verify": VerifyResult(VerifyLevel.FULL, False, 1, 2, 3, (FINDING,), 0.1),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from maos_ckpt.capture.known_changes import KnownChanges
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
 from maos_ckpt.model import Checkpoint, Plan, Progress, Trigger
 from maos_ckpt.recovery import journal
@@ -21,7 +22,7 @@ from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
 from maos_ckpt.sources.sqlite.live import Held
-from maos_ckpt.states import StoredState
+from maos_ckpt.states import SavedState, StoredState
 
 ProgressSink = Callable[[Progress], None]
 _DIAGNOSIS = Progress("recovery", "diagnosis")
@@ -29,13 +30,19 @@ _DIAGNOSIS = Progress("recovery", "diagnosis")
 
 @dataclass(slots=True)
 class Prepared:
-    """A recovery that can begin. `intent` None: nothing differs, and there is nothing to do. Close `changes`."""
+    """A recovery that can begin. `intent` None: nothing differs, and there is nothing to do. `close` it."""
 
     plan: Plan
     planner: Planner
     changes: KeptChanges
+    known: KnownChanges
     safety: Checkpoint
     intent: journal.Intent | None = None
+
+    def close(self) -> None:
+        """Forget the changes; safe to call twice."""
+        self.changes.close()
+        self.known.close()
 
     def writing(self, progress: ProgressSink) -> Callable[[int], None]:
         """Reports how many changes are written, and their share of the bytes."""
@@ -66,15 +73,16 @@ class Preparation:
             PlanMovedError, NotFoundError: see `apply.recover`; nothing is left of the preparation.
         """
         repository = self.repository
-        safety = self._save_safety(held, progress)
-        self.seams.steps.reached(Step.SAVED)
         with contextlib.ExitStack() as failed:
+            known = failed.enter_context(contextlib.closing(KnownChanges()))
+            safety = self._save_safety(held, progress, known)
+            self.seams.steps.reached(Step.SAVED)
             failed.callback(repository.remove, safety)
             aim = self.request.checkpoint if self.request.compute is None else safety
-            prepared = self._plan(aim, safety, held, progress)
+            prepared = self._plan(aim, safety, known, held, progress)
             if prepared.plan.summary.total == 0:
                 return prepared
-            failed.callback(prepared.changes.close)
+            failed.callback(prepared.close)
             prepared.intent = self._begin(aim, prepared, held)
             failed.pop_all()
         self.seams.steps.reached(Step.INTENDED)
@@ -99,10 +107,12 @@ class Preparation:
         journal.begin(self.repository, intent)
         return intent
 
-    def _plan(self, aim: Checkpoint, safety: Checkpoint, held: Held | None, progress: ProgressSink) -> Prepared:
+    def _plan(
+        self, aim: Checkpoint, safety: Checkpoint, known: KnownChanges, held: Held | None, progress: ProgressSink
+    ) -> Prepared:
         request = self.request
         progress(Progress("recovery", "plan"))
-        live = StoredState(self.repository, safety, "live")
+        live = SavedState(self.repository, safety, "live", known)
         target = StoredState(self.repository, aim)
         asked = request.digest is None and request.compute is None
         named = request.only[-1:] if request.undo else (request.selection,)
@@ -128,9 +138,9 @@ class Preparation:
         except BaseException:
             changes.close()
             raise
-        return Prepared(plan, planner, changes, safety)
+        return Prepared(plan, planner, changes, known, safety)
 
-    def _save_safety(self, held: Held | None, progress: ProgressSink) -> Checkpoint:
+    def _save_safety(self, held: Held | None, progress: ProgressSink, known: KnownChanges) -> Checkpoint:
         request = self.request
         what = "undo" if request.undo else f"recovery of {request.checkpoint.id}"
         if request.compute is not None:
@@ -141,4 +151,4 @@ class Preparation:
             progress(replace(step, operation="recovery", phase="safety checkpoint"))
 
         save = SaveRequest(Trigger.SAFETY, description, pinned=True)
-        return save_checkpoint(self.repository, self.before, save, relabel, self.seams, held)
+        return save_checkpoint(self.repository, self.before, save, relabel, self.seams, held, known)
