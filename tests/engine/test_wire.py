@@ -11,6 +11,7 @@ from maos_ckpt import errors, wire
 from maos_ckpt.config import Config
 from maos_ckpt.errors import CkptError, PlanMovedError
 from maos_ckpt.model import (
+    AgentProcess,
     CaptureInfo,
     ChangeKind,
     Checkpoint,
@@ -21,12 +22,15 @@ from maos_ckpt.model import (
     DiffResult,
     FieldChange,
     Finding,
+    MaosProcess,
     ObjectRepair,
     Plan,
+    ProcessReport,
     Progress,
     PruneResult,
     RecordChange,
     RecoveryResult,
+    ResumePoint,
     Selection,
     Severity,
     TierRead,
@@ -47,6 +51,10 @@ CHECKPOINT = Checkpoint(
     (Collection("agents", "agents", b"\0" * 32, 3, 2**40), Collection("queue", "messages", None, 0, 0)),
     7, 0.25, CaptureInfo(0.1, 0.2, True, ("note",)), b"\xff" * 64, b"\1" * 32,
 )  # fmt: skip
+AGENT = AgentProcess(8, "claude (pid 8)", None, "/x", 1_800_000_000_000, "5f0c", "a-1", "session")
+MAOS = MaosProcess(
+    7, "maos (pid 7)", 0, "/x", "/x/maos.db", "replaced", 1, True, {"active": 2}, (AGENT,), ("/x/log",), "why",
+)  # fmt: skip
 RESULTS = {
     "save": CHECKPOINT,
     "diff": DiffResult("a", "live", Counts(0, 1, 0), {"tasks": Counts(0, 1, 0)}, (CHANGE,), False),
@@ -54,6 +62,10 @@ RESULTS = {
     "restore": RecoveryResult(PLAN, True, False, None, 1.5, 0.1, ("cd x",), ("n",)),
     "undo plan": PLAN,
     "undo": RecoveryResult(PLAN, False, True, "cp_b", 0.0),
+    "rescue plan": PLAN,
+    "rescue": RecoveryResult(PLAN, True, True, "cp_b", 0.5),
+    "resume point": ResumePoint("a-1", "5f0c", "", "cd x", Selection(records=("memory/transcripts/x/*",))),
+    "ps": ProcessReport((MAOS,), (AGENT,), ("note",)),
     "verify": VerifyResult(VerifyLevel.FULL, False, 1, 2, 3, (FINDING,), 0.1),
     "scrub": VerifyResult(
         VerifyLevel.STANDARD,

@@ -63,14 +63,14 @@ class _Search:
             pid=process.pid,
             command=describe_process(process),
             user=self._user(process.pid),
-            directory=process.directory,
-            database=file.path,
+            directory=_text(process.directory),
+            database=_text(file.path),
             database_state=state,
             since_ms=self._processes.started_ms(process),
             stopped=self._processes.is_stopped(process),
             agents=rows.statuses,
             children=tuple(self._agents(children, rows, path.parent)),
-            open_files=tuple(sorted(others)[:LISTED_MAX]),
+            open_files=tuple(map(_text, sorted(others)[:LISTED_MAX])),
             problem=rows.problem,
         )
 
@@ -96,7 +96,7 @@ class _Search:
                 pid=process.pid,
                 command=describe_process(process),
                 user=self._user(process.pid),
-                directory=process.directory,
+                directory=_text(process.directory),
                 since_ms=started_ms[process.pid],
                 session=session,
                 agent=row.id if row is not None else "",
@@ -144,6 +144,11 @@ def _databases(files: Sequence[OpenFile]) -> Iterable[OpenFile]:
         if file.writing and known and not name.endswith(_SIDECARS):
             found[file.path, file.deleted] = file
     return found.values()
+
+
+def _text(path: str) -> str:
+    """A path as text that every encoding takes, also where its bytes are no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _state(file: OpenFile) -> str:
