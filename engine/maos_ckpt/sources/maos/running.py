@@ -11,7 +11,7 @@ from maos_ckpt.model import AgentProcess, MaosProcess, ProcessReport
 from maos_ckpt.processes import CHAIN_LENGTH_MAX, OpenFile, Processes, ProcessInfo
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.maos.agent_rows import AgentRow, AgentRows, read_agents
-from maos_ckpt.sources.maos.claude_processes import is_claude, sessions_named
+from maos_ckpt.sources.maos.claude_processes import is_claude, is_orphan, sessions_named
 from maos_ckpt.sources.maos.layout import DATABASE_NAME, Layout
 from maos_ckpt.sources.maos.prompts import prompts_since
 from maos_ckpt.sources.sqlite.faults import describe_process
@@ -105,12 +105,8 @@ class _Search:
 
     def _is_orphan(self, process: ProcessInfo) -> bool:
         """Whether it works where a MAOS keeps its database, and whoever started it is gone."""
-        standing = self._parents.get(process.pid)
-        if standing is None or not os.path.isfile(os.path.join(process.directory, DATABASE_NAME)):
-            return False
-        parent = self._processes.standing(standing.parent)
-        # The kernel gives an orphan to init, or to whoever asked for orphans, which stands in another session.
-        return parent is None or standing.parent == 1 or parent.session != standing.session
+        there = os.path.isfile(os.path.join(process.directory, DATABASE_NAME))
+        return there and is_orphan(process, self._processes)
 
     def _ancestors(self, pid: int) -> set[int]:
         found: set[int] = set()
