@@ -26,6 +26,7 @@ from maos_ckpt.model import (
 
 ProgressSink = Callable[[Progress], None]
 EventSink = Callable[[Event], None]
+EVERYTHING = Selection()
 
 
 class EngineClient(Protocol):
@@ -83,12 +84,39 @@ class EngineClient(Protocol):
         """
         ...
 
-    def undo_plan(self, limit: int = 1000) -> Plan:
-        """Long: what taking back the last recovery would change."""
+    def recover_to(
+        self,
+        name: str,
+        selection: Selection,
+        to: str,
+        *,
+        digest: str | None = None,
+        dry_run: bool = False,
+        limit: int = 1000,
+    ) -> RecoveryResult:
+        """Long: build the selected part at another place, `sqlite:NEW.db`, `maos:DIR` or `dir:PATH` with an absolute
+        path, and read it back. The live state is neither read nor touched.
+
+        Raises:
+            ConflictError: there is something at that place.
+        """
         ...
 
-    def undo(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
-        """Long: take back the last recovery; itself undoable."""
+    def undo_plan(self, limit: int = 1000, only: Selection = EVERYTHING) -> Plan:
+        """Long: what taking back the last recovery, or a part of it, would change."""
+        ...
+
+    def undo(
+        self, *, digest: str | None, reason: str, limit: int = 1000, only: Selection = EVERYTHING
+    ) -> RecoveryResult:
+        """Long: take back the last recovery, or a part of it; itself undoable."""
+        ...
+
+    def cancel_recovery(self) -> bool:
+        """Ask the recovery or undo that this engine carries out to stop; it does where it has not been committed.
+
+        Quick; False where there is none. The call that began it raises InterruptedByUserError, or ends as usual.
+        """
         ...
 
     def rescue_plan(self, limit: int = 1000) -> Plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from maos_ckpt.client import EngineClient, EventSink
+from maos_ckpt.client import EVERYTHING, EngineClient, EventSink
 from maos_ckpt.engine.service import Engine
 from maos_ckpt.ids import resolve
 from maos_ckpt.model import (
@@ -26,6 +26,7 @@ from maos_ckpt.operations.registry import (
     PlanArguments,
     ProcessesArguments,
     RecoverArguments,
+    RecoverToArguments,
     RescueArguments,
     RescuePlanArguments,
     ResumePointArguments,
@@ -101,15 +102,32 @@ class LocalClient(EngineClient):
         assert isinstance(result, RecoveryResult)
         return result
 
-    def undo_plan(self, limit: int = 1000) -> Plan:
+    def recover_to(
+        self,
+        name: str,
+        selection: Selection,
+        to: str,
+        *,
+        digest: str | None = None,
+        dry_run: bool = False,
+        limit: int = 1000,
+    ) -> RecoveryResult:
+        """See `EngineClient.recover_to`."""
+        result = self._engine.run("restore to", RecoverToArguments(name, selection, to, digest, limit, dry_run))
+        assert isinstance(result, RecoveryResult)
+        return result
+
+    def undo_plan(self, limit: int = 1000, only: Selection = EVERYTHING) -> Plan:
         """See `EngineClient.undo_plan`."""
-        made = self._engine.run("undo plan", UndoPlanArguments(limit))
+        made = self._engine.run("undo plan", UndoPlanArguments(limit, only))
         assert isinstance(made, Plan)
         return made
 
-    def undo(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
+    def undo(
+        self, *, digest: str | None, reason: str, limit: int = 1000, only: Selection = EVERYTHING
+    ) -> RecoveryResult:
         """See `EngineClient.undo`."""
-        result = self._engine.run("undo", UndoArguments(digest, reason, limit))
+        result = self._engine.run("undo", UndoArguments(digest, reason, limit, only))
         assert isinstance(result, RecoveryResult)
         return result
 
@@ -136,6 +154,10 @@ class LocalClient(EngineClient):
         report = self._engine.run("ps", ProcessesArguments())
         assert isinstance(report, ProcessReport)
         return report
+
+    def cancel_recovery(self) -> bool:
+        """See `EngineClient.cancel_recovery`."""
+        return self._engine.cancel_recovery()
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         """See `EngineClient.verify`."""

@@ -178,15 +178,21 @@ def live_state(
     if memo and latest and token and memo.token == token and memo.checkpoint == latest.id:
         yield StoredState(repository, latest, LIVE)
         return
+    with (
+        open_cut(repository, source, progress, operation) as cut,
+        contextlib.closing(LiveState(repository, cut, progress, operation)) as state,
+    ):
+        yield state
+
+
+@contextlib.contextmanager
+def open_cut(repository: Repository, source: Source, progress: ProgressSink, operation: str) -> Iterator[Cut]:
+    """A cut of the live state, whose private files are gone after the block."""
     directory = repository.backend.make_cut_directory()
     try:
         progress(Progress(operation, "cut"))
         with contextlib.closing(source.open_cut(directory)) as cut:
-            state = LiveState(repository, cut, progress, operation)
-            try:
-                yield state
-            finally:
-                state.close()
+            yield cut
     finally:
         import shutil
 

@@ -137,12 +137,7 @@ def _apply(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", metavar="N", type=_number(0), help=_LIMIT_HELP)
 
 
-def _restore(parser: argparse.ArgumentParser) -> None:
-    _checkpoint(parser)
-    parser.epilog = (
-        "Without --component and --record everything is recovered. They add up: a record is recovered where its "
-        "component or any of the patterns names it."
-    )
+def _part(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--component", metavar="C", action="append", default=[], help="this component; repeatable")
     parser.add_argument(
         "--record",
@@ -151,8 +146,28 @@ def _restore(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="records that match, besides those of --component; repeatable",
     )
+
+
+def _undo(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Without --component and --record the whole of the last recovery is taken back; else that part."
+    _part(parser)
+    _apply(parser)
+
+
+def _restore(parser: argparse.ArgumentParser) -> None:
+    _checkpoint(parser)
+    parser.epilog = (
+        "Without --component and --record everything is recovered. They add up: a record is recovered where its "
+        "component or any of the patterns names it."
+    )
+    _part(parser)
     parser.add_argument("--with-dependencies", action="store_true", help="also missing records these refer to")
     parser.add_argument("--exact", action="store_true", help="also remove what the checkpoint does not hold")
+    parser.add_argument(
+        "--to",
+        metavar="SPEC",
+        help="build it elsewhere and leave the live state alone: sqlite:NEW.db, maos:DIR or dir:PATH, which is empty",
+    )
     _apply(parser)
 
 
@@ -237,7 +252,7 @@ COMMANDS = {
         Command("restore", "Recovery", "plan a recovery, then apply it", "recovery:restore", _restore),
         Command("rescue", "Recovery", "mend what a crash left behind", "rescue:rescue", _rescue),
         Command("ps", "Recovery", "every live MAOS on this machine", "processes:ps", _nothing),
-        Command("undo", "Recovery", "take the last recovery back", "recovery:undo", _apply),
+        Command("undo", "Recovery", "take the last recovery back", "recovery:undo", _undo),
         Command("verify", "Upkeep", "check what is stored", "upkeep:verify", _verify),
         Command("prune", "Upkeep", "apply retention, free space", "upkeep:prune", _prune),
         Command("status", "Upkeep", "engine, storage, last success", "status:status", _nothing),

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from maos_ckpt.client import ProgressSink
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from maos_ckpt.client import EVERYTHING, ProgressSink
 from maos_ckpt.events import RecoveryCompleted
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Plan, RecoveryResult, Selection
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery import undo as undoing
+from maos_ckpt.recovery.alone import alone
 from maos_ckpt.recovery.apply import recover as apply_plan
+from maos_ckpt.recovery.elsewhere import recover_elsewhere
 from maos_ckpt.recovery.plan import make_plan
+from maos_ckpt.recovery.quiesce import Hooks, quiesced
 from maos_ckpt.recovery.request import Request, checked_digest
 from maos_ckpt.repository.holds import hold_planned
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.sources.base import Source
 
 
 def plan(workspace: Workspace, name: str, selection: Selection, limit: int, progress: ProgressSink) -> Plan:
@@ -43,12 +52,50 @@ def recover(
         UsageError: see `checked_digest`; raised before anything is looked at.
     """
     digest = checked_digest(digest)
-    with workspace.writing("restore", allow_missing=True) as (repository, source):
-        _make_home(workspace)
+
+    def apply(repository: Repository, source: Source, sink: ProgressSink) -> RecoveryResult:
         request = Request(repository.resolve(name), selection, digest, reason, limit)
-        result = apply_plan(repository, source, request, progress, workspace.seams)
-        record(workspace, result, reason, undo=False)
-    return result
+        return apply_plan(repository, source, request, sink, workspace.seams)
+
+    return carry_out(workspace, "restore", reason, apply, progress)
+
+
+def carry_out(
+    workspace: Workspace,
+    operation: str,
+    reason: str,
+    apply: Callable[[Repository, Source, ProgressSink], RecoveryResult],
+    progress: ProgressSink,
+) -> RecoveryResult:
+    """Apply a plan while no other recovery works here, and while the system is held still by its own commands."""
+    recovery = workspace.config.recovery
+    hooks = Hooks(
+        recovery.quiesce_command, recovery.resume_command, recovery.quiesce_timeout_s, recovery.resume_timeout_s
+    )
+    with _alone(workspace, operation, progress) as (repository, source, sink):
+        directory = workspace.repository if workspace.database is None else workspace.database.parent
+        with quiesced(hooks, directory, sink, workspace.seams) as still:
+            result = apply(repository, source, still.progress)
+        _record(workspace, result, reason, undo=operation == "undo")
+    return replace(result, notes=(*result.notes, *still.notes))
+
+
+@contextlib.contextmanager
+def _alone(
+    workspace: Workspace, operation: str, progress: ProgressSink
+) -> Iterator[tuple[Repository, Source, ProgressSink]]:
+    """What a recovery works on, while no other one does.
+
+    Raises:
+        RecoveryRunningError: another one does; at once, unlike where a save or a prune has to end first.
+    """
+    workspace.refuse_if_read_only(operation)
+    with contextlib.ExitStack() as stack:
+        if workspace.bring_home():
+            progress = stack.enter_context(alone(workspace.repository, operation, progress, workspace.seams))
+        repository, source = stack.enter_context(workspace.writing(operation, allow_missing=True))
+        _make_home(workspace)
+        yield repository, source, progress
 
 
 def _make_home(workspace: Workspace) -> None:
@@ -62,27 +109,63 @@ def _make_home(workspace: Workspace) -> None:
         raise_storage_error(error, database.parent)
 
 
-def undo_plan(workspace: Workspace, limit: int, progress: ProgressSink) -> Plan:
-    """What taking back the last recovery would change; writes nothing."""
+def recover_to(
+    workspace: Workspace,
+    name: str,
+    selection: Selection,
+    to: str,
+    digest: str | None,
+    limit: int,
+    progress: ProgressSink,
+    *,
+    dry_run: bool = False,
+) -> RecoveryResult:
+    """Build the selected part of a checkpoint at another place; see `recover_elsewhere`. Reads no live state."""
+    digest = checked_digest(digest)
+    with workspace.reading() as repository:
+        checkpoint = repository.resolve(name)
+        hold_planned(repository, checkpoint.id)
+        request = Request(checkpoint, selection, digest, "", limit)
+        return recover_elsewhere(
+            repository, request, to, workspace.database, progress, workspace.seams, dry_run=dry_run
+        )
+
+
+def undo_plan(workspace: Workspace, limit: int, progress: ProgressSink, *, only: Selection = EVERYTHING) -> Plan:
+    """What taking back the last recovery, or a part of it, would change; writes nothing."""
     with workspace.reading() as repository:
         source = workspace.live_source(repository, allow_missing=True)
-        return undoing.undo_plan(repository, source, limit=limit, progress=progress, seams=workspace.seams)
+        return undoing.undo_plan(repository, source, only=only, limit=limit, progress=progress, seams=workspace.seams)
 
 
-def undo(workspace: Workspace, digest: str | None, reason: str, limit: int, progress: ProgressSink) -> RecoveryResult:
-    """Take back the last recovery; itself undoable. Raises UsageError as `recover` does."""
+def undo(
+    workspace: Workspace,
+    digest: str | None,
+    reason: str,
+    limit: int,
+    progress: ProgressSink,
+    *,
+    only: Selection = EVERYTHING,
+) -> RecoveryResult:
+    """Take back the last recovery, or a part of it; itself undoable. Raises UsageError as `recover` does."""
     digest = checked_digest(digest)
-    with workspace.writing("undo", allow_missing=True) as (repository, source):
-        _make_home(workspace)
-        result = undoing.undo(
-            repository, source, digest=digest, reason=reason, limit=limit, progress=progress, seams=workspace.seams
+
+    def apply(repository: Repository, source: Source, sink: ProgressSink) -> RecoveryResult:
+        return undoing.undo(
+            repository,
+            source,
+            only=only,
+            digest=digest,
+            reason=reason,
+            limit=limit,
+            progress=sink,
+            seams=workspace.seams,
         )
-        record(workspace, result, reason, undo=True)
-    return result
+
+    return carry_out(workspace, "undo", reason, apply, progress)
 
 
-def record(workspace: Workspace, result: RecoveryResult, reason: str, *, undo: bool) -> None:
-    """Write what a recovery did to the journal, where it did anything."""
+def _record(workspace: Workspace, result: RecoveryResult, reason: str, *, undo: bool) -> None:
     if not result.applied:
         return
     event = RecoveryCompleted(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from maos_ckpt.client import ProgressSink
+from maos_ckpt.client import EVERYTHING, ProgressSink
 from maos_ckpt.model import (
     Checkpoint,
     CompactResult,
@@ -68,10 +68,23 @@ class RecoverArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoverToArguments:
+    """See `recoveries.recover_to`."""
+
+    name: str
+    selection: Selection
+    to: str
+    digest: str | None
+    limit: int
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class UndoPlanArguments:
     """See `recoveries.undo_plan`."""
 
     limit: int
+    only: Selection = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +94,7 @@ class UndoArguments:
     digest: str | None
     reason: str
     limit: int
+    only: Selection = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +157,14 @@ class CompactArguments:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. `writes` says that it must be finished once begun; a compaction may stop anywhere."""
+    """One operation. `writes` says that it must be finished once begun; a compaction may stop anywhere. `cancellable`
+    ones, of which there is one at a time, may be taken back until they commit."""
 
     arguments: type
     result: type
     run: Callable[[Workspace, Any, ProgressSink], object]
     writes: bool
+    cancellable: bool = False
 
 
 def _save(workspace: Workspace, a: SaveArguments, progress: ProgressSink) -> Checkpoint:
@@ -167,12 +183,16 @@ def _recover(workspace: Workspace, a: RecoverArguments, progress: ProgressSink) 
     return recoveries.recover(workspace, a.name, a.selection, a.digest, a.reason, a.limit, progress)
 
 
+def _recover_to(workspace: Workspace, a: RecoverToArguments, progress: ProgressSink) -> RecoveryResult:
+    return recoveries.recover_to(workspace, a.name, a.selection, a.to, a.digest, a.limit, progress, dry_run=a.dry_run)
+
+
 def _undo_plan(workspace: Workspace, a: UndoPlanArguments, progress: ProgressSink) -> Plan:
-    return recoveries.undo_plan(workspace, a.limit, progress)
+    return recoveries.undo_plan(workspace, a.limit, progress, only=a.only)
 
 
 def _undo(workspace: Workspace, a: UndoArguments, progress: ProgressSink) -> RecoveryResult:
-    return recoveries.undo(workspace, a.digest, a.reason, a.limit, progress)
+    return recoveries.undo(workspace, a.digest, a.reason, a.limit, progress, only=a.only)
 
 
 def _rescue_plan(workspace: Workspace, a: RescuePlanArguments, progress: ProgressSink) -> Plan:
@@ -211,11 +231,12 @@ OPERATIONS: dict[str, Operation] = {
     "save": Operation(SaveArguments, Checkpoint, _save, writes=True),
     "diff": Operation(DiffArguments, DiffResult, _diff, writes=False),
     "plan": Operation(PlanArguments, Plan, _plan, writes=False),
-    "restore": Operation(RecoverArguments, RecoveryResult, _recover, writes=True),
+    "restore": Operation(RecoverArguments, RecoveryResult, _recover, writes=True, cancellable=True),
+    "restore to": Operation(RecoverToArguments, RecoveryResult, _recover_to, writes=False),
     "undo plan": Operation(UndoPlanArguments, Plan, _undo_plan, writes=False),
-    "undo": Operation(UndoArguments, RecoveryResult, _undo, writes=True),
+    "undo": Operation(UndoArguments, RecoveryResult, _undo, writes=True, cancellable=True),
     "rescue plan": Operation(RescuePlanArguments, Plan, _rescue_plan, writes=False),
-    "rescue": Operation(RescueArguments, RecoveryResult, _rescue, writes=True),
+    "rescue": Operation(RescueArguments, RecoveryResult, _rescue, writes=True, cancellable=True),
     "resume point": Operation(ResumePointArguments, ResumePoint, _resume_point, writes=False),
     "ps": Operation(ProcessesArguments, ProcessReport, _processes, writes=False),
     "verify": Operation(VerifyArguments, VerifyResult, _verify, writes=False),

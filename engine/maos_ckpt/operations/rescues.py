@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.model import Plan, RecoveryResult, ResumePoint, Trigger
-from maos_ckpt.operations import checkpoints
-from maos_ckpt.operations.recoveries import record
+from maos_ckpt.operations import checkpoints, recoveries
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery.request import checked_digest
 from maos_ckpt.recovery.rescue import carry_out, resume
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.sources.base import Source
 from maos_ckpt.states import live_state
 
 _FIRST = "before the first rescue"
@@ -36,19 +37,20 @@ def rescue(workspace: Workspace, digest: str | None, reason: str, limit: int, pr
     digest = checked_digest(digest)
     workspace.refuse_if_read_only("rescue")
     _save_first(workspace, progress)
-    with workspace.writing("rescue", allow_missing=True) as (repository, source):
-        result = carry_out.rescue(
+
+    def apply(repository: Repository, source: Source, sink: ProgressSink) -> RecoveryResult:
+        return carry_out.rescue(
             repository,
             source,
             repository.resolve("latest"),
             digest=digest,
             reason=reason,
             limit=limit,
-            progress=progress,
+            progress=sink,
             seams=workspace.seams,
         )
-        record(workspace, result, reason, undo=False)
-    return result
+
+    return recoveries.carry_out(workspace, "rescue", reason, apply, progress)
 
 
 def resume_point(workspace: Workspace, agent: str, at: str, progress: ProgressSink) -> ResumePoint:

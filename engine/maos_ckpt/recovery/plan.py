@@ -79,12 +79,11 @@ def summarise(planner: Planner, found: Summary, limit: int, progress: ProgressSi
 
 
 def _asked(planner: Planner) -> bytes:
+    """What the digest of a plan covers besides the records that it touches."""
     if planner.computed is not None:
         return planner.computed.identity
-    return _selection_bytes(planner.target.checkpoint, planner.selection)
-
-
-def _selection_bytes(checkpoint: Checkpoint, selection: Selection) -> bytes:
+    checkpoint, selection = planner.target.checkpoint, planner.selection
+    only = ((sorted(set(one.components)), sorted(set(one.records))) for one in planner.only)
     return encode_row(
         (
             checkpoint.id,
@@ -93,6 +92,7 @@ def _selection_bytes(checkpoint: Checkpoint, selection: Selection) -> bytes:
             sorted(set(selection.records)),
             selection.exact or selection.whole,
             selection.with_dependencies,
+            *only,
         )
     )
 
@@ -128,7 +128,7 @@ def plan_changes(
         planner.live,
         lambda: summarise(planner, found, limit, progress, operation),
         running=bool(stopped),
-        whole=planner.selection.whole,
+        whole=planner.whole,
     )
     return replace(_to_plan(planner, found, source, stopped), findings=(*planner.findings.values(), *dangling))
 
@@ -140,19 +140,26 @@ def plan_quickly(
     limit: int,
     progress: ProgressSink,
     operation: str,
+    keep: Callable[[Change], None],
 ) -> Plan:
-    """The plan without findings on references: for the moment of applying, when MAOS stands still."""
+    """The plan without findings on references: for the moment of applying, when MAOS stands still.
+
+    `keep` is given every change.
+    """
     _complete(planner)
     found = Summary()
-    for _ in summarise(planner, found, limit, progress, operation):
-        pass
+    for change in summarise(planner, found, limit, progress, operation):
+        keep(change)
     return replace(_to_plan(planner, found, source, stopped), findings=tuple(planner.findings.values()))
 
 
-def with_findings(planner: Planner, plan: Plan) -> Plan:
-    """A quick plan with its findings; both states must be stored ones, for the live state has changed since."""
+def with_findings(planner: Planner, plan: Plan, changes: Callable[[], Iterator[Change]]) -> Plan:
+    """A quick plan with its findings; both states must be stored ones, for the live state has changed since.
+
+    `changes` gives all of the plan's.
+    """
     running = bool(plan.running)
-    dangling = reference_findings(planner.live, planner.changes, running=running, whole=planner.selection.whole)
+    dangling = reference_findings(planner.live, changes, running=running, whole=planner.whole)
     return replace(plan, findings=(*plan.findings, *dangling))
 
 
@@ -163,7 +170,7 @@ def _complete(planner: Planner) -> None:
     planner.extra |= missing_tables(planner.live, planner.target, tables)
     if planner.selection.with_dependencies:
         planner.extra |= missing_dependencies(planner.live, planner.target, planner.changes)
-    if planner.selection.exact and not planner.selection.whole:
+    if planner.selection.exact and not planner.whole:
         planner.spared = still_referenced(planner.live, planner.changes)
 
 
@@ -195,12 +202,13 @@ def make_plan(
     seams: Seams,
     extra: frozenset[tuple[str, bytes]] = frozenset(),
     droppable: SchemaObjects = frozenset(),
+    only: tuple[Selection, ...] = (),
     undo: bool = False,
 ) -> Plan:
     """What recovering `selection` of a checkpoint would change now; writes nothing.
 
     Args:
-        extra, droppable: see `Planner`.
+        extra, droppable, only: see `Planner`.
         undo: the selection is that of a recovery; what it named may be gone since.
 
     Raises:
@@ -212,11 +220,12 @@ def make_plan(
     def plan(from_source: Source, damage: str) -> Plan:
         target = StoredState(repository, checkpoint)
         with live_state(repository, from_source, progress, "plan") as live:
-            if not undo:
-                require_collections(selection, target, live)
-            planner = Planner(live, target, selection, extra, droppable=droppable)
+            named = only[-1:] if undo else (selection,)
+            for one in named:
+                require_collections(one, target, live)
+            planner = Planner(live, target, selection, extra, droppable=droppable, only=only)
             made = plan_changes(planner, source, holders, limit, progress, "plan")
-            if not undo:
+            if named:
                 require_records(planner.quiet_patterns, (target, live))
             return replace(made, findings=(*made.findings, *damage_findings(planner, damage)))
 
@@ -234,7 +243,7 @@ def damage_findings(planner: Planner, damage: str) -> tuple[Finding, ...]:
         text = f"{damage} Nothing in the selection belongs to it: it stays as it is."
         return (Finding(Severity.WARNING, "damaged", text),)
     text = f"{damage} It is built anew; the damaged file is moved aside with its journal or log, not removed."
-    if not planner.selection.whole:
+    if not planner.whole:
         text += " The new one holds only the selected part."
     return (Finding(Severity.WARNING, "damaged", text),)
 

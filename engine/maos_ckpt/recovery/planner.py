@@ -56,8 +56,9 @@ class Planner:
 
     `extra`: further records, as (collection path, key). `spared`: records that a partial recovery
     would remove and leaves, because others refer to them. `only_files`: leave the database out. `droppable`: schema
-    objects (type, name) that an undo may drop. While changes are read `findings` fills, with what has no place, and
-    `creates`, with the schema objects that come. `computed`: these are the changes, and nothing of `target` is one.
+    objects (type, name) that an undo may drop. `only`: of all this only what these selections mean, too. `computed`:
+    these are the changes, and nothing of `target` is one. While changes are read `findings` fills, with what has no
+    place, and `creates`, with the schema objects that come.
     """
 
     live: State
@@ -68,13 +69,21 @@ class Planner:
     spared: frozenset[tuple[str, bytes]] = frozenset()
     only_files: bool = False
     droppable: SchemaObjects = frozenset()
+    only: tuple[Selection, ...] = ()
     creates: dict[tuple[str, str], str] = field(default_factory=dict)
     computed: Computed | None = None
     _matcher: Matcher = field(init=False)
+    _only: list[Matcher] = field(init=False)
     _transcript: _Transcript = field(init=False, default=_Transcript(b""))
 
     def __post_init__(self) -> None:
         self._matcher = Matcher(self.selection)
+        self._only = [Matcher(one) for one in self.only]
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left out."""
+        return self.selection.whole and not self.only
 
     @property
     def aim(self) -> str:
@@ -87,8 +96,8 @@ class Planner:
 
     @property
     def quiet_patterns(self) -> list[str]:
-        """The selection's patterns that named none of the changes read so far."""
-        return self._matcher.quiet
+        """The selection's patterns (of several, the last one's) that named none of the changes read so far."""
+        return [self._matcher, *self._only][-1].quiet
 
     def pairs(self) -> list[tuple[CollectionPair, Alignment | None]]:
         """The collections that may change, in the order in which they are written."""
@@ -100,6 +109,8 @@ class Planner:
             if self.only_files and one.kind not in FILE_KINDS:
                 continue
             if not self._matcher.collection(pair.name) and one.path not in extra:
+                continue
+            if not all(only.collection(pair.name) for only in self._only):
                 continue
             found.append((pair, self._align(pair)))
         return sorted(found, key=lambda item: _write_order(item[0]))
@@ -138,6 +149,8 @@ class Planner:
                 wanted = selected and matcher.record(alignment.live, key)
                 if not wanted and (alignment.live.path, key) not in self.extra:
                     continue
+                if not all(only.record(alignment.live, key) for only in self._only):
+                    continue
                 before = None if old is None else load_row(old, self.live.get)
                 after = None if new is None else load_row(new, self.target.get)
                 change = self._change(pair, alignment, key, before, after)
@@ -160,7 +173,7 @@ class Planner:
             return None
         if descriptor.kind is CollectionKind.SCHEMA:
             return change if self._writes_schema(pair, change) else None
-        if descriptor.origin == SEQUENCE_TABLE and not self.selection.whole and not _raises(before, after):
+        if descriptor.origin == SEQUENCE_TABLE and not self.whole and not _raises(before, after):
             return None
         return change
 
@@ -229,7 +242,9 @@ class Planner:
 
     def _takes_whole_table(self, name: str) -> bool:
         tables = [one for one in self.live.descriptors().values() if one.kind is CollectionKind.TABLE]
-        return all(self._matcher.takes_all(one) for one in tables if one.origin == name)
+        return all(
+            matcher.takes_all(one) for matcher in (self._matcher, *self._only) for one in tables if one.origin == name
+        )
 
 
 def computed_planner(live: State, target: StoredState, computed: Computed) -> Planner:

@@ -22,8 +22,8 @@ _DIGEST = re.compile(rf"[0-9a-f]{{{DIGEST_CHARACTERS_MIN},{DIGEST_CHARACTERS_MAX
 class Request:
     """What a recovery is asked to do. `digest` (a plan's, or its beginning) None applies the plan as it is then.
 
-    `extra`, `droppable`: see `Planner`. `findings` are told besides those of the plan itself. `compute` gives the
-    changes instead of the checkpoint, which then is the safety checkpoint itself, whichever is named here.
+    `extra`, `droppable`, `only`: see `Planner`. `findings` are told besides those of the plan itself. `compute` gives
+    the changes instead of the checkpoint, which then is the safety checkpoint itself, whichever is named here.
     """
 
     checkpoint: Checkpoint
@@ -34,6 +34,7 @@ class Request:
     undo: bool = False
     extra: frozenset[tuple[str, bytes]] = frozenset()
     droppable: SchemaObjects = frozenset()
+    only: tuple[Selection, ...] = ()
     findings: tuple[Finding, ...] = ()
     compute: Compute | None = None
 

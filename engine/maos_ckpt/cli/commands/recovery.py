@@ -9,15 +9,17 @@ from dataclasses import dataclass
 
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.commands.contents import CHANGES_LISTED, change_limit
+from maos_ckpt.cli.commands.recovery_elsewhere import restore_to
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.last_recovery import LastRecovery, last_recovery
 from maos_ckpt.cli.parser import PROGRAM
 from maos_ckpt.cli.recovery_text import moved_line, plan_lines, result_lines
 from maos_ckpt.cli.text import clip, duration, moment
 from maos_ckpt.client import ProgressSink
-from maos_ckpt.errors import ExitCode, InterruptedByUserError, PlanMovedError, UsageError
-from maos_ckpt.model import Plan, Progress, RecoveryResult, Selection
+from maos_ckpt.errors import ExitCode, PlanMovedError, UsageError
+from maos_ckpt.model import Plan, RecoveryResult, Selection
 from maos_ckpt.operations import checkpoints, recoveries
+from maos_ckpt.recovery.cancellation import Cancellation
 from maos_ckpt.recovery.request import checked_digest
 from maos_ckpt.safe_text import safe_text
 
@@ -44,6 +46,8 @@ def restore(context: Context) -> int:
     a = context.arguments
     selection = Selection(tuple(a.component), tuple(a.record), a.exact, a.with_dependencies)
     workspace, limit = context.workspace, listed_limit(context)
+    if a.to is not None:
+        return restore_to(context, selection, limit)
 
     def words(plan: Plan) -> list[str]:
         chosen = [*option("--component", a.component), *option("--record", a.record)]
@@ -64,11 +68,12 @@ def restore(context: Context) -> int:
 def undo(context: Context) -> int:
     """`maos-ckpt undo`."""
     workspace, limit = context.workspace, listed_limit(context)
-    reason = context.arguments.reason
+    a = context.arguments
+    only = Selection(tuple(a.component), tuple(a.record))
     recovery = Recovery(
-        lambda progress: recoveries.undo_plan(workspace, limit, progress),
-        lambda shown, digest, progress: recoveries.undo(workspace, digest, reason, limit, progress),
-        lambda plan: ["undo"],
+        lambda progress: recoveries.undo_plan(workspace, limit, progress, only=only),
+        lambda shown, digest, progress: recoveries.undo(workspace, digest, a.reason, limit, progress, only=only),
+        lambda plan: ["undo", *option("--component", a.component), *option("--record", a.record)],
         last_recovery(workspace),
     )
     return run(context, recovery)
@@ -227,49 +232,29 @@ def _next_undo(recovery: Recovery) -> str:
     return f"takes {what} again" if recovery.undoes.brings_back else f"brings {what}"
 
 
-class _Finish:
-    """While a plan is applied, a signal stops it at the next safe point; a second one at once.
+class _Finish(Cancellation):
+    """While a plan is applied, SIGINT and SIGTERM stop it at the next safe point; a second one at once.
 
-    From the commit on it is finished instead. Ctrl-Z is ignored: MAOS may be standing still for us.
+    A lost terminal stops nothing: what was confirmed is done. Ctrl-Z is ignored: MAOS may be standing still for us.
     """
 
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    _COMMITTING = ("commit", "files", "verify")
-
     def __init__(self) -> None:
-        self._asked = False
-        self._committing = False
+        super().__init__()
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> _Finish:
-        for number in self._SIGNALS:
-            before = signal.getsignal(number)
-            if before is not signal.SIG_IGN:
-                self._before[number] = before
-                signal.signal(number, self._ask)
-        self._before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._heard)
+        for number in (signal.SIGHUP, signal.SIGTSTP):
+            self._before[number] = signal.signal(number, signal.SIG_IGN)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)  # type: ignore[arg-type]
 
-    def _ask(self, number: int, frame: object) -> None:
-        if self._asked:
+    def _heard(self, number: int, frame: object) -> None:
+        if self.asked:
             raise KeyboardInterrupt
-        self._asked = True
-
-    def watch(self, sink: ProgressSink) -> ProgressSink:
-        """`sink`, stopping the operation where that was asked for."""
-
-        def watched(progress: Progress) -> None:
-            self._committing |= progress.phase in self._COMMITTING
-            if self._asked and not self._committing:
-                raise InterruptedByUserError(
-                    "Interrupted before anything was committed.",
-                    kept="The live state is as it was, and every checkpoint is untouched.",
-                    hint="Run the command again when you are ready.",
-                )
-            sink(progress)
-
-        return watched
+        self.ask()

@@ -14,6 +14,7 @@ from maos_ckpt.model import LOCAL_TIER, TierStatus
 from maos_ckpt.operations import state
 from maos_ckpt.operations.state import RepositoryState
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.recovery.alone import Recovering
 from maos_ckpt.safe_text import safe_text
 
 _DAMAGED_LISTED = 3
@@ -28,6 +29,7 @@ class _Status:
     owner: Owner | None
     found: RepositoryState
     unfinished: str
+    recovering: Recovering | None
 
     @property
     def next_ms(self) -> int | None:
@@ -67,7 +69,8 @@ def _look(context: Context) -> _Status:
     workspace = context.workspace
     found = state.repository_state(workspace)
     owner = engine_owner(workspace.repository)
-    return _Status(workspace, context.seams.clock.now_ms(), owner, found, state.unfinished_recovery(workspace))
+    now_ms, recovering = context.seams.clock.now_ms(), state.recovery_under_way(workspace)
+    return _Status(workspace, now_ms, owner, found, state.unfinished_recovery(workspace), recovering)
 
 
 def status(context: Context) -> int:
@@ -90,6 +93,7 @@ def _document(one: _Status) -> dict[str, object]:
         "last_error": _last_error(one),
         "spool": _spool(one),
         "unfinished_recovery": one.unfinished or None,
+        "recovery": None if one.recovering is None else one.recovering.shape(one.now_ms),
         "damaged": list(one.found.damaged_manifests),
         "damaged_checkpoints": list(one.found.damaged_checkpoints),
     }
@@ -212,6 +216,8 @@ def _lines(one: _Status) -> list[str]:
         number = count(len(one.found.damaged_checkpoints), "checkpoint")
         verb = "is" if len(one.found.damaged_checkpoints) == 1 else "are"
         pairs.append(("damaged", f"{number} {verb} marked as damaged ({what}{more}); see `maos-ckpt verify --all`"))
+    if one.recovering is not None:
+        pairs.append(("recovery", one.recovering.sentence(one.now_ms)))
     if one.unfinished:
         pairs.append(("unfinished", one.unfinished))
     return [f"{name:<14}{safe_text(value)}" for name, value in pairs]

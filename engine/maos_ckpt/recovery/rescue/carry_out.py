@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from maos_ckpt.errors import NotFoundError, UsageError
 from maos_ckpt.model import Checkpoint, Plan, RecoveryResult
-from maos_ckpt.recovery.apply import ProgressSink, recover
+from maos_ckpt.recovery.apply import recover
 from maos_ckpt.recovery.computed import Compute, Computed
 from maos_ckpt.recovery.plan import plan_changes
 from maos_ckpt.recovery.planner import KEYS_ONLY, computed_planner
+from maos_ckpt.recovery.prepare import ProgressSink
 from maos_ckpt.recovery.request import Request
 from maos_ckpt.recovery.rescue.diagnosis import diagnose
 from maos_ckpt.recovery.rescue.living import look
