@@ -12,6 +12,7 @@ from maos_ckpt.config import Config
 from maos_ckpt.errors import CkptError, PlanMovedError
 from maos_ckpt.model import (
     Advice,
+    AgentProcess,
     CaptureInfo,
     ChangeKind,
     Checkpoint,
@@ -24,14 +25,17 @@ from maos_ckpt.model import (
     Finding,
     FindResult,
     Incident,
+    MaosProcess,
     Match,
     ObjectRepair,
     Plan,
+    ProcessReport,
     Progress,
     PruneResult,
     Recommendation,
     RecordChange,
     RecoveryResult,
+    ResumePoint,
     Selection,
     Severity,
     Sign,
@@ -57,6 +61,10 @@ CHECKPOINT = Checkpoint(
 MATCH = Match("tasks", "tasks", "k", "description", "…x…", "cp_a", 1, "cp_b", 2, "", 0, 2, True)
 SIGN = Sign("failed", "tasks", "tasks", "failed", 3, 10, ("t-1",))
 ADVICE = Advice("cp_a", 5, ("r",), ("w",), {"turns": 3}, 1.5)
+AGENT = AgentProcess(8, "claude (pid 8)", None, "/x", 1_800_000_000_000, "5f0c", "a-1", "session")
+MAOS = MaosProcess(
+    7, "maos (pid 7)", 0, "/x", "/x/maos.db", "replaced", 1, True, {"active": 2}, (AGENT,), ("/x/log",), "why",
+)  # fmt: skip
 RESULTS = {
     "save": CHECKPOINT,
     "diff": DiffResult("a", "live", Counts(0, 1, 0), {"tasks": Counts(0, 1, 0)}, (CHANGE,), False),
@@ -65,6 +73,10 @@ RESULTS = {
     "restore to": RecoveryResult(PLAN, True, True, None, 1.5, notes=("n",)),
     "undo plan": PLAN,
     "undo": RecoveryResult(PLAN, False, True, "cp_b", 0.0),
+    "rescue plan": PLAN,
+    "rescue": RecoveryResult(PLAN, True, True, "cp_b", 0.5),
+    "resume point": ResumePoint("a-1", "5f0c", "", "cd x", Selection(records=("memory/transcripts/x/*",))),
+    "ps": ProcessReport((MAOS,), (AGENT,), ("note",)),
     "verify": VerifyResult(VerifyLevel.FULL, False, 1, 2, 3, (FINDING,), 0.1),
     "scrub": VerifyResult(
         VerifyLevel.STANDARD,

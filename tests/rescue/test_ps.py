@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from maos_ckpt.model import MaosProcess
+import msgspec
+
+from maos_ckpt import wire
+from maos_ckpt.model import MaosProcess, ProcessReport
 from maos_ckpt.processes import OpenFile, ProcessInfo, SystemProcesses
 from maos_ckpt.seams import SYSTEM
 from maos_ckpt.sources.maos.running import find_running
@@ -126,3 +129,18 @@ def test_processes_that_may_not_be_looked_into_are_counted_and_said(tmp_path: Pa
         standing = SYSTEM.processes.standing(maos.pid)
         assert standing is not None
         assert (standing.parent, standing.user) == (os.getpid(), os.getuid())
+
+
+def test_a_directory_whose_name_is_no_text_does_no_harm(tmp_path: Path) -> None:
+    folder = os.path.join(os.fsencode(tmp_path), b"w\xff\x1b[31m")
+    os.mkdir(folder)
+    with (
+        open(os.path.join(folder, b"maos.db"), "ab") as database,
+        subprocess.Popen(["sleep", "60"], stdout=database, cwd=folder) as holder,
+    ):
+        report = find_running(SYSTEM, tmp_path / "claude")
+        holder.kill()
+    (found,) = [one for one in report.maos if one.pid == holder.pid]
+    assert found.directory.endswith("/w\\xff\x1b[31m")
+    assert found.problem == "its database cannot be read now"
+    assert msgspec.msgpack.decode(wire.encode(report), type=ProcessReport) == report

@@ -14,13 +14,16 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from maos_ckpt.errors import NotFoundError, SourceError, UsageError
 from maos_ckpt.model import Plan
-from maos_ckpt.recovery import journal
+from maos_ckpt.operations import rescues
+from maos_ckpt.recovery.steps import Step
+from maos_ckpt.seams import SYSTEM
 from maos_ckpt.sources.maos.layout import Layout
 from tests.lab.puppet import PuppetMaos
 from tests.lab.schemas import create_schema
@@ -223,23 +226,32 @@ def test_what_an_earlier_crash_left_is_mended_beside_a_running_maos_and_its_own_
     ]
 
 
-def test_a_rescue_that_was_cut_off_behind_its_commit_is_finished_by_the_next_operation_and_can_be_taken_back(
-    site: Site, operator: Operator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class _CutOffError(BaseException):
+    """What no handler of a recovery expects."""
+
+
+class _CutOff:
+    """Ends a recovery behind one of its steps, as abruptly as within one process can be."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+
+    def reached(self, step: str) -> None:
+        if step == self._step:
+            raise _CutOffError
+
+
+@pytest.mark.parametrize("step", [Step.SAVED, Step.MARKED, Step.COMMITTED, Step.DONE])
+def test_a_rescue_that_is_cut_off_is_settled_by_the_next_operation(site: Site, operator: Operator, step: Step) -> None:
     agent(site, "a-00000001", status="active")
     before = dump_exact(site.database)
-
-    def cut_off(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(journal, "finish", cut_off)
-        with pytest.raises(KeyboardInterrupt):
-            operator.rescue()
+    cut_off = replace(operator.workspace, seams=replace(SYSTEM, steps=_CutOff(step)))
+    with pytest.raises(_CutOffError):
+        rescues.rescue(cut_off, None, "test", 10, lambda step: None)
+    committed = step in (Step.COMMITTED, Step.DONE)
+    # The next one settles it first; then there is something left to mend, or not.
+    assert operator.rescue().applied is not committed
     assert site.run("SELECT status FROM agents WHERE id = 'a-00000001'") == [("paused",)]
-    assert "interrupted" in journal.pending(operator.workspace.repository)
-    assert operator.rescue().applied is False
-    assert journal.pending(operator.workspace.repository) == ""
     assert operator.undo().verified
     assert dump_exact(site.database) == before
 
@@ -282,7 +294,6 @@ def test_an_older_maos_without_orchestrations_is_rescued_as_far_as_it_goes(tmp_p
 
 
 def test_an_agent_is_refused_for_a_plain_database(tmp_path: Path) -> None:
-    from maos_ckpt.operations import rescues
     from maos_ckpt.operations.workspace import Workspace
 
     site = Site(tmp_path)

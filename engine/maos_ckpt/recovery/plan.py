@@ -79,6 +79,7 @@ def summarise(planner: Planner, found: Summary, limit: int, progress: ProgressSi
 
 
 def _asked(planner: Planner) -> bytes:
+    """What the digest of a plan covers besides the records that it touches."""
     if planner.computed is not None:
         return planner.computed.identity
     return _selection_bytes(planner)

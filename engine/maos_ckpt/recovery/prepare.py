@@ -22,7 +22,7 @@ from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
 from maos_ckpt.sources.sqlite.live import Held
-from maos_ckpt.states import SavedState, StoredState
+from maos_ckpt.states import SavedState, State, StoredState
 
 ProgressSink = Callable[[Progress], None]
 _DIAGNOSIS = Progress("recovery", "diagnosis")
@@ -48,6 +48,13 @@ class Prepared:
         """Reports how many changes are written, and their share of the bytes."""
         total, size = self.plan.summary.total, self.plan.write_bytes
         return lambda done: progress(Progress("recovery", "write", done, total, size * done // max(total, 1)))
+
+
+def planner_for(request: Request, live: State, target: StoredState, beat: Callable[[], None]) -> Planner:
+    """The planner of what is asked for."""
+    if request.compute is not None:
+        return computed_planner(live, target, request.compute(live, beat))
+    return Planner(live, target, request.selection, request.extra, droppable=request.droppable, only=request.only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +125,7 @@ class Preparation:
         named = request.only[-1:] if request.undo else (request.selection,)
         for one in named if asked else ():
             require_collections(one, target, live)
-        if request.compute is None:
-            planner = Planner(
-                live, target, request.selection, request.extra, droppable=request.droppable, only=request.only
-            )
-        else:
-            planner = computed_planner(live, target, request.compute(live, lambda: progress(_DIAGNOSIS)))
+        planner = planner_for(request, live, target, lambda: progress(_DIAGNOSIS))
         changes = KeptChanges(lambda files: planner.changes(files=files))
         try:
             stopped = () if held is None else held.stopped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -45,8 +46,10 @@ def _shape(one: MaosProcess | AgentProcess) -> dict[str, object]:
 def _maos_lines(one: MaosProcess, now_ms: int) -> list[str]:
     state = "" if one.database_state == "open" else f", {one.database_state.upper()}"
     agents = ", ".join(f"{number:,} {clip(status, 20) or 'without status'}" for status, number in one.agents.items())
+    stopped = ", stopped" if one.stopped else ""
+    user = "" if one.user in (None, os.geteuid()) else f", user {one.user}"
     lines = [
-        f"{clip(one.command, 80)}{', stopped' if one.stopped else ''}, since {moment(one.since_ms, now_ms)}",
+        f"{clip(one.command, 80)}{user}{stopped}, since {moment(one.since_ms, now_ms)}",
         f"    directory  {name(one.directory)}",
         f"    database   {name(one.database)}{state}",
         f"    agents     {agents or one.problem or 'none'}",

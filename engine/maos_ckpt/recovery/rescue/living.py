@@ -7,7 +7,7 @@ from typing import Final
 
 from maos_ckpt.processes import ProcessInfo
 from maos_ckpt.seams import Seams
-from maos_ckpt.sources.maos.claude_processes import find_claudes, sessions_named
+from maos_ckpt.sources.maos.claude_processes import find_claudes, is_orphan, sessions_named
 from maos_ckpt.sources.maos.layout import Layout
 
 #: MAOS notes times to the second, and notes a process after it was started.
@@ -21,14 +21,14 @@ class Living:
     """The processes of one MAOS at one moment.
 
     `maos`: who has the database open for writing; `since_ms`: when the first of them began. `claudes`: the claude
-    processes of this machine; `here`: those that work in the MAOS's directory.
+    processes of this machine; `orphans`: those that work in the MAOS's directory, and whose MAOS is gone.
     """
 
     maos: tuple[ProcessInfo, ...]
     since_ms: int | None
     claudes: dict[int, ProcessInfo]
     started_ms: dict[int, int]
-    here: tuple[ProcessInfo, ...]
+    orphans: tuple[ProcessInfo, ...]
 
     def agent_process(self, process_id: str, session: str, noted_ms: int | None) -> ProcessInfo | None:
         """The process of an agent with that process id and session, as its record noted them at `noted_ms`.
@@ -45,10 +45,10 @@ class Living:
         return None
 
     def orphan_since(self, started_s: int | None) -> ProcessInfo | None:
-        """A process in the MAOS's directory that may be that of an agent which MAOS started in that second."""
+        """An orphan that may be the process of an agent which MAOS started in that second."""
         if started_s is None:
             return None
-        return next((one for one in self.here if abs(self.started_ms[one.pid] // 1000 - started_s) <= SLACK_S), None)
+        return next((one for one in self.orphans if abs(self.started_ms[one.pid] // 1000 - started_s) <= SLACK_S), None)
 
     def may_own(self, *times_ms: int | None) -> bool:
         """Whether a record with these times may be one that the running MAOS works on."""
@@ -66,7 +66,9 @@ def look(layout: Layout, seams: Seams) -> Living:
         since_ms=min(map(processes.started_ms, maos), default=None),
         claudes=claudes,
         started_ms={one.pid: processes.started_ms(one) for one in claudes.values()},
-        here=tuple(one for one in claudes.values() if one.directory == str(layout.directory)),
+        orphans=tuple(
+            one for one in claudes.values() if one.directory == str(layout.directory) and is_orphan(one, processes)
+        ),
     )
 
 

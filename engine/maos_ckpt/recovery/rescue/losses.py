@@ -43,8 +43,8 @@ def _alive(crew: Crew, living: Living) -> Iterator[Finding]:
     if alive:
         text_ = f"{len(alive):,} agents are alive: they, their tasks and their messages are left alone."
         yield _some(Severity.WARNING, "alive", text_, alive)
-    orphans = [describe_process(one) for one in living.here]
-    if orphans and not living.maos:
+    orphans = [describe_process(one) for one in living.orphans]
+    if orphans:
         text_ = (
             f"{len(orphans)} claude processes of a MAOS that is gone still work in its directory, and nobody reads what"
             " they write; wait until they end, or end them with `kill PID`, and rescue their agents then."

@@ -32,6 +32,18 @@ def find_claudes(processes: Processes) -> list[ProcessInfo]:
     return [one for one in processes.matching("claude") if is_claude(one)]
 
 
+def is_orphan(process: ProcessInfo, processes: Processes) -> bool:
+    """Whether whoever started a process is gone; False where that cannot be seen.
+
+    The kernel gives an orphan to init, or to whoever asked for orphans, which stands in another session.
+    """
+    standing = processes.standing(process.pid)
+    if standing is None:
+        return False
+    parent = processes.standing(standing.parent)
+    return parent is None or standing.parent == 1 or parent.session != standing.session
+
+
 def sessions_named(process: ProcessInfo) -> set[str]:
     """The sessions on a process's command line."""
     return {word for part in process.command for word in SESSION.findall(part)}

@@ -11,7 +11,7 @@ from maos_ckpt.model import AgentProcess, MaosProcess, ProcessReport
 from maos_ckpt.processes import CHAIN_LENGTH_MAX, OpenFile, Processes, ProcessInfo
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.maos.agent_rows import AgentRow, AgentRows, read_agents
-from maos_ckpt.sources.maos.claude_processes import is_claude, sessions_named
+from maos_ckpt.sources.maos.claude_processes import is_claude, is_orphan, sessions_named
 from maos_ckpt.sources.maos.layout import DATABASE_NAME, Layout
 from maos_ckpt.sources.maos.prompts import prompts_since
 from maos_ckpt.sources.sqlite.faults import describe_process
@@ -63,14 +63,14 @@ class _Search:
             pid=process.pid,
             command=describe_process(process),
             user=self._user(process.pid),
-            directory=process.directory,
-            database=file.path,
+            directory=_text(process.directory),
+            database=_text(file.path),
             database_state=state,
             since_ms=self._processes.started_ms(process),
             stopped=self._processes.is_stopped(process),
             agents=rows.statuses,
             children=tuple(self._agents(children, rows, path.parent)),
-            open_files=tuple(sorted(others)[:LISTED_MAX]),
+            open_files=tuple(map(_text, sorted(others)[:LISTED_MAX])),
             problem=rows.problem,
         )
 
@@ -96,7 +96,7 @@ class _Search:
                 pid=process.pid,
                 command=describe_process(process),
                 user=self._user(process.pid),
-                directory=process.directory,
+                directory=_text(process.directory),
                 since_ms=started_ms[process.pid],
                 session=session,
                 agent=row.id if row is not None else "",
@@ -105,12 +105,8 @@ class _Search:
 
     def _is_orphan(self, process: ProcessInfo) -> bool:
         """Whether it works where a MAOS keeps its database, and whoever started it is gone."""
-        standing = self._parents.get(process.pid)
-        if standing is None or not os.path.isfile(os.path.join(process.directory, DATABASE_NAME)):
-            return False
-        parent = self._processes.standing(standing.parent)
-        # The kernel gives an orphan to init, or to whoever asked for orphans, which stands in another session.
-        return parent is None or standing.parent == 1 or parent.session != standing.session
+        there = os.path.isfile(os.path.join(process.directory, DATABASE_NAME))
+        return there and is_orphan(process, self._processes)
 
     def _ancestors(self, pid: int) -> set[int]:
         found: set[int] = set()
@@ -144,6 +140,11 @@ def _databases(files: Sequence[OpenFile]) -> Iterable[OpenFile]:
         if file.writing and known and not name.endswith(_SIDECARS):
             found[file.path, file.deleted] = file
     return found.values()
+
+
+def _text(path: str) -> str:
+    """A path as text that every encoding takes, also where its bytes are no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _state(file: OpenFile) -> str:
