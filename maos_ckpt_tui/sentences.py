@@ -136,6 +136,18 @@ def _compacted(fields: Fields) -> Sentence:
     return "dim", f"{fmt.plural(_int(fields, 'packs'), 'pack')} compacted: {before} to {after}"
 
 
+def _drilled(fields: Fields) -> Sentence:
+    played, failed = fields.get("scenarios"), fields.get("failed")
+    number = len(played) if isinstance(played, list | tuple) else 0
+    if fields.get("passed"):
+        facts = f"{fmt.plural(number, 'scenario')}, RTO {_seconds(fields, 'rto_s')}"
+        return "ok", f"OK Drill of {_short(fields)} passed: {facts}"
+    names = [one for one in failed if isinstance(one, str)] if isinstance(failed, list | tuple) else []
+    if not names:
+        return "warn", f"!! Drill of {_short(fields)} rehearsed nothing: no scenario applied"
+    return "bad", f"XX Drill of {_short(fields)} FAILED: {', '.join(names)}"
+
+
 _TELLERS: dict[str, Callable[[Fields], Sentence]] = {
     "EngineStarted": _started,
     "EngineStopped": lambda _: ("dim", "Engine stopped"),
@@ -152,4 +164,5 @@ _TELLERS: dict[str, Callable[[Fields], Sentence]] = {
     "CheckpointsRemoved": _removed,
     "CheckpointMarked": _marked,
     "VerificationCompleted": _verified,
+    "DrillCompleted": _drilled,
 }

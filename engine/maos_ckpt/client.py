@@ -14,15 +14,18 @@ from maos_ckpt.model import (
     Checkpoint,
     DiffResult,
     EngineStatus,
+    FindResult,
     Plan,
     ProcessReport,
     Progress,
+    Recommendation,
     RecoveryResult,
     ResumePoint,
     Selection,
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.drills import DrillHistory, DrillReport
 
 ProgressSink = Callable[[Progress], None]
 EventSink = Callable[[Event], None]
@@ -137,6 +140,35 @@ class EngineClient(Protocol):
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         """Long: check stored checkpoints; all where `names` is empty."""
+        ...
+
+    def drill(self, name: str = "latest", scenarios: Sequence[str] = (), *, reason: str = "") -> DrillReport:
+        """Long: rehearse recovering a checkpoint in a scratch copy; all scenarios where none is named. The live system
+        is not touched.
+
+        Raises:
+            ConflictError: another drill is running.
+        """
+        ...
+
+    def drills(self, limit: int = 20) -> DrillHistory:
+        """The last drills, newest first, with the trend of each scenario."""
+        ...
+
+    def find(
+        self,
+        text: str,
+        *,
+        between: tuple[str, str] | None = None,
+        component: str | None = None,
+        ignore_case: bool = False,
+        limit: int = 1000,
+    ) -> FindResult:
+        """Long: which records held a text, and in which checkpoints."""
+        ...
+
+    def recommend(self, name: str | None = None) -> Recommendation:
+        """Long: which checkpoint to go back to, and why; and what is to be said about the one named."""
         ...
 
     def set_pinned(self, name: str, pinned: bool) -> Checkpoint:

@@ -11,8 +11,10 @@ from maos_ckpt.model import (
     Checkpoint,
     DiffResult,
     EngineStatus,
+    FindResult,
     Plan,
     ProcessReport,
+    Recommendation,
     RecoveryResult,
     ResumePoint,
     Selection,
@@ -20,11 +22,15 @@ from maos_ckpt.model import (
     VerifyLevel,
     VerifyResult,
 )
-from maos_ckpt.operations import checkpoints, state
+from maos_ckpt.model.drills import DrillHistory, DrillReport
+from maos_ckpt.operations import checkpoints, drills, state
 from maos_ckpt.operations.registry import (
     DiffArguments,
+    DrillArguments,
+    FindArguments,
     PlanArguments,
     ProcessesArguments,
+    RecommendArguments,
     RecoverArguments,
     RecoverToArguments,
     RescueArguments,
@@ -131,6 +137,10 @@ class LocalClient(EngineClient):
         assert isinstance(result, RecoveryResult)
         return result
 
+    def cancel_recovery(self) -> bool:
+        """See `EngineClient.cancel_recovery`."""
+        return self._engine.cancel_recovery()
+
     def rescue_plan(self, limit: int = 1000) -> Plan:
         """See `EngineClient.rescue_plan`."""
         made = self._engine.run("rescue plan", RescuePlanArguments(limit))
@@ -155,15 +165,41 @@ class LocalClient(EngineClient):
         assert isinstance(report, ProcessReport)
         return report
 
-    def cancel_recovery(self) -> bool:
-        """See `EngineClient.cancel_recovery`."""
-        return self._engine.cancel_recovery()
-
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         """See `EngineClient.verify`."""
         result = self._engine.run("verify", VerifyArguments(tuple(names), level))
         assert isinstance(result, VerifyResult)
         return result
+
+    def drill(self, name: str = "latest", scenarios: Sequence[str] = (), *, reason: str = "") -> DrillReport:
+        """See `EngineClient.drill`."""
+        report = self._engine.run("drill", DrillArguments(name, tuple(scenarios), drills.MANUAL, reason))
+        assert isinstance(report, DrillReport)
+        return report
+
+    def drills(self, limit: int = 20) -> DrillHistory:
+        """See `EngineClient.drills`."""
+        return drills.history(self._workspace, limit)
+
+    def find(
+        self,
+        text: str,
+        *,
+        between: tuple[str, str] | None = None,
+        component: str | None = None,
+        ignore_case: bool = False,
+        limit: int = 1000,
+    ) -> FindResult:
+        """See `EngineClient.find`."""
+        found = self._engine.run("find", FindArguments(text, between, component, ignore_case, limit))
+        assert isinstance(found, FindResult)
+        return found
+
+    def recommend(self, name: str | None = None) -> Recommendation:
+        """See `EngineClient.recommend`."""
+        made = self._engine.run("recommend", RecommendArguments(name))
+        assert isinstance(made, Recommendation)
+        return made
 
     def set_pinned(self, name: str, pinned: bool) -> Checkpoint:
         """See `EngineClient.set_pinned`."""

@@ -116,6 +116,19 @@ def _history(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "key", metavar="KEY", help="a key, or component/collection/key, as `records` shows it; or a glob that means one"
     )
+    parser.add_argument("--limit", metavar="N", type=_number(1), help="the newest N versions; by default 1,000")
+
+
+def _find(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "text", metavar="TEXT", help="what records hold, in any text or key; JSON's escapes are seen through"
+    )
+    parser.add_argument(
+        "--between", metavar=("A", "B"), nargs=2, help="only in these checkpoints and those between them"
+    )
+    parser.add_argument("--component", metavar="C", help="only this component")
+    parser.add_argument("-i", "--ignore-case", action="store_true", help="whatever the case of its letters")
+    parser.add_argument("--limit", metavar="N", type=_number(1), help="at most N matches; by default 1,000")
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:
@@ -155,7 +168,7 @@ def _undo(parser: argparse.ArgumentParser) -> None:
 
 
 def _restore(parser: argparse.ArgumentParser) -> None:
-    _checkpoint(parser)
+    parser.add_argument("id", metavar="ID", nargs="?", help=f"{_CHECKPOINT_HELP}; without, one is recommended")
     parser.epilog = (
         "Without --component and --record everything is recovered. They add up: a record is recovered where its "
         "component or any of the patterns names it."
@@ -183,6 +196,35 @@ def _rescue(parser: argparse.ArgumentParser) -> None:
     _apply(parser)
 
 
+def _drill(parser: argparse.ArgumentParser) -> None:
+    from maos_ckpt.model.drills import SCENARIO_TITLES
+
+    parser.add_argument(
+        "checkpoint", metavar="ID", nargs="?", default="latest", help=f"{_CHECKPOINT_HELP}; by default latest"
+    )
+    parser.add_argument(
+        "--scenario",
+        metavar="NAME",
+        action="append",
+        choices=("all", *(one.value for one in SCENARIO_TITLES)),
+        default=[],
+        help="only this one; repeatable; all by default",
+    )
+    parser.add_argument("--history", action="store_true", help="the last drills and their trends instead")
+    parser.add_argument("--limit", metavar="N", type=_number(1), default=10, help="with --history: at most N")
+    parser.add_argument("--reason", metavar="TEXT", default="", help="why; kept in the report")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    width = max(len(one) for one in SCENARIO_TITLES)
+    lines = [f"  {one.value:<{width}}  {title}" for one, title in SCENARIO_TITLES.items()]
+    parser.epilog = "Scenarios, each in a scratch copy; the live system is not touched:\n" + "\n".join(lines)
+
+
+def _guide(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "id", metavar="ID", nargs="?", help=f"also what is to be said about this one: {_CHECKPOINT_HELP}"
+    )
+
+
 def _tag(parser: argparse.ArgumentParser) -> None:
     _checkpoint(parser)
     parser.add_argument("tags", metavar="T", nargs="*", help="tags to add")
@@ -202,6 +244,10 @@ def _export(parser: argparse.ArgumentParser) -> None:
 def _events(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--follow", action="store_true", help="the last 10, then go on with what happens")
     parser.add_argument("--since", metavar="T", help="from an RFC 3339 time, or an age such as 90s, 30m, 2h, 1d")
+
+
+def _audit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--limit", metavar="N", type=_number(1), help="the newest N entries; by default 100")
 
 
 def _config(parser: argparse.ArgumentParser) -> None:
@@ -248,15 +294,19 @@ COMMANDS = {
         Command("diff", "Looking inside", "what differs, record by record", "contents:diff", _diff),
         Command("records", "Looking inside", "a checkpoint's records", "contents:records", _records),
         Command("history", "Looking inside", "how one record changed", "contents:history", _history),
+        Command("find", "Looking inside", "which records held a text, and when", "insight:find", _find),
         Command("export", "Looking inside", "a checkpoint as plain files", "contents:export", _export),
+        Command("guide", "Recovery", "which checkpoint to go back to, and why", "insight:guide", _guide),
         Command("restore", "Recovery", "plan a recovery, then apply it", "recovery:restore", _restore),
         Command("rescue", "Recovery", "mend what a crash left behind", "rescue:rescue", _rescue),
         Command("ps", "Recovery", "every live MAOS on this machine", "processes:ps", _nothing),
         Command("undo", "Recovery", "take the last recovery back", "recovery:undo", _undo),
+        Command("drill", "Recovery", "rehearse recoveries in a scratch copy", "drills:drill", _drill),
         Command("verify", "Upkeep", "check what is stored", "upkeep:verify", _verify),
         Command("prune", "Upkeep", "apply retention, free space", "upkeep:prune", _prune),
         Command("status", "Upkeep", "engine, storage, last success", "status:status", _nothing),
         Command("events", "Upkeep", "what has happened", "upkeep:events", _events),
+        Command("audit", "Upkeep", "who changed what, and why", "audit:audit", _audit),
         Command("doctor", "Upkeep", "check source, storage and machine", "upkeep:doctor", _nothing),
         Command("config", "Upkeep", "show, init or check the configuration", "configure:config", _config),
         Command("key", "Upkeep", "the keys of an encrypted repository", "keys:key", _key),

@@ -64,7 +64,7 @@ def result_lines(result: RecoveryResult, after: str) -> list[str]:
     if result.verified:
         lines.append("verified: the live state now equals the plan's")
     elif not result.skipped:
-        lines.append("NOT verified: the live state differs again; `maos-ckpt diff` shows where")
+        lines.append("NOT verified: `maos-ckpt diff` shows whether and where the live state differs again")
     lines += finding_lines(result.plan.findings)
     lines += [f"note: {clip(note, 1000)}" for note in result.notes]
     if result.partial:

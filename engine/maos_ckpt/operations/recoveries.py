@@ -6,10 +6,12 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from maos_ckpt.audit.entries import PARTIAL
 from maos_ckpt.client import EVERYTHING, ProgressSink
 from maos_ckpt.events import RecoveryCompleted
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Plan, RecoveryResult, Selection
+from maos_ckpt.operations.audit import Note, audited, record
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery import undo as undoing
 from maos_ckpt.recovery.alone import alone
@@ -57,7 +59,7 @@ def recover(
         request = Request(repository.resolve(name), selection, digest, reason, limit)
         return apply_plan(repository, source, request, sink, workspace.seams)
 
-    return carry_out(workspace, "restore", reason, apply, progress)
+    return carry_out(workspace, "restore", reason, apply, progress, digest=digest, name=name)
 
 
 def carry_out(
@@ -66,16 +68,27 @@ def carry_out(
     reason: str,
     apply: Callable[[Repository, Source, ProgressSink], RecoveryResult],
     progress: ProgressSink,
+    *,
+    digest: str | None,
+    name: str = "",
 ) -> RecoveryResult:
-    """Apply a plan while no other recovery works here, and while the system is held still by its own commands."""
+    """Apply a plan while no other recovery works here, and while the system is held still by its own commands.
+
+    `digest` and `name` are the plan and the checkpoint that were asked for, as the audit log tells of them.
+    """
     recovery = workspace.config.recovery
     hooks = Hooks(
         recovery.quiesce_command, recovery.resume_command, recovery.quiesce_timeout_s, recovery.resume_timeout_s
     )
     with _alone(workspace, operation, progress) as (repository, source, sink):
         directory = workspace.repository if workspace.database is None else workspace.database.parent
-        with quiesced(hooks, directory, sink, workspace.seams) as still:
+        about = (repository.resolve(name).id,) if name else ()
+        with (
+            audited(workspace, operation, reason=reason, digest=digest or "", about=about, begun=True) as note,
+            quiesced(hooks, directory, sink, workspace.seams) as still,
+        ):
             result = apply(repository, source, still.progress)
+            _tell(note, result)
         _record(workspace, result, reason, undo=operation == "undo")
     return replace(result, notes=(*result.notes, *still.notes))
 
@@ -126,9 +139,13 @@ def recover_to(
         checkpoint = repository.resolve(name)
         hold_planned(repository, checkpoint.id)
         request = Request(checkpoint, selection, digest, "", limit)
-        return recover_elsewhere(
+        result = recover_elsewhere(
             repository, request, to, workspace.database, progress, workspace.seams, dry_run=dry_run
         )
+        if not dry_run:
+            what, about = result.plan.digest, (checkpoint.id,)
+            record(workspace, "restore elsewhere", digest=what, detail=f"to {to}", about=about)
+        return result
 
 
 def undo_plan(workspace: Workspace, limit: int, progress: ProgressSink, *, only: Selection = EVERYTHING) -> Plan:
@@ -162,10 +179,24 @@ def undo(
             seams=workspace.seams,
         )
 
-    return carry_out(workspace, "undo", reason, apply, progress)
+    return carry_out(workspace, "undo", reason, apply, progress, digest=digest)
+
+
+def _tell(note: Note, result: RecoveryResult) -> None:
+    """What a recovery did, for the audit log."""
+    note.about = tuple(one for one in (result.plan.checkpoint, result.safety_checkpoint) if one)
+    note.digest = result.plan.digest
+    if not result.applied:
+        note.detail = "there was nothing to do"
+        return
+    if result.partial or not result.verified:
+        note.result = PARTIAL
+    how = "verified" if result.verified else "NOT verified"
+    note.detail = f"{result.plan.summary.total} changes, {how}"
 
 
 def _record(workspace: Workspace, result: RecoveryResult, reason: str, *, undo: bool) -> None:
+    """Write what a recovery did to the journal, where it did anything."""
     if not result.applied:
         return
     event = RecoveryCompleted(

@@ -12,9 +12,11 @@ from maos_ckpt.model import (
     Checkpoint,
     CompactResult,
     DiffResult,
+    FindResult,
     Plan,
     ProcessReport,
     PruneResult,
+    Recommendation,
     RecoveryResult,
     ResumePoint,
     Selection,
@@ -23,7 +25,8 @@ from maos_ckpt.model import (
     VerifyResult,
     VerifyTier,
 )
-from maos_ckpt.operations import checkpoints, keeping, recoveries, rescues
+from maos_ckpt.model.drills import DrillReport
+from maos_ckpt.operations import checkpoints, drills, insights, keeping, recoveries, rescues
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.sources.maos.running import find_running
 
@@ -141,6 +144,16 @@ class ScrubArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class DrillArguments:
+    """See `drills.drill`."""
+
+    name: str
+    scenarios: tuple[str, ...]
+    trigger: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PruneArguments:
     """See `keeping.prune`."""
 
@@ -153,6 +166,24 @@ class CompactArguments:
     """See `keeping.compact`."""
 
     slice_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class FindArguments:
+    """See `insights.find`."""
+
+    text: str
+    between: tuple[str, str] | None
+    component: str | None
+    ignore_case: bool
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendArguments:
+    """See `insights.recommend`."""
+
+    name: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +250,32 @@ def _scrub(workspace: Workspace, _: ScrubArguments, progress: ProgressSink) -> V
     return checkpoints.scrub(workspace, progress)
 
 
+def _drill(workspace: Workspace, a: DrillArguments, progress: ProgressSink) -> DrillReport:
+    return drills.drill(workspace, a.name, a.scenarios, a.trigger, a.reason, progress)
+
+
 def _prune(workspace: Workspace, a: PruneArguments, progress: ProgressSink) -> PruneResult:
     return keeping.prune(workspace, a.keep_last, a.dry_run, progress)
 
 
 def _compact(workspace: Workspace, a: CompactArguments, progress: ProgressSink) -> CompactResult:
     return keeping.compact(workspace, a.slice_s, progress)
+
+
+def _find(workspace: Workspace, a: FindArguments, progress: ProgressSink) -> FindResult:
+    return insights.find(
+        workspace,
+        a.text,
+        progress,
+        between=a.between,
+        component=a.component,
+        ignore_case=a.ignore_case,
+        limit=a.limit,
+    )
+
+
+def _recommend(workspace: Workspace, a: RecommendArguments, progress: ProgressSink) -> Recommendation:
+    return insights.recommend(workspace, a.name, progress)
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -241,6 +292,9 @@ OPERATIONS: dict[str, Operation] = {
     "ps": Operation(ProcessesArguments, ProcessReport, _processes, writes=False),
     "verify": Operation(VerifyArguments, VerifyResult, _verify, writes=False),
     "scrub": Operation(ScrubArguments, VerifyResult, _scrub, writes=False),
+    "drill": Operation(DrillArguments, DrillReport, _drill, writes=False),
     "prune": Operation(PruneArguments, PruneResult, _prune, writes=True),
+    "find": Operation(FindArguments, FindResult, _find, writes=False),
+    "recommend": Operation(RecommendArguments, Recommendation, _recommend, writes=False),
     "compact": Operation(CompactArguments, CompactResult, _compact, writes=False),
 }

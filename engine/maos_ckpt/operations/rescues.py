@@ -50,7 +50,7 @@ def rescue(workspace: Workspace, digest: str | None, reason: str, limit: int, pr
             seams=workspace.seams,
         )
 
-    return recoveries.carry_out(workspace, "rescue", reason, apply, progress)
+    return recoveries.carry_out(workspace, "rescue", reason, apply, progress, digest=digest)
 
 
 def resume_point(workspace: Workspace, agent: str, at: str, progress: ProgressSink) -> ResumePoint:

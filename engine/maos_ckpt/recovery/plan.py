@@ -82,6 +82,10 @@ def _asked(planner: Planner) -> bytes:
     """What the digest of a plan covers besides the records that it touches."""
     if planner.computed is not None:
         return planner.computed.identity
+    return _selection_bytes(planner)
+
+
+def _selection_bytes(planner: Planner) -> bytes:
     checkpoint, selection = planner.target.checkpoint, planner.selection
     only = ((sorted(set(one.components)), sorted(set(one.records))) for one in planner.only)
     return encode_row(

@@ -27,9 +27,8 @@ from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS
 from maos_ckpt.sources.change import Alignment, Change, align
 from maos_ckpt.sources.maos.transcripts import UNREAD_LINE
 from maos_ckpt.sources.sqlite.create import PRAGMA_TYPE
-from maos_ckpt.states import CollectionPair, State, StoredState, collection_pairs
+from maos_ckpt.states import CollectionPair, State, StoredState, collection_pairs, differing
 from maos_ckpt.tree.cursor import records
-from maos_ckpt.tree.diff import differences
 from maos_ckpt.tree.large import load_row
 
 #: Order of writing; what depends on agents comes after them.
@@ -145,7 +144,7 @@ class Planner:
             if alignment is None or files not in (None, alignment.live.kind in FILE_KINDS):
                 continue
             selected = matcher.collection(pair.name)
-            for key, old, new in differences(self.live.stream(pair.name), self.target.stream(pair.name)):
+            for key, old, new in differing(self.live, self.target, pair.name):
                 wanted = selected and matcher.record(alignment.live, key)
                 if not wanted and (alignment.live.path, key) not in self.extra:
                     continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import signal
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.commands.contents import CHANGES_LISTED, change_limit
+from maos_ckpt.cli.commands.insight import recommended_line
 from maos_ckpt.cli.commands.recovery_elsewhere import restore_to
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.last_recovery import LastRecovery, last_recovery
@@ -16,7 +18,7 @@ from maos_ckpt.cli.parser import PROGRAM
 from maos_ckpt.cli.recovery_text import moved_line, plan_lines, result_lines
 from maos_ckpt.cli.text import clip, duration, moment
 from maos_ckpt.client import ProgressSink
-from maos_ckpt.errors import ExitCode, PlanMovedError, UsageError
+from maos_ckpt.errors import CkptError, ExitCode, PlanMovedError, UsageError
 from maos_ckpt.model import Plan, RecoveryResult, Selection
 from maos_ckpt.operations import checkpoints, recoveries
 from maos_ckpt.recovery.cancellation import Cancellation
@@ -44,6 +46,8 @@ class Recovery:
 def restore(context: Context) -> int:
     """`maos-ckpt restore`."""
     a = context.arguments
+    if a.id is None:
+        raise _no_checkpoint(context)
     selection = Selection(tuple(a.component), tuple(a.record), a.exact, a.with_dependencies)
     workspace, limit = context.workspace, listed_limit(context)
     if a.to is not None:
@@ -63,6 +67,14 @@ def restore(context: Context) -> int:
         return recoveries.plan(workspace, a.id, selection, limit, progress)
 
     return run(context, Recovery(plan, apply, words))
+
+
+def _no_checkpoint(context: Context) -> UsageError:
+    """What to say to who names no checkpoint: which one is the one."""
+    hint = f"`{PROGRAM} guide` recommends one."
+    with contextlib.suppress(CkptError):
+        hint = recommended_line(context) or hint
+    return UsageError(f"`{PROGRAM} restore` needs the ID of a checkpoint.", kept="Nothing was changed.", hint=hint)
 
 
 def undo(context: Context) -> int:
