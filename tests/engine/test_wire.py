@@ -73,7 +73,6 @@ RESULTS = {
     "restore to": RecoveryResult(PLAN, True, True, None, 1.5, notes=("n",)),
     "undo plan": PLAN,
     "undo": RecoveryResult(PLAN, False, True, "cp_b", 0.0),
-    "restore to": RecoveryResult(PLAN, True, True, None, 0.5),
     "rescue plan": PLAN,
     "rescue": RecoveryResult(PLAN, True, True, "cp_b", 0.5),
     "resume point": ResumePoint("a-1", "5f0c", "", "cd x", Selection(records=("memory/transcripts/x/*",))),
