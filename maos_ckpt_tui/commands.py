@@ -92,6 +92,8 @@ COMMANDS: tuple[Command, ...] = (
         ("verify", "v", "verify", _R, 7, "Check the selected checkpoint's bytes", "quick, standard or full"),
         ("copy", "y", "copy id", _R, 0, "Copy the selected checkpoint's id", "and show it, for terminals that refuse"),
         ("filter", "slash", "filter", _R, 6, "Filter the checkpoints", "by id, description, tag, trigger, state, date"),
+        ("rescue", "m", "mend", _D, 0, "Mend what a crash left behind", "shows the plan first; " + _NOTHING_YET),
+        ("processes", "w", "who runs", _R, 0, "Show every live MAOS", "its agents, their processes, and orphans"),
         ("bars", "b", "bars", _R, 0, "Switch the timeline's bars", "bytes stored by each save, or size of the state"),
         ("drills", "e", "drills", _R, 0, "Rehearse recoveries", "in a scratch copy; the live system is not touched"),
         ("older", "left", "older", _R, 0, "Select the next older checkpoint", ""),

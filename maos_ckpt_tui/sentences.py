@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from maos_ckpt.model import RESCUE
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.viewmodel import short
 
@@ -82,12 +83,15 @@ def _failed(fields: Fields) -> Sentence:
 
 def _recovered(fields: Fields) -> Sentence:
     what = "Recovery taken back to" if fields.get("undo") else "Recovered"
+    name = _short(fields)
+    if fields.get("checkpoint") == RESCUE:
+        what, name = "Mended", "what a crash left behind"
     verified = bool(fields.get("verified"))
     facts = f"{fmt.plural(_int(fields, 'changes'), 'change')} in {_seconds(fields, 'duration_s')}"
     reason = f" ({reason})" if (reason := _text(fields, "reason")) else ""
     if verified:
-        return "ok", f"OK {what} {_short(fields)}, verified: {facts}{reason}"
-    return "bad", f"XX {what} {_short(fields)}, NOT verified: {facts}{reason}"
+        return "ok", f"OK {what} {name}, verified: {facts}{reason}"
+    return "bad", f"XX {what} {name}, NOT verified: {facts}{reason}"
 
 
 def _resumed(fields: Fields) -> Sentence:

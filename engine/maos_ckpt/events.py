@@ -159,6 +159,9 @@ class VerificationCompleted(Event):
     bytes: int
     findings: int
     scrub: bool = False
+    #: Those that were named; `everything` where none was, and all were checked.
+    checkpoints: tuple[str, ...] = ()
+    everything: bool = False
 
 
 @dataclass(frozen=True, slots=True)

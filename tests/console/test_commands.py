@@ -63,6 +63,7 @@ def test_whatever_changes_something_is_marked_so() -> None:
     assert changing == {
         "recover",
         "undo",
+        "rescue",
         "save",
         "pin",
         "delete",

@@ -89,6 +89,28 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = 5
 
 
+_Command = tuple[Annotated[str, Meta(max_length=4096)], ...]
+
+
+class Recovery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is run around a recovery or undo; programs with their arguments, without a shell."""
+
+    quiesce_command: Annotated[
+        _Command,
+        Meta(max_length=100, description="Run before: it holds the system still; where it fails nothing is changed."),
+    ] = ()
+    resume_command: Annotated[
+        _Command,
+        Meta(max_length=100, description="Run after, also where the recovery failed or was killed."),
+    ] = ()
+    quiesce_timeout_s: Annotated[
+        float, Meta(gt=0, le=100, description="The quiesce command is ended, and counts as failed, after this long.")
+    ] = 30.0
+    resume_timeout_s: Annotated[
+        float, Meta(gt=0, le=100, description="The resume command is ended, and counts as failed, after this long.")
+    ] = 30.0
+
+
 class LocalStorage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The local repository."""
 
@@ -278,6 +300,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     retention: Retention = Retention()
     compression: Compression = Compression()
     performance: Performance = Performance()
+    recovery: Recovery = Recovery()
     storage: Storage = Storage()
     drill: Drill = Drill()
     console: Console = Console()

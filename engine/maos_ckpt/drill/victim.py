@@ -12,10 +12,10 @@ from typing import NoReturn
 import msgspec
 
 from maos_ckpt.codec.secret import Secret
-from maos_ckpt.drill.quiet import quiet
 from maos_ckpt.drill.scratch import Place
 from maos_ckpt.errors import CkptError
 from maos_ckpt.model import Progress, Selection
+from maos_ckpt.nobody import quiet
 from maos_ckpt.recovery.apply import recover
 from maos_ckpt.recovery.request import Request
 from maos_ckpt.repository.repository import Repository

@@ -216,6 +216,10 @@ class Engine:
         """
         return self._workers.run(name, arguments)
 
+    def cancel_recovery(self) -> bool:
+        """See `EngineClient.cancel_recovery`."""
+        return self._workers.cancel_recovery()
+
     def _tell_progress(self, progress: Progress) -> None:
         self._feed.publish(OperationProgressed(self._now_ms(), progress))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -15,6 +17,7 @@ from maos_ckpt.errors import CkptError
 from maos_ckpt.model import Checkpoint, Progress, RecoveryResult, RunningOperation
 from maos_ckpt.operations.registry import OPERATIONS
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.recovery.alone import already_running
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,6 +48,7 @@ class Workers:
         # A drill takes minutes and disturbs nobody, so that nobody waits for it.
         self.drills = Lane("drills", workspace.seams)
         self._children: dict[str, Child] = {}
+        self._recovering = threading.Lock()
 
     @property
     def running(self) -> RunningOperation | None:
@@ -57,8 +61,28 @@ class Workers:
         Raises:
             CkptError: whatever the operation raised.
         """
-        lane = self.drills if name == "drill" else self.writers if OPERATIONS[name].writes else self.readers
-        return lane.submit(name, lambda: self.carry_out(name, arguments, lane)).result()
+        operation = OPERATIONS[name]
+        lane = self.drills if name == "drill" else self.writers if operation.writes else self.readers
+        with self._only_recovery() if operation.cancellable else contextlib.nullcontext():
+            return lane.submit(name, lambda: self.carry_out(name, arguments, lane)).result()
+
+    @contextlib.contextmanager
+    def _only_recovery(self) -> Iterator[None]:
+        """A second recovery is refused rather than queued: what was planned does not hold after the first."""
+        if not self._recovering.acquire(blocking=False):
+            raise already_running(self._workspace.repository, self._workspace.seams)
+        try:
+            yield
+        finally:
+            self._recovering.release()
+
+    def cancel_recovery(self) -> bool:
+        """See `EngineClient.cancel_recovery`."""
+        running, child = self.writers.running, self._children.get(self.writers.name)
+        if running is None or child is None or not OPERATIONS[running.operation].cancellable:
+            return False
+        child.terminate()
+        return True
 
     def carry_out(self, name: str, arguments: object, lane: Lane) -> Any:
         """Carry out a registered operation now, in the lane that this is called in; raises as `run`."""

@@ -24,13 +24,13 @@ from maos_ckpt.config import Config
 from maos_ckpt.drill.age import newest_change_ms
 from maos_ckpt.drill.checks import parse_check
 from maos_ckpt.drill.origin import Expected, Origin
-from maos_ckpt.drill.quiet import quiet
 from maos_ckpt.drill.reports import DIRECTORY, Reports, Schedule
 from maos_ckpt.drill.run import Outcome, run_scenarios
 from maos_ckpt.drill.scratch import scratch_directory
 from maos_ckpt.errors import ConfigError, KeyRefusedError, UsageError
 from maos_ckpt.events import DrillCompleted
 from maos_ckpt.model.drills import DrillHistory, DrillReport, DrillScenario, DrillStatus
+from maos_ckpt.nobody import quiet
 from maos_ckpt.operations.unlocking import KeyHolder
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.repository.connect import RemoteSettings

@@ -3,12 +3,13 @@
 `recovery/intent.json` is there exactly while a recovery is under way. The database is written in one transaction whose
 last statement leaves the recovery's id in the file (`sources.sqlite.fence`): whoever finds an intent after a crash can
 tell whether the transaction was committed. If it was, the files still have to follow; if not, nothing has happened.
+Where the last recovery done is the very one of the intent, only its traces are left to be removed.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ import msgspec
 from maos_ckpt.errors import CkptError, IntegrityError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Checkpoint, Selection
+from maos_ckpt.recovery.steps import Step
 from maos_ckpt.repository.repository import Repository
 
 _INTENT = "recovery/intent.json"
@@ -26,36 +28,44 @@ _BYTES_MAX = 16 << 20
 class Intent(msgspec.Struct, frozen=True):
     """One recovery: from which checkpoint, which part, and the safety checkpoint that holds what it replaces.
 
-    `extra` are (collection path, key) of records that were added because chosen ones need them, `created` the schema
-    objects (type, name) that it creates and its undo drops again. `builds`: there is no sound database, and it makes
-    one; `aside` is where a damaged one is moved to for that, "" where there is none.
+    `only`: what undos in part left of the selection. `extra` are (collection path, key) of records that were
+    added because chosen ones need them, `created` the schema objects (type, name) that it creates and its undo drops
+    again. `builds`: there is no sound database, and it makes one; `aside` is where a damaged one is moved to for that,
+    "" where there is none. `unmarked`: when it commits, no table is left that could carry the mark.
+
+    `components`, `records`, `exact`, `with_dependencies`: how earlier versions noted the selection.
     """
 
     id: str
     checkpoint: str
-    components: list[str]
-    records: list[str]
-    exact: bool
-    with_dependencies: bool
     extra: list[tuple[str, bytes]]
     safety: str
     digest: str
     reason: str
     started_at_ms: int
     undo: bool
+    components: list[str] = []
+    records: list[str] = []
+    exact: bool = False
+    with_dependencies: bool = False
     created: list[tuple[str, str]] = []
     builds: bool = False
     aside: str = ""
+    chosen: Selection | None = None
+    only: tuple[Selection, ...] = ()
+    unmarked: bool = False
 
     @property
     def selection(self) -> Selection:
         """The selection it applies."""
+        if self.chosen is not None:
+            return self.chosen
         return Selection(tuple(self.components), tuple(self.records), self.exact, self.with_dependencies)
 
     @property
     def undo_selection(self) -> Selection:
         """What takes it back: the same part of the safety checkpoint, records that it added removed again."""
-        return Selection(tuple(self.components), tuple(self.records), exact=True)
+        return replace(self.selection, exact=True, with_dependencies=False)
 
     @property
     def extra_keys(self) -> frozenset[tuple[str, bytes]]:
@@ -69,6 +79,7 @@ def new_intent(
     selection: Selection,
     extra: frozenset[tuple[str, bytes]],
     *,
+    only: tuple[Selection, ...],
     safety: Checkpoint,
     digest: str,
     reason: str,
@@ -82,10 +93,8 @@ def new_intent(
     return Intent(
         id=seams.random.token(8).hex(),
         checkpoint=checkpoint.id,
-        components=list(selection.components),
-        records=list(selection.records),
-        exact=selection.exact,
-        with_dependencies=selection.with_dependencies,
+        chosen=selection,
+        only=only,
         extra=sorted(extra),
         safety=safety.id,
         digest=digest,
@@ -103,15 +112,16 @@ def begin(repository: Repository, intent: Intent) -> None:
     repository.backend.create(_INTENT, msgspec.json.encode(intent) + b"\n", replace=True)
 
 
-def finish(repository: Repository, intent: Intent) -> None:
-    """Note durably that a recovery is done: it is the one that undo takes back."""
+def note_done(repository: Repository, intent: Intent) -> None:
+    """Note durably that a recovery is done: it is the one that undo takes back. `drop` it next."""
     repository.backend.create(_LAST, msgspec.json.encode(intent) + b"\n", replace=True)
-    drop(repository)
+    repository.seams.steps.reached(Step.DONE)
 
 
 def drop(repository: Repository) -> None:
     """Forget the intent: nothing of it happened, or all of it is done."""
     repository.backend.delete(_INTENT)
+    repository.seams.steps.reached(Step.FORGOTTEN)
 
 
 def under_way(path: Path) -> Intent | None:
@@ -155,7 +165,3 @@ def pending(path: Path) -> str:
             what = "An undo" if intent.undo else f"A recovery of {intent.checkpoint}"
             return f"{what} was interrupted; the next save or recovery settles it."
     return ""
-
-
-#: Puts the files of a committed recovery in place; gives notes for the operator.
-Resume = Callable[[Intent], tuple[str, ...]]

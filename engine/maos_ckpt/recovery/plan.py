@@ -61,7 +61,7 @@ class Summary:
 
 def summarise(planner: Planner, found: Summary, limit: int, progress: ProgressSink, operation: str) -> Iterator[Change]:
     """Pass all changes on, and fill `found` meanwhile: counts, the first `limit` for showing, and the digest."""
-    digest = hashlib.sha256(b"maos-ckpt plan 1\n" + _selection_bytes(planner.target.checkpoint, planner.selection))
+    digest = hashlib.sha256(b"maos-ckpt plan 1\n" + _asked(planner))
     for change in planner.changes():
         digest.update(encode_row((change.descriptor.path, change.key, change.before, change.columns, change.after)))
         component = change.descriptor.component
@@ -70,14 +70,24 @@ def summarise(planner: Planner, found: Summary, limit: int, progress: ProgressSi
         if change.after is not None:
             found.write_bytes += len(change.key) + len(encode_row(change.after))
         if len(found.listed) < limit:
-            found.listed.append(shown(change, values=len(found.listed) < VALUES_LISTED_MAX))
+            listed = shown(change, values=len(found.listed) < VALUES_LISTED_MAX)
+            found.listed.append(replace(listed, reason=planner.reason(change)))
         if found.counts.total % _REPORT_EVERY == 0:
             progress(Progress(operation, "plan", found.counts.total))
         yield change
     found.digest = digest.hexdigest()
 
 
-def _selection_bytes(checkpoint: Checkpoint, selection: Selection) -> bytes:
+def _asked(planner: Planner) -> bytes:
+    """What the digest of a plan covers besides the records that it touches."""
+    if planner.computed is not None:
+        return planner.computed.identity
+    return _selection_bytes(planner)
+
+
+def _selection_bytes(planner: Planner) -> bytes:
+    checkpoint, selection = planner.target.checkpoint, planner.selection
+    only = ((sorted(set(one.components)), sorted(set(one.records))) for one in planner.only)
     return encode_row(
         (
             checkpoint.id,
@@ -86,6 +96,7 @@ def _selection_bytes(checkpoint: Checkpoint, selection: Selection) -> bytes:
             sorted(set(selection.records)),
             selection.exact or selection.whole,
             selection.with_dependencies,
+            *only,
         )
     )
 
@@ -121,7 +132,7 @@ def plan_changes(
         planner.live,
         lambda: summarise(planner, found, limit, progress, operation),
         running=bool(stopped),
-        whole=planner.selection.whole,
+        whole=planner.whole,
     )
     return replace(_to_plan(planner, found, source, stopped), findings=(*planner.findings.values(), *dangling))
 
@@ -133,19 +144,26 @@ def plan_quickly(
     limit: int,
     progress: ProgressSink,
     operation: str,
+    keep: Callable[[Change], None],
 ) -> Plan:
-    """The plan without findings on references: for the moment of applying, when MAOS stands still."""
+    """The plan without findings on references: for the moment of applying, when MAOS stands still.
+
+    `keep` is given every change.
+    """
     _complete(planner)
     found = Summary()
-    for _ in summarise(planner, found, limit, progress, operation):
-        pass
+    for change in summarise(planner, found, limit, progress, operation):
+        keep(change)
     return replace(_to_plan(planner, found, source, stopped), findings=tuple(planner.findings.values()))
 
 
-def with_findings(planner: Planner, plan: Plan) -> Plan:
-    """A quick plan with its findings; both states must be stored ones, for the live state has changed since."""
+def with_findings(planner: Planner, plan: Plan, changes: Callable[[], Iterator[Change]]) -> Plan:
+    """A quick plan with its findings; both states must be stored ones, for the live state has changed since.
+
+    `changes` gives all of the plan's.
+    """
     running = bool(plan.running)
-    dangling = reference_findings(planner.live, planner.changes, running=running, whole=planner.selection.whole)
+    dangling = reference_findings(planner.live, changes, running=running, whole=planner.whole)
     return replace(plan, findings=(*plan.findings, *dangling))
 
 
@@ -156,14 +174,14 @@ def _complete(planner: Planner) -> None:
     planner.extra |= missing_tables(planner.live, planner.target, tables)
     if planner.selection.with_dependencies:
         planner.extra |= missing_dependencies(planner.live, planner.target, planner.changes)
-    if planner.selection.exact and not planner.selection.whole:
+    if planner.selection.exact and not planner.whole:
         planner.spared = still_referenced(planner.live, planner.changes)
 
 
 def _to_plan(planner: Planner, found: Summary, source: Source, stopped: Sequence[ProcessInfo]) -> Plan:
     estimated_s = found.counts.total / _RECORDS_PER_S + (found.write_bytes + source.bytes_hint()) / _BYTES_PER_S
     return Plan(
-        checkpoint=planner.target.checkpoint.id,
+        checkpoint=planner.aim,
         selection=planner.selection,
         digest=found.digest,
         summary=found.counts,
@@ -188,12 +206,13 @@ def make_plan(
     seams: Seams,
     extra: frozenset[tuple[str, bytes]] = frozenset(),
     droppable: SchemaObjects = frozenset(),
+    only: tuple[Selection, ...] = (),
     undo: bool = False,
 ) -> Plan:
     """What recovering `selection` of a checkpoint would change now; writes nothing.
 
     Args:
-        extra, droppable: see `Planner`.
+        extra, droppable, only: see `Planner`.
         undo: the selection is that of a recovery; what it named may be gone since.
 
     Raises:
@@ -205,11 +224,12 @@ def make_plan(
     def plan(from_source: Source, damage: str) -> Plan:
         target = StoredState(repository, checkpoint)
         with live_state(repository, from_source, progress, "plan") as live:
-            if not undo:
-                require_collections(selection, target, live)
-            planner = Planner(live, target, selection, extra, droppable=droppable)
+            named = only[-1:] if undo else (selection,)
+            for one in named:
+                require_collections(one, target, live)
+            planner = Planner(live, target, selection, extra, droppable=droppable, only=only)
             made = plan_changes(planner, source, holders, limit, progress, "plan")
-            if not undo:
+            if named:
                 require_records(planner.quiet_patterns, (target, live))
             return replace(made, findings=(*made.findings, *damage_findings(planner, damage)))
 
@@ -227,7 +247,7 @@ def damage_findings(planner: Planner, damage: str) -> tuple[Finding, ...]:
         text = f"{damage} Nothing in the selection belongs to it: it stays as it is."
         return (Finding(Severity.WARNING, "damaged", text),)
     text = f"{damage} It is built anew; the damaged file is moved aside with its journal or log, not removed."
-    if not planner.selection.whole:
+    if not planner.whole:
         text += " The new one holds only the selected part."
     return (Finding(Severity.WARNING, "damaged", text),)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import signal
 from collections.abc import Callable, Sequence
@@ -9,15 +10,18 @@ from dataclasses import dataclass
 
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.commands.contents import CHANGES_LISTED, change_limit
+from maos_ckpt.cli.commands.insight import recommended_line
+from maos_ckpt.cli.commands.recovery_elsewhere import restore_to
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.last_recovery import LastRecovery, last_recovery
 from maos_ckpt.cli.parser import PROGRAM
 from maos_ckpt.cli.recovery_text import moved_line, plan_lines, result_lines
 from maos_ckpt.cli.text import clip, duration, moment
 from maos_ckpt.client import ProgressSink
-from maos_ckpt.errors import ExitCode, InterruptedByUserError, PlanMovedError, UsageError
-from maos_ckpt.model import Plan, Progress, RecoveryResult, Selection
+from maos_ckpt.errors import CkptError, ExitCode, PlanMovedError, UsageError
+from maos_ckpt.model import Plan, RecoveryResult, Selection
 from maos_ckpt.operations import checkpoints, recoveries
+from maos_ckpt.recovery.cancellation import Cancellation
 from maos_ckpt.recovery.request import checked_digest
 from maos_ckpt.safe_text import safe_text
 
@@ -25,27 +29,32 @@ _TAKES_BACK = "takes this back"
 
 
 @dataclass(frozen=True, slots=True)
-class _Recovery:
-    """A restore or an undo.
+class Recovery:
+    """A restore, an undo or a rescue.
 
     `apply` takes the plan that was shown, if one was, and the digest to insist on. `words`: what to type for it again,
-    given its plan. `undoes`: what an undo is about.
+    given its plan. `undoes`: what an undo is about. `about`: the first line, where it is about no checkpoint.
     """
 
     plan: Callable[[ProgressSink], Plan]
     apply: Callable[[Plan | None, str | None, ProgressSink], RecoveryResult]
     words: Callable[[Plan], list[str]]
     undoes: LastRecovery | None = None
+    about: str = ""
 
 
 def restore(context: Context) -> int:
     """`maos-ckpt restore`."""
     a = context.arguments
+    if a.id is None:
+        raise _no_checkpoint(context)
     selection = Selection(tuple(a.component), tuple(a.record), a.exact, a.with_dependencies)
-    workspace, limit = context.workspace, _limit(context)
+    workspace, limit = context.workspace, listed_limit(context)
+    if a.to is not None:
+        return restore_to(context, selection, limit)
 
     def words(plan: Plan) -> list[str]:
-        chosen = [*_option("--component", a.component), *_option("--record", a.record)]
+        chosen = [*option("--component", a.component), *option("--record", a.record)]
         chosen += ["--with-dependencies"] if a.with_dependencies else []
         return ["restore", plan.checkpoint, *chosen, *(["--exact"] if a.exact else [])]
 
@@ -57,28 +66,37 @@ def restore(context: Context) -> int:
     def plan(progress: ProgressSink) -> Plan:
         return recoveries.plan(workspace, a.id, selection, limit, progress)
 
-    return _recover(context, _Recovery(plan, apply, words))
+    return run(context, Recovery(plan, apply, words))
+
+
+def _no_checkpoint(context: Context) -> UsageError:
+    """What to say to who names no checkpoint: which one is the one."""
+    hint = f"`{PROGRAM} guide` recommends one."
+    with contextlib.suppress(CkptError):
+        hint = recommended_line(context) or hint
+    return UsageError(f"`{PROGRAM} restore` needs the ID of a checkpoint.", kept="Nothing was changed.", hint=hint)
 
 
 def undo(context: Context) -> int:
     """`maos-ckpt undo`."""
-    workspace, limit = context.workspace, _limit(context)
-    reason = context.arguments.reason
-    recovery = _Recovery(
-        lambda progress: recoveries.undo_plan(workspace, limit, progress),
-        lambda shown, digest, progress: recoveries.undo(workspace, digest, reason, limit, progress),
-        lambda plan: ["undo"],
+    workspace, limit = context.workspace, listed_limit(context)
+    a = context.arguments
+    only = Selection(tuple(a.component), tuple(a.record))
+    recovery = Recovery(
+        lambda progress: recoveries.undo_plan(workspace, limit, progress, only=only),
+        lambda shown, digest, progress: recoveries.undo(workspace, digest, a.reason, limit, progress, only=only),
+        lambda plan: ["undo", *option("--component", a.component), *option("--record", a.record)],
         last_recovery(workspace),
     )
-    return _recover(context, recovery)
+    return run(context, recovery)
 
 
-def _option(name: str, values: Sequence[str]) -> list[str]:
+def option(name: str, values: Sequence[str]) -> list[str]:
     """An option as typed, once for each value; a value that begins like an option is tied to it."""
     return [word for one in values for word in ([f"{name}={one}"] if one.startswith("-") else [name, one])]
 
 
-def _command(context: Context, recovery: _Recovery, plan: Plan) -> str:
+def _command(context: Context, recovery: Recovery, plan: Plan) -> str:
     """The shell line that applies exactly this plan."""
     a = context.arguments
     words = [PROGRAM, *recovery.words(plan)]
@@ -90,12 +108,12 @@ def _command(context: Context, recovery: _Recovery, plan: Plan) -> str:
         "--claude-home": a.claude_home,
     }
     for name, value in options.items():
-        words += _option(name, [value] if value else [])
-    words += [*_option("--source", a.source or []), *_option("--reason", [a.reason] if a.reason else [])]
+        words += option(name, [value] if value else [])
+    words += [*option("--source", a.source or []), *option("--reason", [a.reason] if a.reason else [])]
     return shlex.join([*words, "--plan", plan.digest, "--yes"])
 
 
-def _limit(context: Context) -> int:
+def listed_limit(context: Context) -> int:
     """Changes listed: of a recovery that is carried out only the first, for its plan can be asked for alone."""
     limit = change_limit(context)
     if context.arguments.limit is None and not context.arguments.dry_run:
@@ -103,7 +121,8 @@ def _limit(context: Context) -> int:
     return limit
 
 
-def _recover(context: Context, recovery: _Recovery) -> int:
+def run(context: Context, recovery: Recovery) -> int:
+    """Show the plan, ask, apply it, and tell how it went, as the arguments of `context` say; gives the exit code."""
     arguments = context.arguments
     # Before anything is read: a mistyped digest must not cost the reading of a whole state.
     asked_for = checked_digest(arguments.plan)
@@ -137,7 +156,7 @@ def _recover(context: Context, recovery: _Recovery) -> int:
     return _apply_shown(context, recovery, plan)
 
 
-def _apply_shown(context: Context, recovery: _Recovery, plan: Plan) -> int:
+def _apply_shown(context: Context, recovery: Recovery, plan: Plan) -> int:
     """Apply the plan that was shown; where MAOS has moved on since, ask whether its present state is meant as well."""
     try:
         result = _apply(context, recovery, plan, plan.digest)
@@ -153,17 +172,17 @@ def _apply_shown(context: Context, recovery: _Recovery, plan: Plan) -> int:
     return _tell(context, recovery, result)
 
 
-def _is_about_another(context: Context, recovery: _Recovery) -> bool:
+def _is_about_another(context: Context, recovery: Recovery) -> bool:
     """Whether an undo would take back another recovery by now than the one that was named."""
     return recovery.undoes is not None and recovery.undoes != last_recovery(context.workspace)
 
 
-def _apply(context: Context, recovery: _Recovery, shown: Plan | None, digest: str | None) -> RecoveryResult:
+def _apply(context: Context, recovery: Recovery, shown: Plan | None, digest: str | None) -> RecoveryResult:
     with _Finish() as finish, context.progress() as progress:
         return recovery.apply(shown, digest, finish.watch(progress))
 
 
-def _show_plan(context: Context, recovery: _Recovery) -> Plan:
+def _show_plan(context: Context, recovery: Recovery) -> Plan:
     started_s = context.seams.clock.monotonic_s()
     with context.progress() as progress:
         made = recovery.plan(progress)
@@ -186,8 +205,10 @@ def _show_plan(context: Context, recovery: _Recovery) -> Plan:
     return made
 
 
-def _about(context: Context, recovery: _Recovery, plan: Plan) -> list[str]:
+def _about(context: Context, recovery: Recovery, plan: Plan) -> list[str]:
     now_ms = context.seams.clock.now_ms()
+    if recovery.about:
+        return [recovery.about]
     if recovery.undoes is not None:
         return [f"undo {recovery.undoes.line(now_ms)}"]
     checkpoint = checkpoints.show(context.workspace, plan.checkpoint)
@@ -196,11 +217,11 @@ def _about(context: Context, recovery: _Recovery, plan: Plan) -> list[str]:
     return [f"restore {what}{named}"]
 
 
-def _undoes(recovery: _Recovery) -> dict[str, object]:
+def _undoes(recovery: Recovery) -> dict[str, object]:
     return {} if recovery.undoes is None else {"undoes": recovery.undoes.shape}
 
 
-def _tell(context: Context, recovery: _Recovery, result: RecoveryResult) -> int:
+def _tell(context: Context, recovery: Recovery, result: RecoveryResult) -> int:
     if context.out.as_json:
         context.out.document({**shapes.recovery(result), **_undoes(recovery)})
     else:
@@ -215,57 +236,37 @@ def _tell(context: Context, recovery: _Recovery, result: RecoveryResult) -> int:
     return ExitCode.DONE if done else ExitCode.PARTIAL
 
 
-def _next_undo(recovery: _Recovery) -> str:
+def _next_undo(recovery: Recovery) -> str:
     """What an undo would do after this."""
     if recovery.undoes is None:
         return _TAKES_BACK
-    what = f"the recovery of {recovery.undoes.checkpoint} back"
+    what = f"{recovery.undoes.name} back"
     return f"takes {what} again" if recovery.undoes.brings_back else f"brings {what}"
 
 
-class _Finish:
-    """While a plan is applied, a signal stops it at the next safe point; a second one at once.
+class _Finish(Cancellation):
+    """While a plan is applied, SIGINT and SIGTERM stop it at the next safe point; a second one at once.
 
-    From the commit on it is finished instead. Ctrl-Z is ignored: MAOS may be standing still for us.
+    A lost terminal stops nothing: what was confirmed is done. Ctrl-Z is ignored: MAOS may be standing still for us.
     """
 
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    _COMMITTING = ("commit", "files", "verify")
-
     def __init__(self) -> None:
-        self._asked = False
-        self._committing = False
+        super().__init__()
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> _Finish:
-        for number in self._SIGNALS:
-            before = signal.getsignal(number)
-            if before is not signal.SIG_IGN:
-                self._before[number] = before
-                signal.signal(number, self._ask)
-        self._before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._heard)
+        for number in (signal.SIGHUP, signal.SIGTSTP):
+            self._before[number] = signal.signal(number, signal.SIG_IGN)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)  # type: ignore[arg-type]
 
-    def _ask(self, number: int, frame: object) -> None:
-        if self._asked:
+    def _heard(self, number: int, frame: object) -> None:
+        if self.asked:
             raise KeyboardInterrupt
-        self._asked = True
-
-    def watch(self, sink: ProgressSink) -> ProgressSink:
-        """`sink`, stopping the operation where that was asked for."""
-
-        def watched(progress: Progress) -> None:
-            self._committing |= progress.phase in self._COMMITTING
-            if self._asked and not self._committing:
-                raise InterruptedByUserError(
-                    "Interrupted before anything was committed.",
-                    kept="The live state is as it was, and every checkpoint is untouched.",
-                    hint="Run the command again when you are ready.",
-                )
-            sink(progress)
-
-        return watched
+        self.ask()

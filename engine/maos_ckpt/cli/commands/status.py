@@ -15,6 +15,7 @@ from maos_ckpt.model.drills import DrillStatus
 from maos_ckpt.operations import drills, state
 from maos_ckpt.operations.state import RepositoryState
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.recovery.alone import Recovering
 from maos_ckpt.safe_text import safe_text
 
 _DAMAGED_LISTED = 3
@@ -29,6 +30,7 @@ class _Status:
     owner: Owner | None
     found: RepositoryState
     unfinished: str
+    recovering: Recovering | None
     drill: DrillStatus
 
     @property
@@ -70,7 +72,8 @@ def _look(context: Context) -> _Status:
     found = state.repository_state(workspace)
     owner = engine_owner(workspace.repository)
     now_ms, unfinished = context.seams.clock.now_ms(), state.unfinished_recovery(workspace)
-    return _Status(workspace, now_ms, owner, found, unfinished, drills.status(workspace))
+    recovering = state.recovery_under_way(workspace)
+    return _Status(workspace, now_ms, owner, found, unfinished, recovering, drills.status(workspace))
 
 
 def status(context: Context) -> int:
@@ -93,6 +96,7 @@ def _document(one: _Status) -> dict[str, object]:
         "last_error": _last_error(one),
         "spool": _spool(one),
         "unfinished_recovery": one.unfinished or None,
+        "recovery": None if one.recovering is None else one.recovering.shape(one.now_ms),
         "damaged": list(one.found.damaged_manifests),
         "drill": _drill(one),
         "damaged_checkpoints": list(one.found.damaged_checkpoints),
@@ -245,6 +249,8 @@ def _lines(one: _Status) -> list[str]:
         number = count(len(one.found.damaged_checkpoints), "checkpoint")
         verb = "is" if len(one.found.damaged_checkpoints) == 1 else "are"
         pairs.append(("damaged", f"{number} {verb} marked as damaged ({what}{more}); see `maos-ckpt verify --all`"))
+    if one.recovering is not None:
+        pairs.append(("recovery", one.recovering.sentence(one.now_ms)))
     if one.unfinished:
         pairs.append(("unfinished", one.unfinished))
     return [f"{name:<14}{safe_text(value)}" for name, value in pairs]

@@ -1,7 +1,7 @@
-"""The process seam of a drill: it sees nobody, so it can stop nobody.
+"""The process seam of whoever works on a copy: it sees nobody, so it can stop nobody.
 
-A scratch copy holds the same sessions as the live system. Whoever looked for the processes behind them would find the
-living ones, and leave transcripts alone or hold a MAOS still that has nothing to do with the copy.
+A copy holds the same sessions as the live system. Whoever looked for the processes behind them would find the living
+ones, and leave transcripts alone or hold a MAOS still that has nothing to do with the copy.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from maos_ckpt.processes import ProcessInfo
+from maos_ckpt.processes import OpenFile, ProcessInfo, Standing
 from maos_ckpt.seams import Seams
 
 
@@ -31,6 +31,18 @@ class NoProcesses:
     def matching(self, needle: str) -> list[ProcessInfo]:
         """Nobody."""
         return []
+
+    def every(self) -> list[ProcessInfo]:
+        """Nobody."""
+        return []
+
+    def standing(self, pid: int) -> Standing | None:
+        """Nobody's."""
+        return None
+
+    def open_files(self, process: ProcessInfo) -> list[OpenFile] | None:
+        """None that can be seen."""
+        return None
 
     def started_ms(self, process: ProcessInfo) -> int:
         """Never."""
