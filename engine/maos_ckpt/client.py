@@ -16,13 +16,16 @@ from maos_ckpt.model import (
     EngineStatus,
     FindResult,
     Plan,
+    ProcessReport,
     Progress,
     Recommendation,
     RecoveryResult,
+    ResumePoint,
     Selection,
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.drills import DrillHistory, DrillReport
 
 ProgressSink = Callable[[Progress], None]
 EventSink = Callable[[Event], None]
@@ -119,8 +122,37 @@ class EngineClient(Protocol):
         """
         ...
 
+    def rescue_plan(self, limit: int = 1000) -> Plan:
+        """Long: what would mend what a crash of MAOS left behind; its `checkpoint` is `RESCUE`."""
+        ...
+
+    def rescue(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
+        """Long: mend it; undoable. Errors as `recover`'s, and ConflictError where all of it belongs to a live MAOS."""
+        ...
+
+    def resume_point(self, agent: str, at: str = "") -> ResumePoint:
+        """Long: where an agent's conversation can be continued: at a checkpoint, or where it was last."""
+        ...
+
+    def processes(self) -> ProcessReport:
+        """Every live MAOS of the engine's machine, its agents' processes, and those that have lost their MAOS."""
+        ...
+
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         """Long: check stored checkpoints; all where `names` is empty."""
+        ...
+
+    def drill(self, name: str = "latest", scenarios: Sequence[str] = (), *, reason: str = "") -> DrillReport:
+        """Long: rehearse recovering a checkpoint in a scratch copy; all scenarios where none is named. The live system
+        is not touched.
+
+        Raises:
+            ConflictError: another drill is running.
+        """
+        ...
+
+    def drills(self, limit: int = 20) -> DrillHistory:
+        """The last drills, newest first, with the trend of each scenario."""
         ...
 
     def find(

@@ -13,21 +13,29 @@ from maos_ckpt.model import (
     EngineStatus,
     FindResult,
     Plan,
+    ProcessReport,
     Recommendation,
     RecoveryResult,
+    ResumePoint,
     Selection,
     Trigger,
     VerifyLevel,
     VerifyResult,
 )
-from maos_ckpt.operations import checkpoints, state
+from maos_ckpt.model.drills import DrillHistory, DrillReport
+from maos_ckpt.operations import checkpoints, drills, state
 from maos_ckpt.operations.registry import (
     DiffArguments,
+    DrillArguments,
     FindArguments,
     PlanArguments,
+    ProcessesArguments,
     RecommendArguments,
     RecoverArguments,
     RecoverToArguments,
+    RescueArguments,
+    RescuePlanArguments,
+    ResumePointArguments,
     SaveArguments,
     UndoArguments,
     UndoPlanArguments,
@@ -133,11 +141,45 @@ class LocalClient(EngineClient):
         """See `EngineClient.cancel_recovery`."""
         return self._engine.cancel_recovery()
 
+    def rescue_plan(self, limit: int = 1000) -> Plan:
+        """See `EngineClient.rescue_plan`."""
+        made = self._engine.run("rescue plan", RescuePlanArguments(limit))
+        assert isinstance(made, Plan)
+        return made
+
+    def rescue(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
+        """See `EngineClient.rescue`."""
+        result = self._engine.run("rescue", RescueArguments(digest, reason, limit))
+        assert isinstance(result, RecoveryResult)
+        return result
+
+    def resume_point(self, agent: str, at: str = "") -> ResumePoint:
+        """See `EngineClient.resume_point`."""
+        point = self._engine.run("resume point", ResumePointArguments(agent, at))
+        assert isinstance(point, ResumePoint)
+        return point
+
+    def processes(self) -> ProcessReport:
+        """See `EngineClient.processes`."""
+        report = self._engine.run("ps", ProcessesArguments())
+        assert isinstance(report, ProcessReport)
+        return report
+
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         """See `EngineClient.verify`."""
         result = self._engine.run("verify", VerifyArguments(tuple(names), level))
         assert isinstance(result, VerifyResult)
         return result
+
+    def drill(self, name: str = "latest", scenarios: Sequence[str] = (), *, reason: str = "") -> DrillReport:
+        """See `EngineClient.drill`."""
+        report = self._engine.run("drill", DrillArguments(name, tuple(scenarios), drills.MANUAL, reason))
+        assert isinstance(report, DrillReport)
+        return report
+
+    def drills(self, limit: int = 20) -> DrillHistory:
+        """See `EngineClient.drills`."""
+        return drills.history(self._workspace, limit)
 
     def find(
         self,

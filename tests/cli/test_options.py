@@ -127,9 +127,6 @@ def test_bad_usage_is_exit_code_2(words: list[str], empty: Cli) -> None:
     ("words", "what"),
     [
         (["find", "x"], "maos-ckpt find"),
-        (["ps"], "maos-ckpt ps"),
-        (["rescue", "--dry-run"], "maos-ckpt rescue"),
-        (["drill"], "maos-ckpt drill"),
         (["metrics", "--hours", "3"], "maos-ckpt metrics"),
         (["token", "create", "--scope", "read"], "maos-ckpt token"),
         (["restore", "--agent=analyst-3", "latest"], "maos-ckpt restore --agent"),
@@ -151,7 +148,7 @@ def test_what_the_parser_knows_is_never_put_off_to_a_later_version() -> None:
     assert parser_for(COMMANDS["save"]).parse(["-m", "to --agent"]).message == "to --agent"
     for command in COMMANDS.values():
         parser_for(command)
-    assert not set(COMMANDS) & {"find", "ps", "rescue", "drill", "metrics", "token"}
+    assert not set(COMMANDS) & {"metrics", "token"}
 
 
 def test_help_says_that_components_and_records_add_up(empty: Cli) -> None:

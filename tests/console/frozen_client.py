@@ -28,6 +28,7 @@ from maos_ckpt.model import (
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.drills import DrillHistory, DrillReport
 from tests.console.fixtures import (
     CHANGES,
     FINDINGS,
@@ -39,6 +40,7 @@ from tests.console.fixtures import (
     make_checkpoints,
     make_events,
 )
+from tests.console.frozen_drills import DRILLED, HISTORY
 
 UNREAD = "It has not been read back in full since it was taken."
 
@@ -149,6 +151,12 @@ class FrozenClient:
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         return VerifyResult(level, True, len(names), 14, 4_300_000, (), 0.32)
+
+    def drill(self, name: str = "latest", scenarios: Sequence[str] = (), *, reason: str = "") -> DrillReport:
+        return DRILLED[0]
+
+    def drills(self, limit: int = 20) -> DrillHistory:
+        return HISTORY
 
     def set_pinned(self, name: str, pinned: bool) -> Checkpoint:
         return replace(self.checkpoint(name), pinned=pinned)

@@ -18,6 +18,7 @@ from maos_ckpt.errors import PartialError, PlanMovedError, SourceError, StorageE
 from maos_ckpt.fs import SystemFilesystem
 from maos_ckpt.recovery.steps import Step
 from maos_ckpt.seams import SYSTEM
+from maos_ckpt.sources.maos.source import MaosSource
 from tests.lab.values import dump_exact
 from tests.recovery.conftest import Site
 from tests.recovery.test_kills_at_steps import spoil, state
@@ -140,6 +141,25 @@ def test_a_repository_whose_disk_fills_up_later_is_told_and_what_is_left_is_done
     assert state(spoilt) == wanted
     assert spoilt.undo().verified
     assert state(spoilt) == damaged
+
+
+def test_a_recovery_that_cannot_be_read_back_is_done_and_says_so(spoilt: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = state(spoilt)
+    spoil(spoilt)
+
+    def slow(*_: object) -> object:
+        raise SourceError("Copying took longer than its owner can be made to wait.")
+
+    steps = At(spoilt, Step.FILES, lambda site: monkeypatch.setattr(MaosSource, "open_cut", slow))
+    normal, spoilt.workspace = spoilt.workspace, replace(spoilt.workspace, seams=replace(SYSTEM, steps=steps))
+    done = spoilt.recover()
+    spoilt.workspace = normal
+    assert (done.applied, done.verified) == (True, False)
+    assert any("could not be read back" in note for note in done.notes)
+    assert not (spoilt.workspace.repository / "recovery" / "intent.json").exists()
+    monkeypatch.undo()
+    assert state(spoilt) == wanted
+    assert spoilt.undo().verified
 
 
 @contextlib.contextmanager

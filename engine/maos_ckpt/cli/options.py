@@ -184,6 +184,41 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     _apply(parser)
 
 
+def _rescue(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "After a crash MAOS takes up neither its orchestrations nor its messages. A rescue proposes what mends its "
+        "records, each with the reason; --agent continues one agent's conversation instead."
+    )
+    parser.add_argument(
+        "--agent", metavar="ID", default="", help="put this agent's transcript back, and say how to resume"
+    )
+    parser.add_argument("--at", metavar="CHECKPOINT", default="", help=f"with --agent: as it was in {_CHECKPOINT_HELP}")
+    _apply(parser)
+
+
+def _drill(parser: argparse.ArgumentParser) -> None:
+    from maos_ckpt.model.drills import SCENARIO_TITLES
+
+    parser.add_argument(
+        "checkpoint", metavar="ID", nargs="?", default="latest", help=f"{_CHECKPOINT_HELP}; by default latest"
+    )
+    parser.add_argument(
+        "--scenario",
+        metavar="NAME",
+        action="append",
+        choices=("all", *(one.value for one in SCENARIO_TITLES)),
+        default=[],
+        help="only this one; repeatable; all by default",
+    )
+    parser.add_argument("--history", action="store_true", help="the last drills and their trends instead")
+    parser.add_argument("--limit", metavar="N", type=_number(1), default=10, help="with --history: at most N")
+    parser.add_argument("--reason", metavar="TEXT", default="", help="why; kept in the report")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    width = max(len(one) for one in SCENARIO_TITLES)
+    lines = [f"  {one.value:<{width}}  {title}" for one, title in SCENARIO_TITLES.items()]
+    parser.epilog = "Scenarios, each in a scratch copy; the live system is not touched:\n" + "\n".join(lines)
+
+
 def _guide(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "id", metavar="ID", nargs="?", help=f"also what is to be said about this one: {_CHECKPOINT_HELP}"
@@ -263,7 +298,10 @@ COMMANDS = {
         Command("export", "Looking inside", "a checkpoint as plain files", "contents:export", _export),
         Command("guide", "Recovery", "which checkpoint to go back to, and why", "insight:guide", _guide),
         Command("restore", "Recovery", "plan a recovery, then apply it", "recovery:restore", _restore),
+        Command("rescue", "Recovery", "mend what a crash left behind", "rescue:rescue", _rescue),
+        Command("ps", "Recovery", "every live MAOS on this machine", "processes:ps", _nothing),
         Command("undo", "Recovery", "take the last recovery back", "recovery:undo", _undo),
+        Command("drill", "Recovery", "rehearse recoveries in a scratch copy", "drills:drill", _drill),
         Command("verify", "Upkeep", "check what is stored", "upkeep:verify", _verify),
         Command("prune", "Upkeep", "apply retention, free space", "upkeep:prune", _prune),
         Command("status", "Upkeep", "engine, storage, last success", "status:status", _nothing),

@@ -1,4 +1,4 @@
-"""Two lanes of operations, each carried out by a worker process of its own."""
+"""Lanes of operations, each carried out by a worker process of its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Workers:
-    """The lanes `writers` and `readers`. Thread-safe.
+    """The lanes `writers`, `readers` and `drills`. Thread-safe.
 
     Args:
         progressed: told of every step.
@@ -45,13 +45,15 @@ class Workers:
         self._done = done
         self.writers = Lane("writers", workspace.seams)
         self.readers = Lane("readers", workspace.seams)
+        # A drill takes minutes and disturbs nobody, so that nobody waits for it.
+        self.drills = Lane("drills", workspace.seams)
         self._children: dict[str, Child] = {}
         self._recovering = threading.Lock()
 
     @property
     def running(self) -> RunningOperation | None:
         """What runs now; where something is written, that."""
-        return self.writers.running or self.readers.running
+        return self.writers.running or self.readers.running or self.drills.running
 
     def run(self, name: str, arguments: object) -> Any:
         """Carry out a registered operation in its turn; blocks until it is done.
@@ -60,7 +62,7 @@ class Workers:
             CkptError: whatever the operation raised.
         """
         operation = OPERATIONS[name]
-        lane = self.writers if operation.writes else self.readers
+        lane = self.drills if name == "drill" else self.writers if operation.writes else self.readers
         with self._only_recovery() if operation.cancellable else contextlib.nullcontext():
             return lane.submit(name, lambda: self.carry_out(name, arguments, lane)).result()
 
@@ -116,7 +118,7 @@ class Workers:
 
     def close(self, *, writer_stops: bool) -> None:
         """Take no more operations, and ask what reads (with `writer_stops` also what writes) to stop."""
-        for lane, stops in ((self.writers, writer_stops), (self.readers, True)):
+        for lane, stops in ((self.writers, writer_stops), (self.readers, True), (self.drills, True)):
             lane.close()
             child = self._children.get(lane.name)
             if stops and child is not None:
@@ -124,4 +126,4 @@ class Workers:
 
     def join(self, timeout_s: float) -> bool:
         """Wait for what runs, after `close`; False where `timeout_s` passed first for one of the lanes."""
-        return self.writers.join(timeout_s) and self.readers.join(timeout_s)
+        return all(lane.join(timeout_s) for lane in (self.writers, self.readers, self.drills))

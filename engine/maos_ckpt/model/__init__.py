@@ -25,6 +25,7 @@ from maos_ckpt.model.checkpoint import (
 from maos_ckpt.model.findings import Finding, Severity
 from maos_ckpt.model.insight import Advice, FindResult, Incident, Match, Recommendation, Sign
 from maos_ckpt.model.recovery import LEFT_OUT_KINDS, Plan, RecoveryResult, Selection
+from maos_ckpt.model.rescue import RESCUE, AgentProcess, MaosProcess, ProcessReport, ResumePoint
 from maos_ckpt.model.status import LOCAL_TIER, REMOTE_TIER, EngineStatus, Progress, RunningOperation, TierStatus
 from maos_ckpt.model.upkeep import CompactResult, PruneResult, Ratios
 from maos_ckpt.model.verification import ObjectRepair, TierRead, VerifyLevel, VerifyResult, VerifyTier
@@ -55,6 +56,11 @@ __all__ = [
     "Plan",
     "LEFT_OUT_KINDS",
     "RecoveryResult",
+    "RESCUE",
+    "ResumePoint",
+    "AgentProcess",
+    "MaosProcess",
+    "ProcessReport",
     "VerifyLevel",
     "VerifyTier",
     "TierRead",

@@ -32,13 +32,15 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class RecordChange:
-    """One record that differs between two states, for display; `key` is a display text."""
+    """One record that differs between two states, for display; `key` is a display text. `reason`: why a plan changes
+    it, where that is more than that it was asked for."""
 
     component: str
     collection: str
     key: str
     kind: ChangeKind
     fields: tuple[FieldChange, ...] = ()
+    reason: str = ""
 
 
 @dataclass(slots=True)

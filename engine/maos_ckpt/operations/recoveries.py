@@ -59,10 +59,10 @@ def recover(
         request = Request(repository.resolve(name), selection, digest, reason, limit)
         return apply_plan(repository, source, request, sink, workspace.seams)
 
-    return _carry_out(workspace, "restore", reason, apply, progress, digest=digest, name=name)
+    return carry_out(workspace, "restore", reason, apply, progress, digest=digest, name=name)
 
 
-def _carry_out(
+def carry_out(
     workspace: Workspace,
     operation: str,
     reason: str,
@@ -179,7 +179,7 @@ def undo(
             seams=workspace.seams,
         )
 
-    return _carry_out(workspace, "undo", reason, apply, progress, digest=digest)
+    return carry_out(workspace, "undo", reason, apply, progress, digest=digest)
 
 
 def _tell(note: Note, result: RecoveryResult) -> None:
@@ -196,6 +196,7 @@ def _tell(note: Note, result: RecoveryResult) -> None:
 
 
 def _record(workspace: Workspace, result: RecoveryResult, reason: str, *, undo: bool) -> None:
+    """Write what a recovery did to the journal, where it did anything."""
     if not result.applied:
         return
     event = RecoveryCompleted(

@@ -14,17 +14,21 @@ from maos_ckpt.model import (
     DiffResult,
     FindResult,
     Plan,
+    ProcessReport,
     PruneResult,
     Recommendation,
     RecoveryResult,
+    ResumePoint,
     Selection,
     Trigger,
     VerifyLevel,
     VerifyResult,
     VerifyTier,
 )
-from maos_ckpt.operations import checkpoints, insights, keeping, recoveries
+from maos_ckpt.model.drills import DrillReport
+from maos_ckpt.operations import checkpoints, drills, insights, keeping, recoveries, rescues
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.sources.maos.running import find_running
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,35 @@ class UndoArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class RescuePlanArguments:
+    """See `rescues.plan`."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class RescueArguments:
+    """See `rescues.rescue`."""
+
+    digest: str | None
+    reason: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePointArguments:
+    """See `rescues.resume_point`."""
+
+    agent: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessesArguments:
+    """See `find_running`."""
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyArguments:
     """See `checkpoints.verify`."""
 
@@ -108,6 +141,16 @@ class VerifyArguments:
 @dataclass(frozen=True, slots=True)
 class ScrubArguments:
     """See `checkpoints.scrub`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrillArguments:
+    """See `drills.drill`."""
+
+    name: str
+    scenarios: tuple[str, ...]
+    trigger: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +226,32 @@ def _undo(workspace: Workspace, a: UndoArguments, progress: ProgressSink) -> Rec
     return recoveries.undo(workspace, a.digest, a.reason, a.limit, progress, only=a.only)
 
 
+def _rescue_plan(workspace: Workspace, a: RescuePlanArguments, progress: ProgressSink) -> Plan:
+    return rescues.plan(workspace, a.limit, progress)
+
+
+def _rescue(workspace: Workspace, a: RescueArguments, progress: ProgressSink) -> RecoveryResult:
+    return rescues.rescue(workspace, a.digest, a.reason, a.limit, progress)
+
+
+def _resume_point(workspace: Workspace, a: ResumePointArguments, progress: ProgressSink) -> ResumePoint:
+    return rescues.resume_point(workspace, a.agent, a.at, progress)
+
+
+def _processes(workspace: Workspace, _: ProcessesArguments, progress: ProgressSink) -> ProcessReport:
+    return find_running(workspace.seams, workspace.claude_home)
+
+
 def _verify(workspace: Workspace, a: VerifyArguments, progress: ProgressSink) -> VerifyResult:
     return checkpoints.verify(workspace, a.names, a.level, progress, tier=a.tier)
 
 
 def _scrub(workspace: Workspace, _: ScrubArguments, progress: ProgressSink) -> VerifyResult:
     return checkpoints.scrub(workspace, progress)
+
+
+def _drill(workspace: Workspace, a: DrillArguments, progress: ProgressSink) -> DrillReport:
+    return drills.drill(workspace, a.name, a.scenarios, a.trigger, a.reason, progress)
 
 
 def _prune(workspace: Workspace, a: PruneArguments, progress: ProgressSink) -> PruneResult:
@@ -223,8 +286,13 @@ OPERATIONS: dict[str, Operation] = {
     "restore to": Operation(RecoverToArguments, RecoveryResult, _recover_to, writes=False),
     "undo plan": Operation(UndoPlanArguments, Plan, _undo_plan, writes=False),
     "undo": Operation(UndoArguments, RecoveryResult, _undo, writes=True, cancellable=True),
+    "rescue plan": Operation(RescuePlanArguments, Plan, _rescue_plan, writes=False),
+    "rescue": Operation(RescueArguments, RecoveryResult, _rescue, writes=True, cancellable=True),
+    "resume point": Operation(ResumePointArguments, ResumePoint, _resume_point, writes=False),
+    "ps": Operation(ProcessesArguments, ProcessReport, _processes, writes=False),
     "verify": Operation(VerifyArguments, VerifyResult, _verify, writes=False),
     "scrub": Operation(ScrubArguments, VerifyResult, _scrub, writes=False),
+    "drill": Operation(DrillArguments, DrillReport, _drill, writes=False),
     "prune": Operation(PruneArguments, PruneResult, _prune, writes=True),
     "find": Operation(FindArguments, FindResult, _find, writes=False),
     "recommend": Operation(RecommendArguments, Recommendation, _recommend, writes=False),

@@ -25,6 +25,7 @@ _SUCCESS = {
     "repair": "VerificationCompleted",
     "scrub": "VerificationCompleted",
     "prune": "CheckpointsRemoved",
+    "drill": "DrillCompleted",
 }
 #: How far back in the journal the last failure is looked for.
 ENTRIES_SEARCHED_MAX = 5000

@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,7 @@ from maos_ckpt.export import UNFINISHED_SUFFIX, export, is_empty
 from maos_ckpt.fields import named
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Checkpoint, Descriptor, Plan, Progress, RecoveryResult
-from maos_ckpt.processes import ProcessInfo, SystemProcesses
+from maos_ckpt.nobody import quiet
 from maos_ckpt.recovery.kept_changes import KeptChanges
 from maos_ckpt.recovery.plan import plan_quickly
 from maos_ckpt.recovery.planner import FILE_KINDS, Planner
@@ -78,16 +78,6 @@ class _SavedLayout(Layout):
     @property
     def slugs(self) -> tuple[str, ...]:
         return self.folders
-
-
-class _NobodyThere(SystemProcesses):
-    """Nobody writes to a place that has no name yet, whatever session runs elsewhere."""
-
-    def matching(self, needle: str) -> list[ProcessInfo]:
-        return []
-
-    def writers_below(self, directory: Path) -> dict[str, ProcessInfo]:
-        return {}
 
 
 def recover_elsewhere(
@@ -220,13 +210,13 @@ class _Builder:
             for change in self.changes(files=True)
             if change.descriptor.origin == ROOT_CLAUDE
         )
-        layout = _SavedLayout(place, place / CLAUDE_FOLDER, place / HOME_FOLDER, tuple(folders))
+        layout = _SavedLayout(place, place / CLAUDE_FOLDER, place / HOME_FOLDER, folders=tuple(folders))
         for folder in (layout.projects, layout.home):
             folder.mkdir(mode=0o700, parents=True)
         notes: list[str] = []
         if any(True for _ in self.changes(files=False)):
             notes += self._build(layout.database)
-        source = MaosSource(layout, replace(self.seams, processes=_NobodyThere()), allow_missing=True)
+        source = MaosSource(layout, quiet(self.seams), allow_missing=True)
         written = source.write_files(
             self.changes(files=True), lambda done: self.progress(Progress("recovery", "files", done))
         )

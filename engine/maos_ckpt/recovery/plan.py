@@ -61,7 +61,7 @@ class Summary:
 
 def summarise(planner: Planner, found: Summary, limit: int, progress: ProgressSink, operation: str) -> Iterator[Change]:
     """Pass all changes on, and fill `found` meanwhile: counts, the first `limit` for showing, and the digest."""
-    digest = hashlib.sha256(b"maos-ckpt plan 1\n" + _selection_bytes(planner))
+    digest = hashlib.sha256(b"maos-ckpt plan 1\n" + _asked(planner))
     for change in planner.changes():
         digest.update(encode_row((change.descriptor.path, change.key, change.before, change.columns, change.after)))
         component = change.descriptor.component
@@ -70,11 +70,19 @@ def summarise(planner: Planner, found: Summary, limit: int, progress: ProgressSi
         if change.after is not None:
             found.write_bytes += len(change.key) + len(encode_row(change.after))
         if len(found.listed) < limit:
-            found.listed.append(shown(change, values=len(found.listed) < VALUES_LISTED_MAX))
+            listed = shown(change, values=len(found.listed) < VALUES_LISTED_MAX)
+            found.listed.append(replace(listed, reason=planner.reason(change)))
         if found.counts.total % _REPORT_EVERY == 0:
             progress(Progress(operation, "plan", found.counts.total))
         yield change
     found.digest = digest.hexdigest()
+
+
+def _asked(planner: Planner) -> bytes:
+    """What the digest of a plan covers besides the records that it touches."""
+    if planner.computed is not None:
+        return planner.computed.identity
+    return _selection_bytes(planner)
 
 
 def _selection_bytes(planner: Planner) -> bytes:
@@ -173,7 +181,7 @@ def _complete(planner: Planner) -> None:
 def _to_plan(planner: Planner, found: Summary, source: Source, stopped: Sequence[ProcessInfo]) -> Plan:
     estimated_s = found.counts.total / _RECORDS_PER_S + (found.write_bytes + source.bytes_hint()) / _BYTES_PER_S
     return Plan(
-        checkpoint=planner.target.checkpoint.id,
+        checkpoint=planner.aim,
         selection=planner.selection,
         digest=found.digest,
         summary=found.counts,

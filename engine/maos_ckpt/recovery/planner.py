@@ -18,6 +18,7 @@ from maos_ckpt.model import (
     Severity,
     Value,
 )
+from maos_ckpt.recovery.computed import Computed
 from maos_ckpt.recovery.lookup import lookup
 from maos_ckpt.recovery.schema_changes import SchemaObjects, can_write
 from maos_ckpt.recovery.selection import SEQUENCE_TABLE, Matcher
@@ -26,13 +27,14 @@ from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS
 from maos_ckpt.sources.change import Alignment, Change, align
 from maos_ckpt.sources.maos.transcripts import UNREAD_LINE
 from maos_ckpt.sources.sqlite.create import PRAGMA_TYPE
-from maos_ckpt.states import CollectionPair, State, StoredState, collection_pairs
+from maos_ckpt.states import CollectionPair, State, StoredState, collection_pairs, differing
 from maos_ckpt.tree.cursor import records
-from maos_ckpt.tree.diff import differences
 from maos_ckpt.tree.large import load_row
 
 #: Order of writing; what depends on agents comes after them.
 _ORDER: Final = {name: at for at, name in enumerate((*COMPONENTS, COMPONENT_OTHER, COMPONENT_DATABASE))}
+#: Selects no record by itself: what is meant is named key by key, as `extra`.
+KEYS_ONLY: Final = Selection(records=("-/-/-",))
 #: Kinds of collections that are files; the others live in the database.
 FILE_KINDS: Final = (CollectionKind.LINES, CollectionKind.FILES)
 
@@ -53,8 +55,9 @@ class Planner:
 
     `extra`: further records, as (collection path, key). `spared`: records that a partial recovery
     would remove and leaves, because others refer to them. `only_files`: leave the database out. `droppable`: schema
-    objects (type, name) that an undo may drop. `only`: of all this only what these selections mean, too. While
-    changes are read `findings` fills, with what has no place, and `creates`, with the schema objects that come.
+    objects (type, name) that an undo may drop. `only`: of all this only what these selections mean, too. `computed`:
+    these are the changes, and nothing of `target` is one. While changes are read `findings` fills, with what has no
+    place, and `creates`, with the schema objects that come.
     """
 
     live: State
@@ -67,6 +70,7 @@ class Planner:
     droppable: SchemaObjects = frozenset()
     only: tuple[Selection, ...] = ()
     creates: dict[tuple[str, str], str] = field(default_factory=dict)
+    computed: Computed | None = None
     _matcher: Matcher = field(init=False)
     _only: list[Matcher] = field(init=False)
     _transcript: _Transcript = field(init=False, default=_Transcript(b""))
@@ -79,6 +83,15 @@ class Planner:
     def whole(self) -> bool:
         """Whether nothing is left out."""
         return self.selection.whole and not self.only
+
+    @property
+    def aim(self) -> str:
+        """What the live state becomes: a checkpoint's id, or what was computed."""
+        return self.target.checkpoint.id if self.computed is None else self.computed.identity.decode()
+
+    def reason(self, change: Change) -> str:
+        """Why a record changes; "" where the selection says so."""
+        return "" if self.computed is None else self.computed.reasons.get((change.descriptor.path, change.key), "")
 
     @property
     def quiet_patterns(self) -> list[str]:
@@ -122,12 +135,16 @@ class Planner:
 
     def changes(self, *, files: bool | None = None) -> Iterator[Change]:
         """All changes, streamed, collection by collection in the order of writing; `files` takes only (no) files."""
+        if self.computed is not None:
+            # They are rows of tables, all of them.
+            yield from () if files or self.only_files else self.computed.changes
+            return
         matcher = self._matcher
         for pair, alignment in self.pairs():
             if alignment is None or files not in (None, alignment.live.kind in FILE_KINDS):
                 continue
             selected = matcher.collection(pair.name)
-            for key, old, new in differences(self.live.stream(pair.name), self.target.stream(pair.name)):
+            for key, old, new in differing(self.live, self.target, pair.name):
                 wanted = selected and matcher.record(alignment.live, key)
                 if not wanted and (alignment.live.path, key) not in self.extra:
                     continue
@@ -227,6 +244,12 @@ class Planner:
         return all(
             matcher.takes_all(one) for matcher in (self._matcher, *self._only) for one in tables if one.origin == name
         )
+
+
+def computed_planner(live: State, target: StoredState, computed: Computed) -> Planner:
+    """The planner of computed changes; `target` is what names and undoes them, and they are named key by key."""
+    findings = {f"computed:{at}": one for at, one in enumerate(computed.findings)}
+    return Planner(live, target, KEYS_ONLY, computed.keys, findings, computed=computed)
 
 
 _UNREAD: Final = "has files that could not be read when the checkpoint was taken; they stay as they are"

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from maos_ckpt.capture.known_changes import KnownChanges
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
 from maos_ckpt.model import Checkpoint, Plan, Progress, Trigger
 from maos_ckpt.recovery import journal
 from maos_ckpt.recovery.kept_changes import KeptChanges
 from maos_ckpt.recovery.plan import builds_database, damage_findings, plan_quickly
-from maos_ckpt.recovery.planner import Planner
+from maos_ckpt.recovery.planner import Planner, computed_planner
 from maos_ckpt.recovery.request import Request, plan_moved
 from maos_ckpt.recovery.schema_changes import can_drop
 from maos_ckpt.recovery.selection import require_collections, require_records
@@ -21,25 +22,39 @@ from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
 from maos_ckpt.sources.sqlite.live import Held
-from maos_ckpt.states import StoredState
+from maos_ckpt.states import SavedState, State, StoredState
 
 ProgressSink = Callable[[Progress], None]
+_DIAGNOSIS = Progress("recovery", "diagnosis")
 
 
 @dataclass(slots=True)
 class Prepared:
-    """A recovery that can begin. `intent` None: nothing differs, and there is nothing to do. Close `changes`."""
+    """A recovery that can begin. `intent` None: nothing differs, and there is nothing to do. `close` it."""
 
     plan: Plan
     planner: Planner
     changes: KeptChanges
+    known: KnownChanges
     safety: Checkpoint
     intent: journal.Intent | None = None
+
+    def close(self) -> None:
+        """Forget the changes; safe to call twice."""
+        self.changes.close()
+        self.known.close()
 
     def writing(self, progress: ProgressSink) -> Callable[[int], None]:
         """Reports how many changes are written, and their share of the bytes."""
         total, size = self.plan.summary.total, self.plan.write_bytes
         return lambda done: progress(Progress("recovery", "write", done, total, size * done // max(total, 1)))
+
+
+def planner_for(request: Request, live: State, target: StoredState, beat: Callable[[], None]) -> Planner:
+    """The planner of what is asked for."""
+    if request.compute is not None:
+        return computed_planner(live, target, request.compute(live, beat))
+    return Planner(live, target, request.selection, request.extra, droppable=request.droppable, only=request.only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +80,26 @@ class Preparation:
             PlanMovedError, NotFoundError: see `apply.recover`; nothing is left of the preparation.
         """
         repository = self.repository
-        safety = self._save_safety(held, progress)
-        self.seams.steps.reached(Step.SAVED)
         with contextlib.ExitStack() as failed:
+            known = failed.enter_context(contextlib.closing(KnownChanges()))
+            safety = self._save_safety(held, progress, known)
+            self.seams.steps.reached(Step.SAVED)
             failed.callback(repository.remove, safety)
-            prepared = self._plan(safety, held, progress)
+            aim = self.request.checkpoint if self.request.compute is None else safety
+            prepared = self._plan(aim, safety, known, held, progress)
             if prepared.plan.summary.total == 0:
                 return prepared
-            failed.callback(prepared.changes.close)
-            prepared.intent = self._begin(prepared, held)
+            failed.callback(prepared.close)
+            prepared.intent = self._begin(aim, prepared, held)
             failed.pop_all()
         self.seams.steps.reached(Step.INTENDED)
         return prepared
 
-    def _begin(self, prepared: Prepared, held: Held | None) -> journal.Intent:
+    def _begin(self, aim: Checkpoint, prepared: Prepared, held: Held | None) -> journal.Intent:
         request = self.request
         intent = journal.new_intent(
             self.repository,
-            request.checkpoint,
+            aim,
             request.selection,
             prepared.planner.extra,
             only=request.only,
@@ -97,18 +114,18 @@ class Preparation:
         journal.begin(self.repository, intent)
         return intent
 
-    def _plan(self, safety: Checkpoint, held: Held | None, progress: ProgressSink) -> Prepared:
+    def _plan(
+        self, aim: Checkpoint, safety: Checkpoint, known: KnownChanges, held: Held | None, progress: ProgressSink
+    ) -> Prepared:
         request = self.request
         progress(Progress("recovery", "plan"))
-        live = StoredState(self.repository, safety, "live")
-        target = StoredState(self.repository, request.checkpoint)
-        asked = request.digest is None
+        live = SavedState(self.repository, safety, "live", known)
+        target = StoredState(self.repository, aim)
+        asked = request.digest is None and request.compute is None
         named = request.only[-1:] if request.undo else (request.selection,)
         for one in named if asked else ():
             require_collections(one, target, live)
-        planner = Planner(
-            live, target, request.selection, request.extra, droppable=request.droppable, only=request.only
-        )
+        planner = planner_for(request, live, target, lambda: progress(_DIAGNOSIS))
         changes = KeptChanges(lambda files: planner.changes(files=files))
         try:
             stopped = () if held is None else held.stopped
@@ -123,15 +140,17 @@ class Preparation:
         except BaseException:
             changes.close()
             raise
-        return Prepared(plan, planner, changes, safety)
+        return Prepared(plan, planner, changes, known, safety)
 
-    def _save_safety(self, held: Held | None, progress: ProgressSink) -> Checkpoint:
+    def _save_safety(self, held: Held | None, progress: ProgressSink, known: KnownChanges) -> Checkpoint:
         request = self.request
         what = "undo" if request.undo else f"recovery of {request.checkpoint.id}"
+        if request.compute is not None:
+            what = "rescue"
         description = f"before the {what}: {request.reason}" if request.reason else f"before the {what}"
 
         def relabel(step: Progress) -> None:
             progress(replace(step, operation="recovery", phase="safety checkpoint"))
 
         save = SaveRequest(Trigger.SAFETY, description, pinned=True)
-        return save_checkpoint(self.repository, self.before, save, relabel, self.seams, held)
+        return save_checkpoint(self.repository, self.before, save, relabel, self.seams, held, known)

@@ -20,6 +20,7 @@ CHANGES_LISTED = 1000
 CHANGES_LISTED_JSON = 1_000_000
 _SIGNS = {ChangeKind.ADDED: "+", ChangeKind.MODIFIED: "~", ChangeKind.REMOVED: "-"}
 _VALUE_CHARACTERS = 120
+_REASON_CHARACTERS = 300
 
 
 def change_limit(context: Context) -> int:
@@ -65,6 +66,8 @@ def change_lines(changes: tuple[RecordChange, ...], *, contents: bool = False) -
             before = "(absent)" if field.before is None else clip(field.before, _VALUE_CHARACTERS)
             after = "(absent)" if field.after is None else clip(field.after, _VALUE_CHARACTERS)
             lines.append(f"    {name(field.path)}: {before} -> {after}")
+        if one.reason:
+            lines.append(f"    because {clip(one.reason, _REASON_CHARACTERS)}")
     return lines
 
 

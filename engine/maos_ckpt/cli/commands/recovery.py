@@ -29,17 +29,18 @@ _TAKES_BACK = "takes this back"
 
 
 @dataclass(frozen=True, slots=True)
-class _Recovery:
-    """A restore or an undo.
+class Recovery:
+    """A restore, an undo or a rescue.
 
     `apply` takes the plan that was shown, if one was, and the digest to insist on. `words`: what to type for it again,
-    given its plan. `undoes`: what an undo is about.
+    given its plan. `undoes`: what an undo is about. `about`: the first line, where it is about no checkpoint.
     """
 
     plan: Callable[[ProgressSink], Plan]
     apply: Callable[[Plan | None, str | None, ProgressSink], RecoveryResult]
     words: Callable[[Plan], list[str]]
     undoes: LastRecovery | None = None
+    about: str = ""
 
 
 def restore(context: Context) -> int:
@@ -48,12 +49,12 @@ def restore(context: Context) -> int:
     if a.id is None:
         raise _no_checkpoint(context)
     selection = Selection(tuple(a.component), tuple(a.record), a.exact, a.with_dependencies)
-    workspace, limit = context.workspace, _limit(context)
+    workspace, limit = context.workspace, listed_limit(context)
     if a.to is not None:
         return restore_to(context, selection, limit)
 
     def words(plan: Plan) -> list[str]:
-        chosen = [*_option("--component", a.component), *_option("--record", a.record)]
+        chosen = [*option("--component", a.component), *option("--record", a.record)]
         chosen += ["--with-dependencies"] if a.with_dependencies else []
         return ["restore", plan.checkpoint, *chosen, *(["--exact"] if a.exact else [])]
 
@@ -65,7 +66,7 @@ def restore(context: Context) -> int:
     def plan(progress: ProgressSink) -> Plan:
         return recoveries.plan(workspace, a.id, selection, limit, progress)
 
-    return _recover(context, _Recovery(plan, apply, words))
+    return run(context, Recovery(plan, apply, words))
 
 
 def _no_checkpoint(context: Context) -> UsageError:
@@ -78,24 +79,24 @@ def _no_checkpoint(context: Context) -> UsageError:
 
 def undo(context: Context) -> int:
     """`maos-ckpt undo`."""
-    workspace, limit = context.workspace, _limit(context)
+    workspace, limit = context.workspace, listed_limit(context)
     a = context.arguments
     only = Selection(tuple(a.component), tuple(a.record))
-    recovery = _Recovery(
+    recovery = Recovery(
         lambda progress: recoveries.undo_plan(workspace, limit, progress, only=only),
         lambda shown, digest, progress: recoveries.undo(workspace, digest, a.reason, limit, progress, only=only),
-        lambda plan: ["undo", *_option("--component", a.component), *_option("--record", a.record)],
+        lambda plan: ["undo", *option("--component", a.component), *option("--record", a.record)],
         last_recovery(workspace),
     )
-    return _recover(context, recovery)
+    return run(context, recovery)
 
 
-def _option(name: str, values: Sequence[str]) -> list[str]:
+def option(name: str, values: Sequence[str]) -> list[str]:
     """An option as typed, once for each value; a value that begins like an option is tied to it."""
     return [word for one in values for word in ([f"{name}={one}"] if one.startswith("-") else [name, one])]
 
 
-def _command(context: Context, recovery: _Recovery, plan: Plan) -> str:
+def _command(context: Context, recovery: Recovery, plan: Plan) -> str:
     """The shell line that applies exactly this plan."""
     a = context.arguments
     words = [PROGRAM, *recovery.words(plan)]
@@ -107,12 +108,12 @@ def _command(context: Context, recovery: _Recovery, plan: Plan) -> str:
         "--claude-home": a.claude_home,
     }
     for name, value in options.items():
-        words += _option(name, [value] if value else [])
-    words += [*_option("--source", a.source or []), *_option("--reason", [a.reason] if a.reason else [])]
+        words += option(name, [value] if value else [])
+    words += [*option("--source", a.source or []), *option("--reason", [a.reason] if a.reason else [])]
     return shlex.join([*words, "--plan", plan.digest, "--yes"])
 
 
-def _limit(context: Context) -> int:
+def listed_limit(context: Context) -> int:
     """Changes listed: of a recovery that is carried out only the first, for its plan can be asked for alone."""
     limit = change_limit(context)
     if context.arguments.limit is None and not context.arguments.dry_run:
@@ -120,7 +121,8 @@ def _limit(context: Context) -> int:
     return limit
 
 
-def _recover(context: Context, recovery: _Recovery) -> int:
+def run(context: Context, recovery: Recovery) -> int:
+    """Show the plan, ask, apply it, and tell how it went, as the arguments of `context` say; gives the exit code."""
     arguments = context.arguments
     # Before anything is read: a mistyped digest must not cost the reading of a whole state.
     asked_for = checked_digest(arguments.plan)
@@ -154,7 +156,7 @@ def _recover(context: Context, recovery: _Recovery) -> int:
     return _apply_shown(context, recovery, plan)
 
 
-def _apply_shown(context: Context, recovery: _Recovery, plan: Plan) -> int:
+def _apply_shown(context: Context, recovery: Recovery, plan: Plan) -> int:
     """Apply the plan that was shown; where MAOS has moved on since, ask whether its present state is meant as well."""
     try:
         result = _apply(context, recovery, plan, plan.digest)
@@ -170,17 +172,17 @@ def _apply_shown(context: Context, recovery: _Recovery, plan: Plan) -> int:
     return _tell(context, recovery, result)
 
 
-def _is_about_another(context: Context, recovery: _Recovery) -> bool:
+def _is_about_another(context: Context, recovery: Recovery) -> bool:
     """Whether an undo would take back another recovery by now than the one that was named."""
     return recovery.undoes is not None and recovery.undoes != last_recovery(context.workspace)
 
 
-def _apply(context: Context, recovery: _Recovery, shown: Plan | None, digest: str | None) -> RecoveryResult:
+def _apply(context: Context, recovery: Recovery, shown: Plan | None, digest: str | None) -> RecoveryResult:
     with _Finish() as finish, context.progress() as progress:
         return recovery.apply(shown, digest, finish.watch(progress))
 
 
-def _show_plan(context: Context, recovery: _Recovery) -> Plan:
+def _show_plan(context: Context, recovery: Recovery) -> Plan:
     started_s = context.seams.clock.monotonic_s()
     with context.progress() as progress:
         made = recovery.plan(progress)
@@ -203,8 +205,10 @@ def _show_plan(context: Context, recovery: _Recovery) -> Plan:
     return made
 
 
-def _about(context: Context, recovery: _Recovery, plan: Plan) -> list[str]:
+def _about(context: Context, recovery: Recovery, plan: Plan) -> list[str]:
     now_ms = context.seams.clock.now_ms()
+    if recovery.about:
+        return [recovery.about]
     if recovery.undoes is not None:
         return [f"undo {recovery.undoes.line(now_ms)}"]
     checkpoint = checkpoints.show(context.workspace, plan.checkpoint)
@@ -213,11 +217,11 @@ def _about(context: Context, recovery: _Recovery, plan: Plan) -> list[str]:
     return [f"restore {what}{named}"]
 
 
-def _undoes(recovery: _Recovery) -> dict[str, object]:
+def _undoes(recovery: Recovery) -> dict[str, object]:
     return {} if recovery.undoes is None else {"undoes": recovery.undoes.shape}
 
 
-def _tell(context: Context, recovery: _Recovery, result: RecoveryResult) -> int:
+def _tell(context: Context, recovery: Recovery, result: RecoveryResult) -> int:
     if context.out.as_json:
         context.out.document({**shapes.recovery(result), **_undoes(recovery)})
     else:
@@ -232,11 +236,11 @@ def _tell(context: Context, recovery: _Recovery, result: RecoveryResult) -> int:
     return ExitCode.DONE if done else ExitCode.PARTIAL
 
 
-def _next_undo(recovery: _Recovery) -> str:
+def _next_undo(recovery: Recovery) -> str:
     """What an undo would do after this."""
     if recovery.undoes is None:
         return _TAKES_BACK
-    what = f"the recovery of {recovery.undoes.checkpoint} back"
+    what = f"{recovery.undoes.name} back"
     return f"takes {what} again" if recovery.undoes.brings_back else f"brings {what}"
 
 
