@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from maos_ckpt.errors import PermissionRefusedError, StorageError
+from maos_ckpt.errors import IntegrityError, PermissionRefusedError, StorageError
 
 
 class Filesystem(Protocol):
@@ -48,6 +48,29 @@ class Filesystem(Protocol):
     def sync_directory(self, path: Path) -> None:
         """Make a directory's entries durable."""
         ...
+
+
+#: What a disk says that has lost what it was given: the bytes are gone, and asking again does not help.
+_UNREADABLE = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN})
+
+
+def is_unreadable(error: OSError) -> bool:
+    """Whether a failed read says that these bytes are lost, and not that the storage is away."""
+    return error.errno in _UNREADABLE
+
+
+def raise_read_error(error: OSError, path: Path | str, name: str) -> NoReturn:
+    """As `raise_storage_error`, of an object that was read: bytes which the disk has lost are that object's damage,
+    so that they are read, and mended, from another tier."""
+    if is_unreadable(error):
+        reason = os.strerror(error.errno or 0)
+        raise IntegrityError(f"The stored object {name} cannot be read: {reason}.", object=name) from error
+    raise_storage_error(error, path)
+
+
+def is_local(error: Exception) -> bool:
+    """Whether an error is what the operating system said about the repository's own storage."""
+    return type(error) in (StorageError, PermissionRefusedError) and isinstance(error.__cause__, OSError)
 
 
 def raise_storage_error(error: OSError, path: Path | str) -> NoReturn:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from maos_ckpt.cli.output import Output
 from maos_ckpt.cli.progress import ProgressLine
 from maos_ckpt.config import Settings, load
-from maos_ckpt.environment import log_file
+from maos_ckpt.environment import expanded, log_file
 from maos_ckpt.errors import CkptError, NotFoundError, PermissionRefusedError
 from maos_ckpt.safe_text import safe_text
 from maos_ckpt.seams import SYSTEM, Seams
@@ -174,8 +174,12 @@ class Context:
         return sys.stdin.isatty() and sys.stdout.isatty() and terminal_type() not in ("", "dumb", "unknown")
 
     def path(self, text: str) -> Path:
-        """A path as typed, made absolute."""
-        return Path(os.path.abspath(self.cwd / Path(text).expanduser()))
+        """A path as typed, made absolute.
+
+        Raises:
+            UsageError: it begins with the home of a user who does not exist.
+        """
+        return Path(os.path.abspath(self.cwd / expanded(text)))
 
 
 def _interrupt(number: int, frame: object) -> None:

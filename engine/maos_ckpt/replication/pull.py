@@ -39,7 +39,7 @@ from maos_ckpt.repository.adoption import adopt
 from maos_ckpt.repository.connect import RemoteSettings, connected
 from maos_ckpt.repository.keyring import DIRECTORY as KEYS
 from maos_ckpt.repository.keyring import ENCRYPTION, Unlock, remove_slot, without_key
-from maos_ckpt.repository.manifests import MANIFEST_BYTES_MAX, manifest_name
+from maos_ckpt.repository.manifests import MANIFEST_BYTES_MAX, manifest_name, manifest_seq
 from maos_ckpt.repository.marks import MARKS_BYTES_MAX
 from maos_ckpt.repository.remote_memory import RemoteMemory
 from maos_ckpt.repository.repository import LEASE_WAIT_S, Repository
@@ -239,8 +239,7 @@ def _publish(repository: Repository, fetched: _Fetched, *, thinned: bool, gap: i
     before = memory.below("manifests")
     dropped = _dropped(repository, fetched)
     doomed = memory.doomed("manifests")
-    numbers = [int(name.rpartition("/")[2]) for name in fetched.below("manifests")]
-    above = max(numbers, default=0) + gap
+    above = max((manifest_seq(name) or 0 for name in fetched.below("manifests")), default=0) + gap
     for name, data in sorted(fetched.manifests.items()):
         if name not in doomed:
             adopt(repository, name, data, above)
