@@ -80,7 +80,8 @@ def raise_storage_error(error: OSError, path: Path | str) -> NoReturn:
         raise StorageError(
             f"No space left to write {name}.",
             kept="Every checkpoint committed before is untouched.",
-            hint="Free space or run `maos-ckpt prune`, then save again.",
+            hint="Free space. In the repository the folder cache/ may be deleted, which costs speed only; then "
+            "`maos-ckpt prune --keep-last N` removes old checkpoints.",
             path=str(name),
         ) from error
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

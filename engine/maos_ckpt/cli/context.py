@@ -147,8 +147,8 @@ class Context:
         # Not `input`, which would write its prompt among the data on standard output.
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
-    def ask_passphrase(self, new: bool) -> str:
-        """The passphrase that the person at the terminal types, unseen; a new one twice.
+    def ask_passphrase(self, of: str, new: bool) -> str:
+        """The passphrase of a repository that the person at the terminal types, unseen; a new one twice.
 
         Raises:
             PermissionRefusedError: none was given, or two different ones.
@@ -157,7 +157,8 @@ class Context:
 
         sys.stdout.flush()
         try:
-            text = getpass.getpass("New passphrase: " if new else "Passphrase: ", sys.stderr)
+            prompt = ("New passphrase" if new else "Passphrase") + (f" of {safe_text(of)}" if of else "")
+            text = getpass.getpass(f"{prompt}: ", sys.stderr)
             again = getpass.getpass("The same again: ", sys.stderr) if new else text
         except EOFError:
             text = again = ""

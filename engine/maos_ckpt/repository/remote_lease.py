@@ -135,22 +135,25 @@ class RemoteLease:
         """The number of the newest lease, once nobody holds it."""
         while True:
             number, holder = self._newest()
-            if holder is None or holder.released or holder.home == self._home or self._abandoned(number, holder):
+            if holder is None or holder.released or holder.home == self._home:
+                return number
+            if self._silent_s(number, holder) >= self._timing.time_to_live_s:
                 return number
             now_s = self._seams.clock.monotonic_s()
             if now_s >= deadline_s:
                 raise self._held(number, holder)
             self._seams.clock.sleep(min(self._timing.look_s, deadline_s - now_s))
 
-    def _abandoned(self, number: int, holder: Holder) -> bool:
+    def _silent_s(self, number: int, holder: Holder) -> float:
+        """For how long this home has seen no new beat of a lease; from its first look at this one on."""
         memory, now_s = self._remote.memory, self._seams.clock.monotonic_s()
         with contextlib.suppress(msgspec.DecodeError):
             seen = msgspec.json.decode(memory.fact(_SEEN) or "null", type=_Seen | None)
             same = seen is not None and (seen.home, seen.number, seen.beat) == (self._home, number, holder.beat)
             if seen is not None and same and seen.at_s <= now_s:
-                return now_s - seen.at_s >= self._timing.time_to_live_s
+                return now_s - seen.at_s
         memory.set_fact(_SEEN, msgspec.json.encode(_Seen(self._home, number, holder.beat, now_s)).decode())
-        return False
+        return 0.0
 
     def _held(self, number: int, holder: Holder) -> LeaseHeldError:
         kept = "Nothing was changed. Every checkpoint is safe in the repository, and saves go on."
@@ -162,10 +165,15 @@ class RemoteLease:
                 f"{self._timing.time_to_live_s:g} s is taken over.",
                 **msgspec.structs.asdict(holder),
             )
+        held_s = max(0.0, (self._seams.clock.now_ms() - holder.since_ms) / 1000)
+        silent_s = self._silent_s(number, holder)
+        left_s = max(0.0, self._timing.time_to_live_s - silent_s)
         return LeaseHeldError(
-            f"Another machine writes to this system: process {holder.pid} on {holder.host}.",
+            f"Another machine writes to this system: process {holder.pid} on {holder.host}, for {held_s:.0f} s; "
+            f"silent for {silent_s:.0f} s as seen from here.",
             kept=kept,
-            hint="Stop the engine there, or wait: a lease whose holder is gone ends by itself.",
+            hint=f"Stop the engine there, or wait: this machine takes over when {left_s:.0f} s more go by without a "
+            "sign of life.",
             **msgspec.structs.asdict(holder),
         )
 
