@@ -117,13 +117,13 @@ class Tier:
 
     def _look_into(self, name: str) -> str | None:
         place = " in the remote copy" if self.name == REMOTE_TIER else ""
-        if directory_of(name) == "packs":
-            found, size = digest(self.backend, name)
-            self._bytes += size
-            if found == pack_digest(name):
-                return None
-            return f"The pack {name}{place} does not match its checksum."
         try:
+            if directory_of(name) == "packs":
+                found, size = digest(self.backend, name)
+                self._bytes += size
+                if found == pack_digest(name):
+                    return None
+                return f"The pack {name}{place} does not match its checksum."
             data = self.backend.read(name, BYTES_MAX[directory_of(name)])
             self._bytes += len(data)
             self._check(name, data)
