@@ -16,7 +16,7 @@ from maos_ckpt.operations.systems import find_systems
 from maos_ckpt.operations.tiers import replicate
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.replication.removed import Removed
-from maos_ckpt.repository.remote_lease import Holder
+from maos_ckpt.repository.lease_objects import Holder
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import SYSTEM
 from tests.engine.clocks import VirtualClock, seams_with

@@ -14,7 +14,7 @@ from maos_ckpt.operations.systems import names_below
 from maos_ckpt.operations.unlocking import Ask, KeyHolder
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.repository.header import read_header
-from maos_ckpt.repository.remote_memory import remembered_location
+from maos_ckpt.repository.remote_file import remembered_location
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.spec import default_spec, open_source
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from maos_ckpt.errors import CkptError, LeaseHeldError
-from maos_ckpt.repository.remote_lease import Holder
+from maos_ckpt.repository.lease_objects import Holder
 from maos_ckpt.repository.remote_memory import RemoteMemory
 from maos_ckpt.repository.repository import Repository
 

@@ -21,7 +21,7 @@ from maos_ckpt.errors import CkptError, IntegrityError, MissingObjectError, Perm
 from maos_ckpt.operations.remotes import effective, remote_settings
 from maos_ckpt.repository.connect import RemoteSettings
 from maos_ckpt.repository.header import BYTES_MAX, decode_header
-from maos_ckpt.repository.remote_lease import Holder, is_lease
+from maos_ckpt.repository.lease_objects import Holder, is_lease
 from maos_ckpt.seams import Seams
 
 if TYPE_CHECKING:
