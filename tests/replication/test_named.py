@@ -11,6 +11,7 @@ import pytest
 from maos_ckpt.config import Config
 from maos_ckpt.errors import LeaseHeldError
 from maos_ckpt.model import CheckpointState
+from maos_ckpt.operations import remotes
 from maos_ckpt.operations.checkpoints import list_checkpoints, only_far
 from maos_ckpt.operations.systems import find_systems
 from maos_ckpt.operations.tiers import replicate
@@ -47,7 +48,10 @@ def written(site: Site) -> Repository:
     return home
 
 
-def test_the_writers_own_machine_looks_at_a_bucket_that_is_named(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_writers_own_machine_looks_at_a_bucket_that_is_named(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remotes, "NAMED_S", 0.0)
     home = written(site)
     usual = Workspace(home.path, site.source.spec, site.claude, configured(site), SYSTEM)
     named = dataclasses.replace(usual, names_remote=True)

@@ -20,6 +20,7 @@ from maos_ckpt.errors import (
     IntegrityError,
     NotFoundError,
     PermissionRefusedError,
+    StorageError,
     UnavailableError,
 )
 from maos_ckpt.replication.pull import make_home, pull
@@ -38,6 +39,8 @@ _LOG = logging.getLogger(__name__)
 PULL_S = 20.0
 #: A command that names the remote copy itself waits so long for it.
 LOOK_S = 15.0
+#: … and looks once, though it opens the repository several times.
+NAMED_S = 2.0
 _MB = 1_000_000
 S3_SCHEME = "s3://"
 _PULLED = "pulled"
@@ -150,7 +153,7 @@ def look_for_news(repository: Repository, *, named: bool = False) -> None:
     """
     if repository.remote is None or (repository.read_only and not named):
         return
-    if not named and not _news_due(repository):
+    if not repository.read_only and not _news_due(repository, named=named):
         return
     # An engine, or another command, may be at it.
     lock = None if repository.read_only else try_lock(repository.path / LOCK_NAME, "pull", repository.seams)
@@ -169,16 +172,19 @@ def look_for_news(repository: Repository, *, named: bool = False) -> None:
         _LOG.warning("%s %s is shown.", error.message, shown)
     finally:
         if lock is not None:
+            # A look that took its time was a look all the same.
+            with contextlib.suppress(StorageError):
+                _note_pulled(repository)
             lock.release()
 
 
-def _news_due(repository: Repository) -> bool:
+def _news_due(repository: Repository, *, named: bool) -> bool:
     memory = repository.remote_copy.memory
     now_ms = repository.seams.clock.now_ms()
     last = memory.fact(_PULLED)
-    if last and 0 <= now_ms - int(last) < PULL_S * 1000:
+    if last and 0 <= now_ms - int(last) < (NAMED_S if named else PULL_S) * 1000:
         return False
-    return not memory.fact(WRITER) or bool(repository.unindexed())
+    return named or not memory.fact(WRITER) or bool(repository.unindexed())
 
 
 def _note_pulled(repository: Repository) -> None:

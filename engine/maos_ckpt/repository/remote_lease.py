@@ -141,7 +141,8 @@ class RemoteLease:
         kept = "Nothing was changed. Every checkpoint is safe in the repository, and saves go on."
         if not holder.home:
             return LeaseHeldError(
-                f"The lease {lease_name(number)} on {self._remote.location} cannot be read: who writes is not known.",
+                f"The lease {lease_name(number)} on {self._remote.location} cannot be read, so who writes is not "
+                "known.",
                 kept=kept,
                 hint="There is nothing to do: a machine that is alive writes it anew, and one that has not changed for "
                 f"{self._timing.time_to_live_s:g} s is taken over.",
