@@ -218,6 +218,7 @@ class _Recovery:
         self._beating(Progress("recovery", "verify"))
         repository, request = self._repository, self._request
         source = self._source if self._created else self._preparation.before
+        only_files = only_files or self._proven(prepared)
         if only_files:
             source = source.without_database()
         with (
@@ -230,7 +231,7 @@ class _Recovery:
                 request.selection,
                 prepared.planner.extra,
                 spared=prepared.planner.spared,
-                only_files=only_files or only_as_planned(repository, prepared.safety, cut, live, prepared.changes),
+                only_files=only_files,
                 droppable=request.droppable,
                 only=request.only,
             )
@@ -238,6 +239,20 @@ class _Recovery:
         if left is not None and not self._files.skipped:
             self._notes.append(f"{left.path} is not as the plan says.")
         return left is None
+
+    def _proven(self, prepared: Prepared) -> bool:
+        """Whether the database, locked once more, is surely as planned; False where only reading all of it can tell."""
+        if self._held is None:
+            return False
+        repository, source = self._repository, self._preparation.before
+        with (
+            contextlib.suppress(CkptError),
+            self._held.again(),
+            open_cut(repository, source, self._beating, "recovery", self._held) as cut,
+            contextlib.closing(LiveState(repository, cut, self._beating, "recovery")) as live,
+        ):
+            return only_as_planned(repository, prepared.safety, cut, live, prepared.changes)
+        return False
 
     def _result(self, prepared: Prepared, *, applied: bool, verified: bool) -> RecoveryResult:
         return RecoveryResult(
