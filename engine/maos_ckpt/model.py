@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from maos_ckpt.selection import MergePolicy as MergePolicy
+from maos_ckpt.selection import Selection as Selection
+
 #: What SQLite calls a value, after reading: NULL, INTEGER, REAL, TEXT, BLOB. Text that is not UTF-8 travels as
 #: `codec.values.RawText`, typed `object` here because this module knows no codec.
 Value = None | int | float | str | bytes | object
@@ -173,13 +176,15 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class RecordChange:
-    """One record that differs between two states, for display; `key` is a display text."""
+    """One record that differs between two states, for display; `key` is a display text. `reason`: why a plan holds a
+    record that was not chosen itself."""
 
     component: str
     collection: str
     key: str
     kind: ChangeKind
     fields: tuple[FieldChange, ...] = ()
+    reason: str = ""
 
 
 @dataclass(slots=True)
@@ -202,7 +207,8 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class DiffResult:
-    """What differs between two states. `changes` holds at most the asked number; `summary` counts all."""
+    """What differs between two states. `changes` holds at most the asked number; `summary` counts all. `findings`:
+    columns that only one side has, told once for all records."""
 
     before: str
     after: str
@@ -210,26 +216,7 @@ class DiffResult:
     by_component: dict[str, Counts]
     changes: tuple[RecordChange, ...]
     truncated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which part of a checkpoint a recovery takes; all of it where everything is empty.
-
-    `records` holds patterns `COMPONENT/COLLECTION/KEY-GLOB`. Components and patterns add up: a record is selected where
-    its component or any pattern names it. `exact` also removes records that the checkpoint does not
-    hold; a whole recovery is always exact. `with_dependencies` adds missing records that the chosen ones refer to.
-    """
-
-    components: tuple[str, ...] = ()
-    records: tuple[str, ...] = ()
-    exact: bool = False
-    with_dependencies: bool = False
-
-    @property
-    def whole(self) -> bool:
-        """Whether everything is selected."""
-        return not self.components and not self.records
+    findings: tuple[Finding, ...] = ()
 
 
 class Severity(StrEnum):
@@ -257,6 +244,8 @@ class Plan:
 
     `digest` (64 hex digits) covers checkpoint, selection and every touched live record: equal digest, equal plan.
     `changes` is bounded for display; `summary` counts all. An empty plan (summary.total == 0) means nothing to do.
+    `kept`, `conflicts`: differing live records that the merge policy leaves as they are, and among the selected ones
+    those for which it cannot tell; findings name the first of them.
     """
 
     checkpoint: str
@@ -270,10 +259,12 @@ class Plan:
     write_bytes: int
     estimated_s: float
     running: tuple[str, ...] = ()
+    kept: int = 0
+    conflicts: int = 0
 
 
 #: Kinds of findings that, unless they are mere information, say what a recovery leaves as it is though it is selected.
-LEFT_OUT_KINDS = frozenset({"columns", "keys", "schema", "unread"})
+LEFT_OUT_KINDS = frozenset({"columns", "conflict", "keys", "retyped", "schema", "unread"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -332,7 +332,7 @@ def test_with_its_dependencies_a_component_has_no_findings(lab: Lab) -> None:
     live = lab.save()
     for component in EVERYTHING:
         planner = lab.plan(live, wanted, Selection(components=(component,)))
-        planner.extra = missing_dependencies(planner.live, planner.target, planner.changes)
+        planner.extra = frozenset(missing_dependencies(planner.live, planner.target, planner.changes))
         assert [one for one in findings(planner).values() if one.severity is Severity.ERROR] == []
 
 
@@ -368,5 +368,5 @@ def test_a_large_plan_is_checked_against_a_live_state(large: Lab) -> None:
         planner = Planner(live, StoredState(large.repository, wanted), Selection(components=("queue",)))
         found = findings(planner)
         assert found == {}
-        planner.extra = missing_dependencies(planner.live, planner.target, planner.changes)
+        planner.extra = frozenset(missing_dependencies(planner.live, planner.target, planner.changes))
         assert {path for path, _ in planner.extra} == {"agents/agents"}

@@ -26,7 +26,6 @@ _OPTIONS = {
     ("", "--token-file"): _ONE_MACHINE,
     ("", "--listen"): _ONE_MACHINE,
     ("restore", "--to"): "`maos-ckpt export ID --to DIR` writes a checkpoint to files, away from the live MAOS.",
-    ("restore", "--agent"): "Name the agent's records: --record 'agents/agents/KEY', --record 'memory/*/*KEY*'.",
 }
 
 

@@ -14,11 +14,12 @@ from maos_ckpt.capture.save import SaveRequest, save_checkpoint
 from maos_ckpt.errors import CkptError, IntegrityError, PartialError
 from maos_ckpt.model import Checkpoint, CollectionKind, Plan, Progress, RecoveryResult, Trigger
 from maos_ckpt.recovery import journal
+from maos_ckpt.recovery.known import require_collections, require_records
+from maos_ckpt.recovery.pinned import pinned_planner
 from maos_ckpt.recovery.plan import builds_database, damage_findings, plan_quickly, with_findings
 from maos_ckpt.recovery.planner import Planner
 from maos_ckpt.recovery.request import Request, plan_moved
 from maos_ckpt.recovery.schema_changes import can_drop, schema_rows
-from maos_ckpt.recovery.selection import require_collections, require_records
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
@@ -186,7 +187,10 @@ class _Recovery:
             asked = request.digest is None and not request.undo
             if asked:
                 require_collections(request.selection, target, live)
-            planner = Planner(live, target, request.selection, request.extra, droppable=request.droppable)
+            pinned = pinned_planner(self._repository, request.pinned, request.extra)
+            planner = Planner(
+                live, target, request.selection, request.extra, droppable=request.droppable, pinned=pinned
+            )
             stopped = () if held is None else held.stopped
             plan = plan_quickly(planner, self._source, stopped, request.limit, self._beating(held), "recovery")
             about = (*damage_findings(planner, self._damage), *request.findings)
@@ -195,7 +199,7 @@ class _Recovery:
                 raise plan_moved(plan)
             if asked:
                 beat = held.beat if held is not None else lambda: None
-                require_records(planner.quiet_patterns, (target, live), beat)
+                require_records(planner.quiet, (target, live), beat)
         except BaseException:
             self._repository.remove(safety)
             raise
@@ -215,6 +219,7 @@ class _Recovery:
             created=can_drop(planner.creates),
             builds=held is None and self._source.database is not None and builds_database(planner),
             aside=str(self._aside or ""),
+            pinned=request.pinned,
         )
         journal.begin(self._repository, intent)
         self._written.intent = intent
@@ -349,6 +354,7 @@ class _Recovery:
                 spared=self._written.planner.spared,
                 only_files=only_files,
                 droppable=request.droppable,
+                pinned=self._written.planner.pinned,
             )
             left = next(again.changes(), None)
         if left is not None and not self._skipped:

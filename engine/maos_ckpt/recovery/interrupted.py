@@ -6,6 +6,7 @@ import contextlib
 
 from maos_ckpt.model import Progress
 from maos_ckpt.recovery import journal
+from maos_ckpt.recovery.pinned import pinned_planner
 from maos_ckpt.recovery.planner import Planner
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
@@ -32,7 +33,12 @@ def finish_interrupted(repository: Repository, source: Source, seams: Seams) -> 
         return f"The interrupted {what} had changed nothing and was dropped."
     target = StoredState(repository, repository.resolve(intent.checkpoint))
     with live_state(repository, source.without_database(), _silent, "recovery") as live:
-        planner = Planner(live, target, intent.selection, intent.extra_keys, only_files=True)
+        pins = intent.pins
+        pinned = None
+        if pins is not None:
+            # Which files are meant shows in the database as it was, which is written over by now.
+            pinned = pinned_planner(repository, pins, intent.extra_keys)
+        planner = Planner(live, target, intent.selection, intent.extra_keys, only_files=True, pinned=pinned)
         written = source.write_files(planner.changes(), lambda done: None)
     journal.finish(repository, intent)
     if source.database is not None and source.database.exists():

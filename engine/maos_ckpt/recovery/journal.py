@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from maos_ckpt.errors import CkptError, IntegrityError
 from maos_ckpt.fs import raise_storage_error
-from maos_ckpt.model import Checkpoint, Selection
+from maos_ckpt.model import Checkpoint, MergePolicy, Selection
 from maos_ckpt.repository.repository import Repository
 
 _INTENT = "recovery/intent.json"
@@ -23,12 +24,22 @@ _LAST = "recovery/last.json"
 _BYTES_MAX = 16 << 20
 
 
+class Pinned(msgspec.Struct, frozen=True):
+    """The records that a recovery changed: those of its plan, which the two checkpoints give again at any time."""
+
+    checkpoint: str
+    safety: str
+    selection: Selection
+
+
 class Intent(msgspec.Struct, frozen=True):
     """One recovery: from which checkpoint, which part, and the safety checkpoint that holds what it replaces.
 
     `extra` are (collection path, key) of records that were added because chosen ones need them, `created` the schema
     objects (type, name) that it creates and its undo drops again. `builds`: there is no sound database, and it makes
-    one; `aside` is where a damaged one is moved to for that, "" where there is none.
+    one; `aside` is where a damaged one is moved to for that, "" where there is none. `part`: the whole selection, of
+    which `components` and `records` are but some; None in notes of older versions. `pinned`: of an undo, the recovery
+    whose records alone it takes back, as (checkpoint, safety checkpoint, selection).
     """
 
     id: str
@@ -46,16 +57,32 @@ class Intent(msgspec.Struct, frozen=True):
     created: list[tuple[str, str]] = []
     builds: bool = False
     aside: str = ""
+    part: Selection | None = None
+    pinned: Pinned | None = None
 
     @property
     def selection(self) -> Selection:
         """The selection it applies."""
-        return Selection(tuple(self.components), tuple(self.records), self.exact, self.with_dependencies)
+        return self.part or Selection(tuple(self.components), tuple(self.records), self.exact, self.with_dependencies)
 
     @property
     def undo_selection(self) -> Selection:
         """What takes it back: the same part of the safety checkpoint, records that it added removed again."""
-        return Selection(tuple(self.components), tuple(self.records), exact=True)
+        part = self.selection
+        return replace(part, exact=True, with_dependencies=False, merge=MergePolicy.REPLACE)
+
+    @property
+    def pins(self) -> Pinned | None:
+        """What names the records that its undo takes back; None where the selection alone does.
+
+        Which records belong to an agent, hold a text or were older may be something else by then.
+        """
+        if self.pinned is not None:
+            return self.pinned
+        part = self.selection
+        if not part.looks_inside and part.merge is MergePolicy.REPLACE:
+            return None
+        return Pinned(self.checkpoint, self.safety, part)
 
     @property
     def extra_keys(self) -> frozenset[tuple[str, bytes]]:
@@ -76,6 +103,7 @@ def new_intent(
     created: frozenset[tuple[str, str]],
     builds: bool,
     aside: str,
+    pinned: Pinned | None = None,
 ) -> Intent:
     """An intent with a fresh id; not written yet."""
     seams = repository.seams
@@ -95,6 +123,8 @@ def new_intent(
         created=sorted(created),
         builds=builds,
         aside=aside,
+        part=selection,
+        pinned=pinned,
     )
 
 

@@ -7,26 +7,32 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from maos_ckpt.codec.values import decode_key, display_value, encode_key
+from maos_ckpt.errors import NotFoundError
 from maos_ckpt.model import (
     COMPONENT_DATABASE,
     COMPONENT_OTHER,
     COMPONENTS,
     CollectionKind,
     Finding,
+    MergePolicy,
     Row,
     Selection,
     Severity,
     Value,
 )
-from maos_ckpt.recovery.lookup import lookup
+from maos_ckpt.recovery.fields import put_fields
+from maos_ckpt.recovery.fitting import Fitting, fitting
+from maos_ckpt.recovery.json_path import Field
+from maos_ckpt.recovery.lookup import Shape, lookup
+from maos_ckpt.recovery.merge import Merging
 from maos_ckpt.recovery.schema_changes import SchemaObjects, can_write
-from maos_ckpt.recovery.selection import SEQUENCE_TABLE, Matcher
+from maos_ckpt.recovery.selection import SEQUENCE_TABLE, Choose, Matcher
 from maos_ckpt.recovery.tally import AFFECTED_MAX
 from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS
 from maos_ckpt.sources.change import Alignment, Change, align
 from maos_ckpt.sources.maos.transcripts import UNREAD_LINE
 from maos_ckpt.sources.sqlite.create import PRAGMA_TYPE
-from maos_ckpt.states import CollectionPair, State, StoredState, collection_pairs
+from maos_ckpt.states import CollectionName, CollectionPair, State, StoredState, collection_pairs
 from maos_ckpt.tree.cursor import records
 from maos_ckpt.tree.diff import differences
 from maos_ckpt.tree.large import load_row
@@ -51,7 +57,9 @@ class _Transcript:
 class Planner:
     """The changes from `live` to the selected part of `target`.
 
-    `extra`: further records, as (collection path, key). `spared`: records that a partial recovery
+    `extra`: further records, as (collection path, key); all lines of a transcript by the key of its file. `reasons`:
+    why these. `pinned`: take the records that this plan changes and no others, whatever the selection would mean now;
+    so an undo finds what its recovery wrote. `spared`: records that a partial recovery
     would remove and leaves, because others refer to them. `only_files`: leave the database out. `droppable`: schema
     objects (type, name) that an undo may drop. While changes are read `findings` fills, with what has no place, and
     `creates`, with the schema objects that come.
@@ -66,27 +74,36 @@ class Planner:
     only_files: bool = False
     droppable: SchemaObjects = frozenset()
     creates: dict[tuple[str, str], str] = field(default_factory=dict)
+    reasons: dict[tuple[str, bytes], str] = field(default_factory=dict)
+    pinned: Planner | None = None
+    merging: Merging = field(init=False)
     _matcher: Matcher = field(init=False)
     _transcript: _Transcript = field(init=False, default=_Transcript(b""))
+    _fittings: dict[str, Fitting | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._matcher = Matcher(self.selection)
+        self._matcher = Matcher(self.selection, self.live, self.target)
+        self.merging = Merging(self.selection.merge, self.live, self.target)
 
     @property
-    def quiet_patterns(self) -> list[str]:
-        """The selection's patterns that named none of the changes read so far."""
+    def quiet(self) -> Selection:
+        """What of the selection has named none of the differences read so far."""
         return self._matcher.quiet
 
     def pairs(self) -> list[tuple[CollectionPair, Alignment | None]]:
         """The collections that may change, in the order in which they are written."""
         extra = {path for path, _ in self.extra}
+        pinned = None if self.pinned is None else {pair.name for pair, _ in self.pinned.pairs()}
         found = []
         for pair in collection_pairs(self.live, self.target):
             one = pair.after or pair.before
             assert one is not None
             if self.only_files and one.kind not in FILE_KINDS:
                 continue
-            if not self._matcher.collection(pair.name) and one.path not in extra:
+            if pinned is not None:
+                if pair.name not in pinned:
+                    continue
+            elif not self._matcher.collection(pair.name) and one.path not in extra:
                 continue
             found.append((pair, self._align(pair)))
         return sorted(found, key=lambda item: _write_order(item[0]))
@@ -112,20 +129,56 @@ class Planner:
 
     def changes(self, *, files: bool | None = None) -> Iterator[Change]:
         """All changes, streamed, collection by collection in the order of writing; `files` takes only (no) files."""
-        matcher = self._matcher
+        self.merging.begin()
         for pair, alignment in self.pairs():
-            if alignment is None or files not in (None, alignment.live.kind in FILE_KINDS):
+            if alignment is not None and files in (None, alignment.live.kind in FILE_KINDS):
+                yield from (change for change, _ in self._of_collection(pair, alignment))
+
+    def _of_collection(self, pair: CollectionPair, alignment: Alignment) -> Iterator[tuple[Change, tuple[Field, ...]]]:
+        """The changes of one collection, each with the fields that it is about, none for a whole record."""
+        choose = self._matcher.choose(pair) if self.pinned is None else self.pinned.touched(pair.name)
+        for key, old, new in differences(self.live.stream(pair.name), self.target.stream(pair.name)):
+            fields = choose(key, old, new)
+            if fields != () and self._is_extra(pair, alignment, key):
+                fields = ()
+            if fields is None:
                 continue
-            selected = matcher.collection(pair.name)
-            for key, old, new in differences(self.live.stream(pair.name), self.target.stream(pair.name)):
-                wanted = selected and matcher.record(alignment.live, key)
-                if not wanted and (alignment.live.path, key) not in self.extra:
-                    continue
-                before = None if old is None else load_row(old, self.live.get)
-                after = None if new is None else load_row(new, self.target.get)
+            before = None if old is None else load_row(old, self.live.get)
+            after = None if new is None else load_row(new, self.target.get)
+            if fields:
+                change = self._field_change(pair, alignment, key, before, after, fields)
+            else:
                 change = self._change(pair, alignment, key, before, after)
-                if change is not None:
-                    yield change
+            if change is not None and self._fits(pair, change):
+                yield change, fields
+
+    def touched(self, name: CollectionName) -> Choose:
+        """The records of one collection that this plan changes, for a pass over them in key order."""
+        found = next(((pair, one) for pair, one in self.pairs() if pair.name == name and one is not None), None)
+        entries = iter(()) if found is None else self._of_collection(*found)
+        entry = next(entries, None)
+
+        def choose(key: bytes, old: bytes | None, new: bytes | None) -> tuple[Field, ...] | None:
+            nonlocal entry
+            while entry is not None and entry[0].key < key:
+                entry = next(entries, None)
+            return entry[1] if entry is not None and entry[0].key == key else None
+
+        return choose
+
+    def _is_extra(self, pair: CollectionPair, alignment: Alignment, key: bytes) -> bool:
+        path = alignment.live.path
+        if (path, key) in self.extra:
+            return True
+        return pair.name == TRANSCRIPTS and bool(self.extra) and (path, encode_key(decode_key(key)[:1])) in self.extra
+
+    def reason(self, change: Change) -> str:
+        """Why a change is there that was not chosen itself, or ""."""
+        path = change.descriptor.path
+        found = self.reasons.get((path, change.key))
+        if found is None and self.reasons and change.descriptor.kind is CollectionKind.LINES:
+            found = self.reasons.get((path, encode_key(change.parts[:1])))
+        return found or ""
 
     def _change(
         self, pair: CollectionPair, alignment: Alignment, key: bytes, before: Row | None, after: Row | None
@@ -136,7 +189,7 @@ class Planner:
         if after is None and not self._matcher.exact and not self._cuts_off(pair, key):
             return None
         change = alignment.change(key, before, after)
-        if change is None:
+        if change is None or not self.merging.takes(change):
             return None
         if after is None and (descriptor.path, key) in self.spared:
             self._note(pair, "spared", Severity.WARNING, "keeps records that others still refer to")
@@ -146,6 +199,60 @@ class Planner:
         if descriptor.origin == SEQUENCE_TABLE and not self.selection.whole and not _raises(before, after):
             return None
         return change
+
+    def _field_change(
+        self,
+        pair: CollectionPair,
+        alignment: Alignment,
+        key: bytes,
+        before: Row | None,
+        after: Row | None,
+        fields: tuple[Field, ...],
+    ) -> Change | None:
+        """The change that puts single fields of a record back; the live row stays as it is in everything else."""
+        live, path = alignment.live, Change(alignment.live, key, None, None, ()).path
+        if pair.after is None or after is None:
+            if self.pinned is not None:
+                return None
+            raise NotFoundError(
+                f"Checkpoint {self.target.name} has no record {path}, so it has no field of it.",
+                kept="Nothing was changed.",
+                hint="Choose a checkpoint that holds the record: `maos-ckpt history` tells which.",
+                name=fields[0].text,
+            )
+        if before is None:
+            for one in fields:
+                self.merging.conflicts.add(one.text)
+            return None
+        found = put_fields(
+            fields, (live, before), (pair.after, after), self.selection.merge, remove=self.pinned is not None
+        )
+        for one in found.kept:
+            self.merging.kept.add(one.text)
+        for one in found.conflicts:
+            self.merging.conflicts.add(one.text)
+        change = Change(live, key, before, found.row, live.columns)
+        if next(change.differing(), None) is None:
+            return None
+        if self.selection.merge is MergePolicy.KEEP_NEWER:
+            was = Shape(live, live.columns, self.live.get).view(change.parts, before)
+            then = Shape(pair.after, pair.after.columns, self.target.get).view(change.parts, after)
+            return change if self.merging.takes_newer(was, then, path) else None
+        return change
+
+    def _fits(self, pair: CollectionPair, change: Change) -> bool:
+        """Whether the live table keeps every value of a change; where it was declared anew, it may not."""
+        descriptor = change.descriptor
+        if descriptor.kind is not CollectionKind.TABLE or pair.before is None or pair.after is None:
+            return True
+        if descriptor.origin not in self._fittings:
+            self._fittings[descriptor.origin] = fitting(self.live, self.target, descriptor.origin)
+        found = self._fittings[descriptor.origin]
+        column = found.unfit(change) if found is not None else ""
+        if column:
+            what = f"cannot hold some records as they were, for its column {column} is declared anew; they stay as they"
+            self._note(pair, "retyped", Severity.WARNING, f"{what} are", change.path)
+        return not column
 
     def _cuts_off(self, pair: CollectionPair, key: bytes) -> bool:
         """Whether a live line goes because its file is put back: a transcript of two ages would be no conversation."""

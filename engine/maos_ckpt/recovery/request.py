@@ -8,6 +8,7 @@ from typing import Final
 
 from maos_ckpt.errors import PlanMovedError, UsageError
 from maos_ckpt.model import Checkpoint, Finding, Plan, Selection
+from maos_ckpt.recovery.journal import Pinned
 from maos_ckpt.recovery.schema_changes import SchemaObjects
 
 #: 48 bits: no two plans that one person compares begin alike.
@@ -21,7 +22,8 @@ _DIGEST = re.compile(rf"[0-9a-f]{{{DIGEST_CHARACTERS_MIN},{DIGEST_CHARACTERS_MAX
 class Request:
     """What a recovery is asked to do. `digest` (a plan's, or its beginning) None applies the plan as it is then.
 
-    `extra`, `droppable`: see `Planner`. `findings` are told besides those of the plan itself.
+    `extra`, `droppable`: see `Planner`; `pinned`: the recovery that an undo takes back. `findings` are told besides
+    those of the plan itself.
     """
 
     checkpoint: Checkpoint
@@ -33,6 +35,7 @@ class Request:
     extra: frozenset[tuple[str, bytes]] = frozenset()
     droppable: SchemaObjects = frozenset()
     findings: tuple[Finding, ...] = ()
+    pinned: Pinned | None = None
 
 
 def checked_digest(text: str | None) -> str | None:

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import contextlib
 
 from maos_ckpt.errors import NotFoundError
-from maos_ckpt.model import Finding, Plan, RecoveryResult, Severity
+from maos_ckpt.model import Finding, RecoveryResult, Severity
 from maos_ckpt.recovery import journal
 from maos_ckpt.recovery.apply import ProgressSink, recover
-from maos_ckpt.recovery.plan import make_plan
+from maos_ckpt.recovery.plan import OpenPlan, PlanRequest, open_plan
 from maos_ckpt.recovery.request import Request
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
 
 
-def undo_plan(repository: Repository, source: Source, *, limit: int, progress: ProgressSink, seams: Seams) -> Plan:
+def open_undo_plan(
+    repository: Repository, source: Source, *, limit: int, progress: ProgressSink, seams: Seams
+) -> contextlib.AbstractContextManager[OpenPlan]:
     """What taking back the last recovery would change now.
 
     Raises:
         NotFoundError: there was no recovery, or its safety checkpoint is gone.
     """
     last = _last(repository)
-    plan = make_plan(
-        repository,
-        source,
+    request = PlanRequest(
         repository.resolve(last.safety),
         last.undo_selection,
-        limit=limit,
-        progress=progress,
-        seams=seams,
+        limit,
         extra=last.extra_keys,
         droppable=frozenset(last.created),
         undo=True,
+        pinned=last.pins,
+        findings=_about(last),
     )
-    return replace(plan, findings=(*plan.findings, *_about(last)))
+    return open_plan(repository, source, request, progress, seams)
 
 
 def undo(
@@ -59,6 +59,7 @@ def undo(
         extra=last.extra_keys,
         droppable=frozenset(last.created),
         findings=_about(last),
+        pinned=last.pins,
     )
     return recover(repository, source, request, progress, seams)
 

@@ -42,7 +42,8 @@ def diff(context: Context) -> int:
     lines = [] if arguments.stat else change_lines(result.changes)
     if not arguments.stat and result.truncated:
         lines.append(more_line(result.summary.total - len(result.changes)))
-    context.out.lines([*lines, *count_lines(result.summary, result.by_component)])
+    told = [f"{one.severity.value}: {clip(one.message, 1000)}" for one in result.findings]
+    context.out.lines([*lines, *count_lines(result.summary, result.by_component), *told])
     return ExitCode.DONE
 
 
@@ -55,7 +56,8 @@ def change_lines(changes: tuple[RecordChange, ...]) -> list[str]:
     """Changes for people, a modified record with its fields below it."""
     lines = []
     for one in changes:
-        lines.append(f"{_SIGNS[one.kind]} {name(f'{one.component}/{one.collection}/{one.key}')}")
+        why = f"  ({clip(one.reason, _VALUE_CHARACTERS)})" if one.reason else ""
+        lines.append(f"{_SIGNS[one.kind]} {name(f'{one.component}/{one.collection}/{one.key}')}{why}")
         for field in one.fields if one.kind is ChangeKind.MODIFIED else ():
             before = "(absent)" if field.before is None else clip(field.before, _VALUE_CHARACTERS)
             after = "(absent)" if field.after is None else clip(field.after, _VALUE_CHARACTERS)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from maos_ckpt.cli import shapes
@@ -13,11 +14,13 @@ from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.last_recovery import LastRecovery, last_recovery
 from maos_ckpt.cli.parser import PROGRAM
 from maos_ckpt.cli.recovery_text import moved_line, plan_lines, result_lines
+from maos_ckpt.cli.selecting import option, selection_of, words_of
 from maos_ckpt.cli.text import clip, duration, moment
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import ExitCode, InterruptedByUserError, PlanMovedError, UsageError
-from maos_ckpt.model import Plan, Progress, RecoveryResult, Selection
+from maos_ckpt.model import Plan, Progress, RecoveryResult
 from maos_ckpt.operations import checkpoints, recoveries
+from maos_ckpt.recovery.plan import OpenPlan
 from maos_ckpt.recovery.request import checked_digest
 from maos_ckpt.safe_text import safe_text
 
@@ -28,11 +31,11 @@ _TAKES_BACK = "takes this back"
 class _Recovery:
     """A restore or an undo.
 
-    `apply` takes the plan that was shown, if one was, and the digest to insist on. `words`: what to type for it again,
-    given its plan. `undoes`: what an undo is about.
+    `plan` opens the plan; `apply` takes the one that was shown, if one was, and the digest to insist on. `words`: what
+    to type for it again, given its plan. `undoes`: what an undo is about.
     """
 
-    plan: Callable[[ProgressSink], Plan]
+    plan: Callable[[ProgressSink], contextlib.AbstractContextManager[OpenPlan]]
     apply: Callable[[Plan | None, str | None, ProgressSink], RecoveryResult]
     words: Callable[[Plan], list[str]]
     undoes: LastRecovery | None = None
@@ -41,21 +44,19 @@ class _Recovery:
 def restore(context: Context) -> int:
     """`maos-ckpt restore`."""
     a = context.arguments
-    selection = Selection(tuple(a.component), tuple(a.record), a.exact, a.with_dependencies)
+    selection = selection_of(a)
     workspace, limit = context.workspace, _limit(context)
 
     def words(plan: Plan) -> list[str]:
-        chosen = [*_option("--component", a.component), *_option("--record", a.record)]
-        chosen += ["--with-dependencies"] if a.with_dependencies else []
-        return ["restore", plan.checkpoint, *chosen, *(["--exact"] if a.exact else [])]
+        return ["restore", plan.checkpoint, *words_of(selection)]
 
     def apply(shown: Plan | None, digest: str | None, progress: ProgressSink) -> RecoveryResult:
         # By the time of the answer `latest` may be another one, and hold the very damage.
         name = shown.checkpoint if shown else a.id
         return recoveries.recover(workspace, name, selection, digest, a.reason, limit, progress)
 
-    def plan(progress: ProgressSink) -> Plan:
-        return recoveries.plan(workspace, a.id, selection, limit, progress)
+    def plan(progress: ProgressSink) -> contextlib.AbstractContextManager[OpenPlan]:
+        return recoveries.open_plan(workspace, a.id, selection, limit, progress)
 
     return _recover(context, _Recovery(plan, apply, words))
 
@@ -65,17 +66,12 @@ def undo(context: Context) -> int:
     workspace, limit = context.workspace, _limit(context)
     reason = context.arguments.reason
     recovery = _Recovery(
-        lambda progress: recoveries.undo_plan(workspace, limit, progress),
+        lambda progress: recoveries.open_undo_plan(workspace, limit, progress),
         lambda shown, digest, progress: recoveries.undo(workspace, digest, reason, limit, progress),
         lambda plan: ["undo"],
         last_recovery(workspace),
     )
     return _recover(context, recovery)
-
-
-def _option(name: str, values: Sequence[str]) -> list[str]:
-    """An option as typed, once for each value; a value that begins like an option is tied to it."""
-    return [word for one in values for word in ([f"{name}={one}"] if one.startswith("-") else [name, one])]
 
 
 def _command(context: Context, recovery: _Recovery, plan: Plan) -> str:
@@ -90,17 +86,14 @@ def _command(context: Context, recovery: _Recovery, plan: Plan) -> str:
         "--claude-home": a.claude_home,
     }
     for name, value in options.items():
-        words += _option(name, [value] if value else [])
-    words += [*_option("--source", a.source or []), *_option("--reason", [a.reason] if a.reason else [])]
+        words += option(name, [value] if value else [])
+    words += [*option("--source", a.source or []), *option("--reason", [a.reason] if a.reason else [])]
     return shlex.join([*words, "--plan", plan.digest, "--yes"])
 
 
 def _limit(context: Context) -> int:
-    """Changes listed: of a recovery that is carried out only the first, for its plan can be asked for alone."""
-    limit = change_limit(context)
-    if context.arguments.limit is None and not context.arguments.dry_run:
-        return min(limit, CHANGES_LISTED)
-    return limit
+    """Changes listed where no number is asked for: the first; a dry run in JSON reads the others as it writes them."""
+    return CHANGES_LISTED if context.arguments.limit is None else change_limit(context)
 
 
 def _recover(context: Context, recovery: _Recovery) -> int:
@@ -165,25 +158,38 @@ def _apply(context: Context, recovery: _Recovery, shown: Plan | None, digest: st
 
 def _show_plan(context: Context, recovery: _Recovery) -> Plan:
     started_s = context.seams.clock.monotonic_s()
-    with context.progress() as progress:
-        made = recovery.plan(progress)
-    took_s = context.seams.clock.monotonic_s() - started_s
-    dry_run, command = context.arguments.dry_run, _command(context, recovery, made)
-    if context.out.as_json and (dry_run or not made.summary.total):
-        context.out.document({**shapes.dry_run(made, round(took_s, 3), command), **_undoes(recovery)})
-    else:
-        lines = _about(context, recovery, made) + plan_lines(made)
-        if dry_run and made.summary.total:
-            lines.append(f"to apply exactly this: {safe_text(command)}")
-        if context.out.as_json:
-            # The one JSON document is the result; the plan is for the person who is asked.
-            context.out.notice("\n".join(lines))
+    with _opened(context, recovery) as opened:
+        made = opened.plan
+        took_s = context.seams.clock.monotonic_s() - started_s
+        dry_run, command = context.arguments.dry_run, _command(context, recovery, made)
+        if context.out.as_json and (dry_run or not made.summary.total):
+            everything = opened.changes() if context.arguments.limit is None else None
+            shape = shapes.dry_run(made, round(took_s, 3), command, everything)
+            context.out.document({**shape, **_undoes(recovery)})
         else:
-            context.out.lines(lines)
+            lines = _about(context, recovery, made) + plan_lines(made)
+            if dry_run and made.summary.total:
+                lines.append(f"to apply exactly this: {safe_text(command)}")
+            if context.out.as_json:
+                # The one JSON document is the result; the plan is for the person who is asked.
+                context.out.notice("\n".join(lines))
+            else:
+                context.out.lines(lines)
     budget_s = context.settings.config.performance.max_recovery_time_ms / 1000
     if made.estimated_s > budget_s:
         context.out.notice(f"warning: expected to take {duration(made.estimated_s)}, longer than {duration(budget_s)}")
     return made
+
+
+@contextlib.contextmanager
+def _opened(context: Context, recovery: _Recovery) -> Iterator[OpenPlan]:
+    """The plan, with its progress told until it is there: what follows writes to the terminal itself."""
+    with contextlib.ExitStack() as stack:
+        with context.progress() as progress:
+            sinks: list[ProgressSink] = [progress]
+            opened = stack.enter_context(recovery.plan(lambda step: sinks[0](step)))
+        sinks[0] = lambda step: None
+        yield opened
 
 
 def _about(context: Context, recovery: _Recovery, plan: Plan) -> list[str]:
