@@ -23,4 +23,4 @@ def complete(planner: Planner) -> None:
         planner.reasons = missing_dependencies(planner.live, planner.target, planner.changes)
         planner.extra |= frozenset(planner.reasons)
     if planner.selection.exact and not planner.selection.whole:
-        planner.spared = still_referenced(planner.live, planner.changes)
+        planner.spared = still_referenced(planner.live, planner.changes, planner.target)

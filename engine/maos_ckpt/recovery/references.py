@@ -68,8 +68,12 @@ def reference_findings(
             return [_limit(_NO_ROOM)]
 
 
-def still_referenced(live: State, changes: Callable[[], Iterator[Change]]) -> frozenset[tuple[str, bytes]]:
+def still_referenced(
+    live: State, changes: Callable[[], Iterator[Change]], target: State | None = None
+) -> frozenset[tuple[str, bytes]]:
     """Agents that a plan removes although records that stay refer to them, as (collection path, key).
+
+    With the `target` of the plan, references that dangle there as well do not count: so it was.
 
     Raises:
         NoRoomError: temporary files cannot be written.
@@ -77,7 +81,7 @@ def still_referenced(live: State, changes: Callable[[], Iterator[Change]]) -> fr
     with ReferenceCheck(live, whole=False) as check:
         for change in changes():
             check.take(change)
-        return check.still_referenced()
+        return check.still_referenced(target)
 
 
 def _limit(text: str) -> Finding:
@@ -114,15 +118,20 @@ class ReferenceCheck:
             found.append(_limit("The plan is too large for every reference in it to be checked."))
         return found
 
-    def still_referenced(self) -> frozenset[tuple[str, bytes]]:
+    def still_referenced(self, target: State | None = None) -> frozenset[tuple[str, bytes]]:
         """Agents that the plan removes although records that stay refer to them, as (collection path, key)."""
         self._count_unread()
+        found: dict[str, int] = {}
+        for one, count in self._plan.tally.items():
+            if one.table == "agents" and self._is_removed(one) and self._after(one, count) > 0:
+                found[one.id] = found.get(one.id, 0) + self._after(one, count)
+        if target is not None and found:
+            for collection in REFERRING["agents"]:
+                for one, _ in self._to_removed(target, collection):
+                    if one.id in found:
+                        found[one.id] -= 1
         path = "/".join(COLLECTIONS["agents"])
-        return frozenset(
-            (path, encode_key((one.id,)))
-            for one, count in self._plan.tally.items()
-            if one.table == "agents" and self._is_removed(one) and self._after(one, count) > 0
-        )
+        return frozenset((path, encode_key((name,))) for name, number in found.items() if number > 0)
 
     def _live_ids(self) -> _Ids:
         """Table → those referred to that exist live."""
@@ -168,21 +177,21 @@ class ReferenceCheck:
             return
         collections = dict.fromkeys(name for table in self._plan.removed for name in REFERRING.get(table, ()))
         for collection in collections:
-            for one, holder in self._unread(collection):
+            for one, holder in self._to_removed(self._live, collection):
                 self._plan.tally.unread(one, holder)
 
-    def _unread(self, collection: CollectionName) -> Iterator[tuple[Reference, Holder]]:
-        """All live references of a collection that lead to a removed record."""
-        descriptor = self._live.descriptors().get(collection)
+    def _to_removed(self, state: State, collection: CollectionName) -> Iterator[tuple[Reference, Holder]]:
+        """All references of a collection that lead to a removed record."""
+        descriptor = state.descriptors().get(collection)
         if descriptor is None:
             return
         table, removed = descriptor.origin.lower(), self._plan.removed
-        shape = Shape(descriptor, descriptor.columns, self._live.get)
+        shape = Shape(descriptor, descriptor.columns, state.get)
         if only_plain(table):
             # Messages are by far the most numerous records: only the columns that count are looked at.
             places = [(shape.place(column), check, target) for column, check, target in PLAIN[table]]
             asked = [(at, check, target) for at, check, target in places if at is not None and target in removed]
-            for key, value in every(self._live, collection):
+            for key, value in every(state, collection):
                 row = decode_row(value)
                 for at, check, target in asked:
                     name = row[at]
@@ -190,7 +199,7 @@ class ReferenceCheck:
                         yield Reference(check, target, name), (descriptor, key)
             return
         parse = Json()
-        for record in every(self._live, collection):
+        for record in every(state, collection):
             for one in references(table, shape.stored(record), parse):
                 if one.id in removed.get(one.table, ()):
                     yield one, (descriptor, record[0])
