@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import json
 import re
@@ -184,7 +185,8 @@ class Oracle:
         for column in _TIMES:
             a, b = live.get(column), then.get(column)
             if isinstance(a, str) and isinstance(b, str) and ("T" in a) is ("T" in b) and a != b:
-                verdicts.add(datetime.fromisoformat(b) > datetime.fromisoformat(a))
+                with contextlib.suppress(ValueError):
+                    verdicts.add(datetime.fromisoformat(b) > datetime.fromisoformat(a))
         return verdicts == {True}
 
     def _put(self, text: str, found: State) -> None:
@@ -245,12 +247,12 @@ def predicted(before: State, planner: object) -> State:
         if descriptor.name == "transcript_files":
             continue
         if descriptor.kind is CollectionKind.LINES:
-            lines = found.setdefault((descriptor.path, parts[:1]), {"lines": []})["lines"] = list(
-                found[descriptor.path, parts[:1]]["lines"]  # type: ignore[call-overload]
-            )
+            old = found.get((descriptor.path, parts[:1]), {}).get("lines", [])
+            lines = [*old]  # type: ignore[misc]
+            found[descriptor.path, parts[:1]] = {"lines": lines}
             number = parts[1]
             if change.after is None:
-                lines[number - 1 :] = lines[number - 1 :][:0]
+                del lines[number - 1 :]
             else:
                 lines[number - 1 : number] = [change.after[0]]
             if not lines:

@@ -39,6 +39,7 @@ from tests.recovery.oracle import Key, Oracle, State, on_disk, predicted, same, 
 
 CHECKPOINTS_MAX = 6
 ATTEMPTS_PER_ROUND = 20
+AGENTS_MIN = 10
 KINDS = ("component", "record", "search", "agent", "orchestration", "field", "mixed", "all")
 
 
@@ -70,7 +71,8 @@ class Rounds:
     def save(self) -> None:
         """One more checkpoint to choose from."""
         one = checkpoints.save(self.workspace, Trigger.MANUAL, "", (), lambda step: None)
-        self.saved = [*self.saved, one.id][-CHECKPOINTS_MAX:]
+        # The first one stays: what the rounds wear away comes back from it.
+        self.saved = [*self.saved[:1], *self.saved[1:][1 - CHECKPOINTS_MAX :], one.id]
 
     def rows(self, sql: str, *values: object) -> list[tuple[object, ...]]:
         """Runs a statement on the live database, as another program would."""
@@ -159,6 +161,8 @@ class Rounds:
         for _ in range(ATTEMPTS_PER_ROUND):
             if self.rng.random() < 0.5:
                 self.save()
+            if self.rows("SELECT count(*) FROM agents")[0][0] < AGENTS_MIN:  # type: ignore[operator]
+                recoveries.recover(self.workspace, self.saved[0], Selection(), None, "begin anew", 0, lambda step: None)
             self.disturb()
             name = self.rng.choice(self.saved)
             try:

@@ -15,6 +15,7 @@ from maos_ckpt.recovery.lookup import Record, every
 from maos_ckpt.recovery.owners import is_there
 from maos_ckpt.recovery.reference_rules import COLLECTIONS
 from maos_ckpt.recovery.selection import (
+    check_selection,
     held_texts,
     matches,
     matches_collection,
@@ -37,7 +38,9 @@ def require_collections(selection: Selection, target: StoredState, live: State) 
 
     Raises:
         NotFoundError: one is not; `data["nearest"]` is what comes nearest.
+        UsageError: see `check_selection`.
     """
+    check_selection(selection)
     known = list(dict.fromkeys((*target.descriptors(), *live.descriptors())))
     components = list(dict.fromkeys(name[0] for name in known))
     for component in selection.components:

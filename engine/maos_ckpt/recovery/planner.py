@@ -153,16 +153,21 @@ class Planner:
                 yield change, fields
 
     def touched(self, name: CollectionName) -> Choose:
-        """The records of one collection that this plan changes, for a pass over them in key order."""
+        """The records of one collection that this plan changes, for a pass over them in key order; all lines of a
+        transcript of which it changes one."""
         found = next(((pair, one) for pair, one in self.pairs() if pair.name == name and one is not None), None)
         entries = iter(()) if found is None else self._of_collection(*found)
         entry = next(entries, None)
 
+        def unit(key: bytes) -> bytes:
+            return encode_key(decode_key(key)[:1]) if name == TRANSCRIPTS else key
+
         def choose(key: bytes, old: bytes | None, new: bytes | None) -> tuple[Field, ...] | None:
             nonlocal entry
-            while entry is not None and entry[0].key < key:
+            wanted = unit(key)
+            while entry is not None and unit(entry[0].key) < wanted:
                 entry = next(entries, None)
-            return entry[1] if entry is not None and entry[0].key == key else None
+            return entry[1] if entry is not None and unit(entry[0].key) == wanted else None
 
         return choose
 

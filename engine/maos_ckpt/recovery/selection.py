@@ -32,7 +32,7 @@ class Matcher:
     """Decides, per collection and per record, whether a selection means it; UsageError where it cannot be meant so."""
 
     def __init__(self, selection: Selection, live: State, target: State) -> None:
-        _check(selection)
+        check_selection(selection)
         self._selection = selection
         self._live = live
         self._target = target
@@ -162,7 +162,12 @@ def _folded(value: Value) -> str:
     return (value if isinstance(value, str) else display_value(value)).casefold()
 
 
-def _check(selection: Selection) -> None:
+def check_selection(selection: Selection) -> None:
+    """See that a selection names something with each of its options, and nothing that contradicts itself.
+
+    Raises:
+        UsageError: it does not.
+    """
     named = (
         ("--component", selection.components),
         ("--search", selection.searches),
