@@ -232,9 +232,16 @@ def same(one: Record | None, other: Record | None, *, as_json: bool = False) -> 
         a, b = value, other[name]
         if type(a) is type(b) and a == b:
             continue
-        if not (as_json and isinstance(a, str) and isinstance(b, str) and json.loads(a) == json.loads(b)):
+        if not (as_json and _json(a) is not None and _json(a) == _json(b)):
             return False
     return True
+
+
+def _json(text: object) -> object:
+    try:
+        return json.loads(str(text))
+    except ValueError:
+        return None
 
 
 def predicted(before: State, planner: object) -> State:

@@ -14,6 +14,7 @@ from maos_ckpt.capture.save import SaveRequest, save_checkpoint
 from maos_ckpt.errors import CkptError, IntegrityError, PartialError
 from maos_ckpt.model import Checkpoint, CollectionKind, Plan, Progress, RecoveryResult, Trigger
 from maos_ckpt.recovery import journal
+from maos_ckpt.recovery.damage import distrust_latest, naming_damage
 from maos_ckpt.recovery.known import require_collections, require_records
 from maos_ckpt.recovery.pinned import pinned_planner
 from maos_ckpt.recovery.plan import builds_database, damage_findings, plan_quickly, with_findings
@@ -39,6 +40,8 @@ ProgressSink = Callable[[Progress], None]
 _BEAT_CHANGES = 500
 #: A database counts as damaged where that is so at every look, of which the last is taken while nobody writes to it.
 _DAMAGE_LOOKS = 2
+#: Damaged chunks of the newest checkpoint that one recovery finds, one at a time.
+_DISTRUSTS_MAX = 4
 
 
 @dataclass(slots=True)
@@ -178,6 +181,17 @@ class _Recovery:
         self._verified = self._check(only_files=only_files)
 
     def _plan(self, held: Held | None) -> None:
+        """As `_plan_once`; where the newest checkpoint, which the safety checkpoint builds on, turns out to be damaged,
+        once more without trusting it."""
+        for _ in range(_DISTRUSTS_MAX):
+            try:
+                return self._plan_once(held)
+            except IntegrityError as error:
+                if not distrust_latest(self._repository, error):
+                    raise
+        return self._plan_once(held)
+
+    def _plan_once(self, held: Held | None) -> None:
         """Save what is there, plan from it, and note the intent; no intent where nothing is to be done."""
         request = self._request
         safety = self._save_safety(held)
@@ -192,7 +206,8 @@ class _Recovery:
                 live, target, request.selection, request.extra, droppable=request.droppable, pinned=pinned
             )
             stopped = () if held is None else held.stopped
-            plan = plan_quickly(planner, self._source, stopped, request.limit, self._beating(held), "recovery")
+            with naming_damage(self._repository, request.checkpoint, request.selection):
+                plan = plan_quickly(planner, self._source, stopped, request.limit, self._beating(held), "recovery")
             about = (*damage_findings(planner, self._damage), *request.findings)
             plan = replace(plan, findings=(*plan.findings, *about))
             if request.digest is not None and not plan.digest.startswith(request.digest):

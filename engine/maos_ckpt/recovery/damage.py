@@ -35,6 +35,20 @@ def naming_damage(repository: Repository, checkpoint: Checkpoint, selection: Sel
         raise found from error
 
 
+def distrust_latest(repository: Repository, error: IntegrityError) -> bool:
+    """Note that the newest checkpoint, which the live state was read from, is damaged; False where that is known
+    already or cannot be noted. From now on the live state itself is read, and the next save stores the chunk anew."""
+    chunk, latest = error.data.get("chunk"), repository.latest()
+    if not isinstance(chunk, str) or latest is None or repository.read_only:
+        return False
+    found = repository.index.find(bytes.fromhex(chunk))
+    if found is None or found[1].id in repository.index.damaged(found[0]):
+        return False
+    repository.index.mark_damaged(found[0], (found[1].id,))
+    repository.set_marks(latest, damaged=True)
+    return True
+
+
 class _Search:
     """Reads collections in full, each version once."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from maos_ckpt.codec.values import display_key, encode_row
+from maos_ckpt.errors import IntegrityError
 from maos_ckpt.fields import VALUES_LISTED_MAX, changed_fields, named
 from maos_ckpt.model import (
     ChangeKind,
@@ -31,7 +32,7 @@ from maos_ckpt.model import (
 )
 from maos_ckpt.processes import ProcessInfo
 from maos_ckpt.recovery.completion import complete
-from maos_ckpt.recovery.damage import naming_damage
+from maos_ckpt.recovery.damage import distrust_latest, naming_damage
 from maos_ckpt.recovery.in_flight import InFlight
 from maos_ckpt.recovery.journal import Pinned
 from maos_ckpt.recovery.known import require_collections, require_records
@@ -240,11 +241,20 @@ def open_plan(
         IntegrityError: the checkpoint is damaged in the part that is wanted; see `naming_damage`.
     """
     with contextlib.ExitStack() as stack:
+
+        def enter(from_source: Source, damage: str) -> OpenPlan:
+            made = _planned(repository, from_source, damage, request, progress, seams)
+            try:
+                return stack.enter_context(made)
+            except IntegrityError as error:
+                if not distrust_latest(repository, error):
+                    raise
+            return stack.enter_context(_planned(repository, from_source, damage, request, progress, seams))
+
         try:
-            opened = stack.enter_context(_planned(repository, source, "", request, progress, seams))
+            opened = enter(source, "")
         except DamagedError as error:
-            without = source.without_database()
-            opened = stack.enter_context(_planned(repository, without, error.message, request, progress, seams))
+            opened = enter(source.without_database(), error.message)
         yield opened
 
 
