@@ -95,3 +95,16 @@ def test_every_option_is_typed_again_as_it_was_meant() -> None:
     for one_meant in (meant, Selection(), Selection(exact=True)):
         parsed = parser_for(COMMANDS["restore"]).parse(["latest", *words_of(one_meant)])
         assert selection_of(parsed) == one_meant
+
+
+def test_a_dry_run_in_json_lists_every_change_and_with_a_limit_so_many(cli: Cli) -> None:
+    cli.save()
+    rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)"
+    cli.execute(f"INSERT INTO tasks (id, description) {rows} SELECT 'new-' || i, 'd' FROM n")
+    words = ("restore", "latest", "--dry-run", "--json")
+    plan = cli.ok(*words).json["plan"]
+    assert (len(plan["changes"]), plan["truncated"], plan["summary"]["removed"]) == (1500, False, 1500)
+    assert plan["changes"][0]["fields"]
+    few = cli.ok(*words, "--limit", "3").json["plan"]
+    assert (few["changes"], few["truncated"]) == (plan["changes"][:3], True)
+    assert few["digest"] == plan["digest"]

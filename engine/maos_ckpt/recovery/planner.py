@@ -6,51 +6,35 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from maos_ckpt.codec.values import decode_key, display_value, encode_key
+from maos_ckpt.codec.values import decode_key, encode_key
 from maos_ckpt.errors import NotFoundError
 from maos_ckpt.model import (
-    COMPONENT_DATABASE,
-    COMPONENT_OTHER,
-    COMPONENTS,
     CollectionKind,
     Finding,
     MergePolicy,
     Row,
     Selection,
     Severity,
-    Value,
 )
 from maos_ckpt.recovery.fields import put_fields
 from maos_ckpt.recovery.fitting import Fitting, fitting
 from maos_ckpt.recovery.json_path import Field
-from maos_ckpt.recovery.lookup import Shape, lookup
+from maos_ckpt.recovery.lookup import Shape
 from maos_ckpt.recovery.merge import Merging
+from maos_ckpt.recovery.order import write_order
 from maos_ckpt.recovery.schema_changes import SchemaObjects, can_write
 from maos_ckpt.recovery.selection import SEQUENCE_TABLE, Choose, Matcher
 from maos_ckpt.recovery.tally import AFFECTED_MAX
-from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS
+from maos_ckpt.recovery.touched import TRANSCRIPTS
+from maos_ckpt.recovery.unread import Unread
 from maos_ckpt.sources.change import Alignment, Change, align
-from maos_ckpt.sources.maos.transcripts import UNREAD_LINE
 from maos_ckpt.sources.sqlite.create import PRAGMA_TYPE
 from maos_ckpt.states import CollectionName, CollectionPair, State, StoredState, collection_pairs
-from maos_ckpt.tree.cursor import records
 from maos_ckpt.tree.diff import differences
 from maos_ckpt.tree.large import load_row
 
-#: Order of writing; what depends on agents comes after them.
-_ORDER: Final = {name: at for at, name in enumerate((*COMPONENTS, COMPONENT_OTHER, COMPONENT_DATABASE))}
 #: Kinds of collections that are files; the others live in the database.
 FILE_KINDS: Final = (CollectionKind.LINES, CollectionKind.FILES)
-
-
-@dataclass(frozen=True, slots=True)
-class _Transcript:
-    """What the checkpoint knows of one transcript. `left_alone`: it was not read to its end, and there is one live."""
-
-    path: bytes
-    known: bool = False
-    unread: bool = False
-    left_alone: bool = False
 
 
 @dataclass(slots=True)
@@ -78,12 +62,13 @@ class Planner:
     pinned: Planner | None = None
     merging: Merging = field(init=False)
     _matcher: Matcher = field(init=False)
-    _transcript: _Transcript = field(init=False, default=_Transcript(b""))
+    _unread: Unread = field(init=False)
     _fittings: dict[str, Fitting | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._matcher = Matcher(self.selection, self.live, self.target)
         self.merging = Merging(self.selection.merge, self.live, self.target)
+        self._unread = Unread(self.live, self.target)
 
     @property
     def quiet(self) -> Selection:
@@ -106,7 +91,7 @@ class Planner:
             elif not self._matcher.collection(pair.name) and one.path not in extra:
                 continue
             found.append((pair, self._align(pair)))
-        return sorted(found, key=lambda item: _write_order(item[0]))
+        return sorted(found, key=lambda item: write_order(item[0]))
 
     def _align(self, pair: CollectionPair) -> Alignment | None:
         if pair.after is None or pair.before is None:
@@ -189,7 +174,10 @@ class Planner:
         self, pair: CollectionPair, alignment: Alignment, key: bytes, before: Row | None, after: Row | None
     ) -> Change | None:
         descriptor = alignment.live
-        if descriptor.kind in FILE_KINDS and self._is_unread(pair, key, after):
+        unread = self._unread.of(pair, key, after) if descriptor.kind in FILE_KINDS else None
+        if unread is not None:
+            if unread[0]:
+                self._note(pair, "unread", Severity.WARNING, *unread)
             return None
         if after is None and not self._matcher.exact and not self._cuts_off(pair, key):
             return None
@@ -261,43 +249,7 @@ class Planner:
 
     def _cuts_off(self, pair: CollectionPair, key: bytes) -> bool:
         """Whether a live line goes because its file is put back: a transcript of two ages would be no conversation."""
-        return pair.name == TRANSCRIPTS and pair.after is not None and self._look(key).known
-
-    def _is_unread(self, pair: CollectionPair, key: bytes, after: Row | None) -> bool:
-        """Whether a difference says no more than that the checkpoint could not read the file; see `UNREAD_LINE`."""
-        target, path, what = pair.after, decode_key(key)[-1], _UNREAD
-        if target is None:
-            return False
-        if pair.name == TRANSCRIPT_FILES:
-            # Its permission bits may be the very reason, and without its lines it would be another file.
-            return after is not None and self._look(key).unread
-        if pair.name == TRANSCRIPTS:
-            transcript, path = self._look(key), decode_key(key)[0]
-            unread = transcript.left_alone
-            if not unread and transcript.unread and after is not None and after[0] is None:
-                # What is known of a lost transcript comes back; that there was more does not.
-                unread, what = True, _INCOMPLETE
-        else:
-            place = target.columns.index("content") if "content" in target.columns else None
-            unread = place is not None and after is not None and after[place] is None
-        if unread:
-            self._note(pair, "unread", Severity.WARNING, what, f"{'/'.join(pair.name)}/{display_value(path)}")
-        return unread
-
-    def _look(self, key: bytes) -> _Transcript:
-        path: Value = decode_key(key)[0]
-        prefix = encode_key((path,))
-        if prefix != self._transcript.path:
-            known = self._holds_line(prefix, prefix + b"\xff")
-            mark = encode_key((path, UNREAD_LINE))
-            unread = known and self._holds_line(mark, mark + b"\0")
-            there = unread and next(lookup(self.live, TRANSCRIPT_FILES, [prefix]), None) is not None
-            self._transcript = _Transcript(prefix, known, unread, there)
-        return self._transcript
-
-    def _holds_line(self, low: bytes, high: bytes) -> bool:
-        found = records(self.target.chunks, self.target.root(TRANSCRIPTS), low, high)
-        return next(found, None) is not None
+        return pair.name == TRANSCRIPTS and pair.after is not None and self._unread.knows(key)
 
     def _writes_schema(self, pair: CollectionPair, change: Change) -> bool:
         kind, name = (str(part) for part in change.parts[:2])
@@ -325,19 +277,6 @@ class Planner:
     def _takes_whole_table(self, name: str) -> bool:
         tables = [one for one in self.live.descriptors().values() if one.kind is CollectionKind.TABLE]
         return all(self._matcher.takes_all(one) for one in tables if one.origin == name)
-
-
-_UNREAD: Final = "has files that could not be read when the checkpoint was taken; they stay as they are"
-_INCOMPLETE: Final = "has files that could not be read when the checkpoint was taken; only what was known comes back"
-
-
-def _write_order(pair: CollectionPair) -> tuple[int, int]:
-    # Tables must be there before their rows, and files follow what a transaction can take back.
-    order = (CollectionKind.SCHEMA, CollectionKind.TABLE, CollectionKind.FILES, CollectionKind.LINES)
-    one = pair.after or pair.before
-    assert one is not None
-    in_database = one.kind is CollectionKind.TABLE
-    return order.index(one.kind), _ORDER.get(one.component, len(_ORDER)) if in_database else 0
 
 
 def _raises(before: Row | None, after: Row | None) -> bool:
