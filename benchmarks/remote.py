@@ -7,7 +7,10 @@ one component; then `--checkpoints` more checkpoints, and a new home again. Prin
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -16,6 +19,7 @@ from pathlib import Path
 
 from maos_ckpt.backends.read_cache import CacheSettings
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
+from maos_ckpt.cli import main as cli
 from maos_ckpt.errors import SourceError
 from maos_ckpt.model import Trigger
 from maos_ckpt.replication.pull import make_home, pull
@@ -33,6 +37,8 @@ from tests.replication.counting import Traffic, counted
 from tests.replication.test_reading import read_component, stored_bytes
 
 _TRIES = 30
+#: What an empty database does not take without the agents that it refers to.
+NEEDING_AGENTS = ("memory", "queue", "tasks")
 
 
 def tell(what: str, **facts: object) -> None:
@@ -69,6 +75,40 @@ def new_home(path: Path, settings: RemoteSettings) -> Repository:
     return home
 
 
+def restored(folder: Path, settings: RemoteSettings, component: str, state: Path, claude: Path, stored: int) -> None:
+    """`restore --component` on a machine that has nothing but the bucket, its database gone; counted."""
+    s3 = settings.s3
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": s3.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": s3.secret_access_key,
+        "XDG_STATE_HOME": str(folder / f"machine-{component}"),
+    }
+    shutil.rmtree(state)
+    state.mkdir()
+    shutil.rmtree(claude, ignore_errors=True)
+    words = [
+        "--repo",
+        f"s3://{s3.bucket}/{s3.prefix}",
+        "--s3-endpoint",
+        str(s3.endpoint_url),
+        "--claude-home",
+        str(claude),
+    ]
+    words += ["--json", "restore", "latest", "--component", component, "--yes"]
+    if component in NEEDING_AGENTS:
+        words.append("--with-dependencies")
+    started_s = time.monotonic()
+    answer = io.StringIO()
+    with counted() as traffic, contextlib.redirect_stdout(answer):
+        code = cli.main(words, lambda _: 0)
+    done = json.loads(answer.getvalue() or "{}")
+    if not done:
+        raise SystemExit(code)
+    share = round(traffic.bytes["packs"] / stored, 3)
+    facts = {"exit_code": code, "verified": done["verified"], "records": done["plan"]["summary"]}
+    tell("restore", component=component, stored=stored, share=share, **facts, **sent(traffic, started_s))
+
+
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -77,6 +117,7 @@ def main() -> None:
     parser.add_argument("--claude-home", type=Path)
     parser.add_argument("--changes", type=int, default=3)
     parser.add_argument("--checkpoints", type=int, default=0)
+    parser.add_argument("--restore", action="store_true", help="restore each component on a machine of its own")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
     state, claude = folder / "maos", folder / "claude"
@@ -108,6 +149,9 @@ def main() -> None:
             share = round(traffic.bytes["packs"] / stored, 3)
             tell("component", component=component, stored=stored, share=share, **sent(traffic, started_s))
         home.close()
+        if arguments.restore:
+            for component in sorted({one.component for one in latest.collections if one.bytes}):
+                restored(folder, settings, component, state, claude, stored_bytes(first, latest, component))
         for number in range(arguments.checkpoints):
             save(first, source)
             if number % 500 == 499:

@@ -96,6 +96,7 @@ _REMOTE = {
     "held elsewhere": ("!!", "IS WRITTEN TO BY ANOTHER MACHINE", "warn"),
     "refused": ("XX", "REFUSES", "bad"),
     "foreign": ("XX", "HOLDS ANOTHER REPOSITORY", "bad"),
+    "damaged": ("XX", "MISSES PACKS", "bad"),
     "behind": ("!!", "IS BEHIND", "warn"),
 }
 

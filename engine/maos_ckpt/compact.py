@@ -18,7 +18,8 @@ from maos_ckpt.errors import IntegrityError, PermissionRefusedError, Unavailable
 from maos_ckpt.integrity.tiers import digest
 from maos_ckpt.model import CompactResult, Progress
 from maos_ckpt.prune import PackUse, mark, pack_use
-from maos_ckpt.repository.packs import PackWriter, SealedPack, Stored
+from maos_ckpt.repository.pack_writer import PackWriter
+from maos_ckpt.repository.packs import SealedPack, Stored
 from maos_ckpt.repository.repository import Repository
 
 ProgressSink = Callable[[Progress], None]

@@ -6,8 +6,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from maos_ckpt.errors import UsageError
+
 #: Every variable of this program begins so.
 PREFIX = "MAOS_CKPT_"
+_PATH_SHOWN_MAX = 200
 #: Variables that were read as secrets.
 _SECRETS: set[str] = set()
 
@@ -34,6 +37,22 @@ def _xdg(name: str, below_home: str, environ: Mapping[str, str] | None) -> Path:
     if value.startswith("/"):
         return Path(value)
     return Path(environ.get("HOME") or os.path.expanduser("~")) / below_home
+
+
+def expanded(text: str) -> Path:
+    """A path as somebody wrote it, with `~` and `~USER` put in.
+
+    Raises:
+        UsageError: there is no such user.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError(
+            f"{text[:_PATH_SHOWN_MAX]} begins with the home of a user who does not exist.",
+            kept="Nothing was changed.",
+            hint="Write the path in full.",
+        ) from error
 
 
 def log_file() -> Path:

@@ -15,7 +15,8 @@ from maos_ckpt.errors import CkptError, IntegrityError, PermissionRefusedError, 
 from maos_ckpt.model import Checkpoint, Progress, PruneResult
 from maos_ckpt.repository.manifests import manifest_name
 from maos_ckpt.repository.needed import needed_chunks, needed_places, refuse
-from maos_ckpt.repository.packs import PackWriter, SealedPack, Stored
+from maos_ckpt.repository.pack_writer import PackWriter
+from maos_ckpt.repository.packs import SealedPack, Stored
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.retention import Retention, Rules, retention
 from maos_ckpt.space import ROOM_SHARE, Bound, evict, too_many

@@ -7,18 +7,17 @@ went by without a scrub makes the next slice larger, up to a bound.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 
+from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import CkptError, PermissionRefusedError, UnavailableError
-from maos_ckpt.integrity.tiers import LOCAL, REMOTE, Tier, local_tier, remote_tier
-from maos_ckpt.model import Progress, VerifyLevel, VerifyResult, VerifyTier
+from maos_ckpt.integrity.tiers import Tier, local_tier, remote_tier
+from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER, VerifyLevel, VerifyResult, VerifyTier
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.verify import verify
 
-ProgressSink = Callable[[Progress], None]
 #: How often a slice is due.
 EVERY_S = 3600.0
 #: Most that one slice reads of a tier, in stored bytes; one object is always read.
@@ -69,10 +68,10 @@ def scrub(
         [],
         VerifyLevel.STANDARD,
         progress,
-        tier=VerifyTier.ALL if REMOTE in tiers else VerifyTier.LOCAL,
+        tier=VerifyTier.ALL if REMOTE_TIER in tiers else VerifyTier.LOCAL,
         slices=slices,
     )
-    unread = {REMOTE} if any(one.kind == "tier" for one in result.findings) else set()
+    unread = {REMOTE_TIER} if any(one.kind == "tier" for one in result.findings) else set()
     ended = False
     wrong = {(one.tier, one.object) for one in result.unrepaired}
     for name, looked_at in slices.items():
@@ -85,10 +84,10 @@ def scrub(
 
 
 def _tiers(repository: Repository, *, remote: bool) -> dict[str, Tier]:
-    tiers = {LOCAL: local_tier(repository, complete=False)}
+    tiers = {LOCAL_TIER: local_tier(repository, complete=False)}
     if remote and repository.remote is not None:
         with contextlib.suppress(UnavailableError, PermissionRefusedError):
-            tiers[REMOTE] = remote_tier(repository)
+            tiers[REMOTE_TIER] = remote_tier(repository)
     return tiers
 
 

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from maos_ckpt.codec.compression import Codec
-from maos_ckpt.model import Checkpoint
+from maos_ckpt.errors import IntegrityError
+from maos_ckpt.model import Checkpoint, CheckpointState
 from maos_ckpt.repository.manifests import manifest_name
-from maos_ckpt.repository.needed import needed_chunks, needed_places, refuse
+from maos_ckpt.repository.needed import needed_chunks, needed_places, pending, refuse
 from maos_ckpt.repository.repository import Repository
 
 #: Room is made down to this share of the bound, so that not every save has to make room again.
@@ -29,7 +30,8 @@ def evict(
 ) -> dict[str, int]:
     """Drop local packs that the remote copy holds, oldest first, until so many bytes are free; name → bytes.
 
-    What the newest of the checkpoints (newest first) needs stays, so that its recovery and the next save ask nobody.
+    What the newest of the checkpoints (newest first) needs stays, so that its recovery and the next save ask nobody. So
+    does what those need that the remote copy does not have: a machine that writes there may remove what only they need.
 
     Raises:
         IntegrityError: what the newest one needs cannot be read.
@@ -39,7 +41,7 @@ def evict(
         return {}
     remote = repository.remote_copy
     local = repository.backend.list("packs")
-    kept = _packs_of(repository, checkpoints[0]) if checkpoints else set()
+    kept = _packs_of(repository, [*checkpoints[:1], *pending(repository)])
     # A pack that no checkpoint names is what a prune made of old ones.
     order = {one.pack: one.seq for one in checkpoints}
     evicted: dict[str, int] = {}
@@ -54,10 +56,18 @@ def evict(
     return evicted
 
 
-def _packs_of(repository: Repository, checkpoint: Checkpoint) -> set[str]:
+def _packs_of(repository: Repository, checkpoints: Sequence[Checkpoint]) -> set[str]:
     needed: set[bytes] = set()
-    needed_chunks(repository, checkpoint, needed, refuse)
-    return set(needed_places(repository, needed, refuse).values())
+    for one in checkpoints:
+        # One that is known to be damaged must not keep everything else here; the rest of what it needs stays.
+        damage = _pass_over if one.state is CheckpointState.DAMAGED else refuse
+        needed_chunks(repository, one, needed, damage)
+    some_damaged = any(one.state is CheckpointState.DAMAGED for one in checkpoints)
+    return set(needed_places(repository, needed, _pass_over if some_damaged else refuse).values())
+
+
+def _pass_over(_: IntegrityError) -> None:
+    """An `OnDamage` for checkpoints that are known to be damaged."""
 
 
 def too_many(

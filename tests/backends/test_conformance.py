@@ -16,7 +16,8 @@ import pytest
 from maos_ckpt.backends import s3, s3_listing, s3_multipart
 from maos_ckpt.backends.base import HEADER_NAME, RANGE_BYTES_MAX, Backend
 from maos_ckpt.backends.breaker import CircuitBreaker
-from maos_ckpt.backends.local import TEMPORARY, LocalBackend
+from maos_ckpt.backends.local import LocalBackend
+from maos_ckpt.backends.local_directory import TEMPORARY
 from maos_ckpt.backends.retrying import RetryingBackend
 from maos_ckpt.backends.s3 import S3Backend
 from maos_ckpt.backends.s3_probe import choose_create_mode, probe

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import hashlib
 import os
 import stat
@@ -10,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from maos_ckpt.backends.base import HEADER_NAME
-from maos_ckpt.backends.local import TEMPORARY, LocalBackend
+from maos_ckpt.backends.local import LocalBackend
+from maos_ckpt.backends.local_directory import TEMPORARY
 from maos_ckpt.errors import IntegrityError, StorageError
+from maos_ckpt.fs import SystemFilesystem
 from maos_ckpt.seams import SYSTEM
 
 NAME = "packs/3f/3f00"
@@ -72,3 +76,50 @@ def test_nothing_unfinished_stays(backend: LocalBackend, tmp_path: Path) -> None
         backend.create_file("packs/aa/1", tmp_path / "file", sha256=EMPTY)
     assert not backend.create_file(NAME, tmp_path / "file", sha256=hashlib.sha256(b"other").hexdigest())
     assert list((backend.root / TEMPORARY).iterdir()) == []
+
+
+class _Refusing(SystemFilesystem):
+    """Refuses the first calls of one method, as a failing disk does; `synced` are the directories made durable."""
+
+    def __init__(self, method: str, times: int) -> None:
+        self._method = method
+        self._left = times
+        self.synced: list[Path] = []
+
+    def _refuse(self, method: str) -> None:
+        if method == self._method and self._left:
+            self._left -= 1
+            raise OSError(errno.EIO, "as the test ordered")
+
+    def unlink(self, path: Path) -> None:
+        self._refuse("unlink")
+        super().unlink(path)
+
+    def sync_directory(self, path: Path) -> None:
+        self._refuse("sync_directory")
+        super().sync_directory(path)
+        self.synced.append(path)
+
+
+def refusing(backend: LocalBackend, method: str, times: int) -> tuple[LocalBackend, _Refusing]:
+    fs = _Refusing(method, times)
+    return LocalBackend(backend.root, dataclasses.replace(SYSTEM, fs=fs)), fs
+
+
+def test_a_temporary_file_that_cannot_be_removed_is_no_failure_of_what_was_stored(backend: LocalBackend) -> None:
+    failing, _ = refusing(backend, "unlink", 2)
+    assert failing.create(NAME, b"x")
+    assert not failing.create(NAME, b"y")
+    assert backend.read(NAME, 1) == b"x"
+    backend.sweep()
+    assert list((backend.root / TEMPORARY).iterdir()) == []
+
+
+def test_a_repeated_create_makes_durable_what_the_first_one_could_not(backend: LocalBackend) -> None:
+    (backend.root / "packs" / "3f").mkdir()
+    failing, fs = refusing(backend, "sync_directory", 1)
+    with pytest.raises(StorageError):
+        failing.create(NAME, b"x")
+    assert fs.synced == []
+    assert failing.create(NAME, b"x")
+    assert fs.synced == [backend.root / "packs" / "3f"]

@@ -16,7 +16,8 @@ from maos_ckpt.backends.breaker import (
     CircuitOpenError,
     CircuitState,
 )
-from maos_ckpt.backends.local import TEMPORARY, LocalBackend
+from maos_ckpt.backends.local import LocalBackend
+from maos_ckpt.backends.local_directory import TEMPORARY
 from maos_ckpt.backends.retrying import RetryingBackend, RetryPolicy
 from maos_ckpt.errors import (
     CkptError,

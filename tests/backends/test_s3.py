@@ -334,6 +334,9 @@ def test_requests_under_way_are_bounded(through: S3Backend, proxy: Proxy) -> Non
         {"endpoint_url": "http://host:99999"},
         {"endpoint_url": "http://host?x=1"},
         {"endpoint_url": "http://AKIA:SECRET@host"},
+        {"endpoint_url": "AKIA:SECRET@host:9000"},
+        {"endpoint_url": "https://host/?X-Amz-Signature=SECRET"},
+        {"endpoint_url": "https://host/#SECRET"},
         {"access_key_id": "AKIA"},
         {"secret_access_key": "SECRET"},
         {"region": "eu west"},
@@ -355,7 +358,17 @@ def test_a_url_names_bucket_and_prefix() -> None:
     assert parse_url("s3://maos-test") == ("maos-test", "")
     assert parse_url("s3://maos-test/a/b/") == ("maos-test", "a/b")
     assert S3Settings(*parse_url("s3://maos-test/a/b/")).location == "s3://maos-test/a/b"
-    for url in ("s3:/maos-test", "http://maos-test/a", "s3://", "s3:///a", "s3://maos-test//a", "s3://u:p@maos-test/a"):
+    for url in (
+        "s3:/maos-test",
+        "http://maos-test/a",
+        "s3://",
+        "s3:///a",
+        "s3://maos-test//a",
+        "s3://u:p@maos-test/a",
+        "u:p@b",
+        "s3:u:p@b/c",
+        "s3://b/c?sign=u:p",
+    ):
         with pytest.raises(ConfigError) as caught:
             parse_url(url)
         assert "u:p" not in str(caught.value.data)

@@ -22,7 +22,7 @@ from maos_ckpt.errors import (
     StorageError,
     TransientStorageError,
 )
-from tests.backends.proxy import Order, Proxy, cut, drop, flip, html, lose, proxy_before, refuse, say
+from tests.backends.proxy import Exchange, Order, Proxy, cut, drop, flip, html, lose, proxy_before, refuse, say
 from tests.backends.servers import Server
 from tests.engine.clocks import VirtualClock, seams_with
 
@@ -202,9 +202,9 @@ def test_a_store_that_ignores_ranges_is_refused_before_the_body_is_read(backend:
         backend.read_range(NAME, 2, 5)
 
 
-def listing(*keys: str, truncated: str = "false") -> bytes:
+def listing(*keys: str, truncated: str = "false", token: str = "") -> bytes:
     contents = "".join(f"<Contents><Key>faults/manifests/{key}</Key><Size>1</Size></Contents>" for key in keys)
-    name = "<Name>maos-test</Name>"
+    name = "<Name>maos-test</Name>" + (f"<NextContinuationToken>{token}</NextContinuationToken>" if token else "")
     return f"<ListBucketResult>{name}<IsTruncated>{truncated}</IsTruncated>{contents}</ListBucketResult>".encode()
 
 
@@ -214,6 +214,9 @@ def listing(*keys: str, truncated: str = "false") -> bytes:
         (listing("2", "1"), "out of order"),
         (listing("1", "1"), "out of order"),
         (listing("1", truncated="true"), "how its list goes on"),
+        (listing("1", truncated="true", token="t"), "out of order"),
+        (listing(truncated="true", token="t"), "how its list goes on"),
+        (listing("1").replace(b"<Size>1<", b"<Size>%d<" % 2**63), "out of order"),
         (b"<ListBucketResult></ListBucketResult>", "is not an S3 store"),
         (b"<ListBucketResult><Name>maos-", "failed"),
     ],
@@ -423,13 +426,43 @@ def test_uploads_of_crashed_processes_are_swept_after_a_day(backend: S3Backend, 
     backend.client.call("create_multipart_upload", Key=backend.key("packs/00/00"))
     (upload,) = backend.client.call("list_multipart_uploads")["Uploads"]
     begun_s = upload["Initiated"].timestamp()
+    others = backend.client.call("create_multipart_upload", Key="faults/packs/a stranger's upload.bin")
     today = S3Backend(moto.settings("faults"), seams_with(VirtualClock(wall_s=begun_s + 23 * 3600)))
     tomorrow = S3Backend(moto.settings("faults"), seams_with(VirtualClock(wall_s=begun_s + 25 * 3600)))
     elsewhere = S3Backend(moto.settings("other"), seams_with(VirtualClock(wall_s=begun_s + 25 * 3600)))
-    assert (today.sweep(), elsewhere.sweep(), unfinished(backend)) == (0, 0, 1)
-    assert (tomorrow.sweep(), unfinished(backend)) == (1, 0)
+    assert (today.sweep(), elsewhere.sweep(), unfinished(backend)) == (0, 0, 2)
+    assert (tomorrow.sweep(), unfinished(backend)) == (1, 1)
+    (left,) = backend.client.call("list_multipart_uploads")["Uploads"]
+    assert left["UploadId"] == others["UploadId"]
+    backend.client.call("abort_multipart_upload", Key=left["Key"], UploadId=left["UploadId"])
     for one in (today, tomorrow, elsewhere):
         one.close()
+
+
+def test_a_list_that_leads_in_circles_ends(backend: S3Backend, proxy: Proxy) -> None:
+    turns = iter(range(1_000_000))
+
+    def go_on(exchange: Exchange, forward: Callable[[], None]) -> None:
+        say(200, listing(truncated="true", token=f"t{next(turns)}"), Content_Type="application/xml")(exchange, forward)
+
+    proxy.order("GET", "list-type=2", go_on)
+    with pytest.raises(StorageError, match="how its list goes on"):
+        list(backend.entries("manifests"))
+    with pytest.raises(StorageError, match="how its list goes on"):
+        backend.folders(10)
+    assert proxy.count("GET") < 3 * s3_listing._EMPTY_PAGES_MAX
+
+
+def test_the_end_of_an_object_is_told_without_a_word_of_the_store(backend: S3Backend, proxy: Proxy) -> None:
+    proxy.order("GET", NAME, html(416))
+    with pytest.raises(IntegrityError, match="ends before byte 7"):
+        backend.read_range(NAME, 2, 5)
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 -0000", "Fri, 31 Dec 9999 23:59:59 -1400", "nonsense"])
+def test_a_date_that_no_clock_shows_fails_nothing(backend: S3Backend, proxy: Proxy, date: str) -> None:
+    proxy.order("HEAD", NAME, say(200, b"", ETag='"1"', Content_Length="3", Date=date))
+    assert backend.size(NAME) == 3
 
 
 def test_what_is_asked_of_a_missing_object_is_answered_so(backend: S3Backend, proxy: Proxy) -> None:

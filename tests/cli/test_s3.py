@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,7 +82,13 @@ def test_what_is_in_the_bucket_is_told_as_replicated(replicated: Cli, moto: Serv
     assert s3["location"] == f"s3://{moto.bucket}/{prefix}/alpha"
     assert (s3["reason"], s3["since"], s3["next_try_at"]) == (None, None, None)
     assert s3["last_success_at"].endswith("Z")
+    assert status["spool"].pop("bytes_max") > 0
     assert status["spool"] == {"pending": 0, "bytes": 0, "oldest_age_s": None}
+    assert (s3["breaker"], s3["lease"], s3["scrub"]["due_at"]) == ("closed", None, None)
+    told = replicated.ok("status").out
+    for line in ("spool         empty", "breaker       closed, requests pass, since", "lease         held by nobody"):
+        assert line in told
+    assert "scrub         local: no full round yet" in told
 
 
 def test_what_waits_is_told_without_an_engine(replicated: Cli, moto: Server, prefix: str) -> None:
@@ -203,6 +210,44 @@ def test_the_command_that_applies_a_plan_means_the_same_system_in_the_same_store
 def test_a_url_that_is_none_is_bad_usage_with_a_hint(empty: Cli, url: str) -> None:
     assert empty.fails(2, "list", "--repo", url)["hint"]
     assert list(empty.cwd.iterdir()) == []
+
+
+def test_another_bucket_than_the_homes_is_read_itself(replicated: Cli, moto: Server, prefix: str) -> None:
+    place = ["--repo", f"s3://{moto.bucket}/{prefix}-other", "--system", "nobody", "--s3-endpoint", moto.endpoint]
+    assert "no repository" in replicated.fails(3, "list", *place)["message"]
+    assert len(replicated.ok("list", "--json").json["checkpoints"]) == 1
+
+
+def test_a_maos_that_is_another_one_is_refused_before_anything_is_made(
+    replicated: Cli, tmp_path: Path, moto: Server, prefix: str
+) -> None:
+    moved = Cli(tmp_path / "moved", tmp_path / "home")
+    shutil.copytree(replicated.cwd, moved.cwd, ignore=shutil.ignore_patterns(".maos-ckpt"))
+    for _ in range(2):
+        refused = moved.fails(4, "save")
+        assert "belongs to maos:" in refused["message"]
+        assert f"rename {replicated.cwd}" in refused["hint"]
+        assert "--system" in refused["hint"]
+        assert not moved.repository.exists()
+    moved.ok("save", "--system", "beta", "--repo", str(tmp_path / "of-its-own"))
+    replicated.cwd.rename(tmp_path / "gone")
+    assert moved.ok("save", "--json").json["checkpoint"]["seq"]
+    assert len(moved.ok("list", "--json").json["checkpoints"]) == 2
+
+
+def test_what_becomes_of_keys_in_the_bucket_is_told(cli: Cli, moto: Server, prefix: str) -> None:
+    path = configure(cli, moto, prefix)
+    path.write_text("encryption_enabled = true\n" + path.read_text())
+    cli.variables |= {"MAOS_CKPT_ENCRYPTION_KEY": "env:FIRST", "FIRST": "one good passphrase"}
+    cli.variables |= {"SECOND": "another good passphrase"}
+    cli.ok("save")
+    added = cli.ok("key", "add", "--new-key", "env:SECOND")
+    assert "warning" not in added.err
+    configure(cli, moto, prefix, endpoint=NOWHERE)
+    path.write_text("encryption_enabled = true\n" + path.read_text())
+    removed = cli.ok("key", "remove", added.out.split()[0])
+    assert "the remote copy still opens with the keys from before" in removed.err
+    assert "1 key slots wait" in cli.ok("status").out
 
 
 def test_credentials_in_a_url_are_refused_and_not_repeated(empty: Cli) -> None:

@@ -144,6 +144,12 @@ def test_what_is_no_slot_is_damage(data: bytes) -> None:
         decode_slot(slot_name("00" * 8), data, REPOSITORY)
 
 
+def test_a_slot_with_a_number_that_has_no_place_in_its_checksum_is_damage(slot: Slot) -> None:
+    data = encode_slot(slot).replace(b'"n": ', b'"n": 9999999999999999999999')
+    with pytest.raises(IntegrityError, match="is damaged"):
+        decode_slot(slot_name(slot.id), data, REPOSITORY)
+
+
 @pytest.mark.parametrize("changes", [{"label": "boss"}, {"created_at_ms": 5}, {"wrapped": "00" * 60}])
 def test_a_forged_slot_does_not_open_with_the_right_secret(slot: Slot, changes: dict[str, object]) -> None:
     with pytest.raises(IntegrityError):

@@ -10,7 +10,8 @@ from dataclasses import replace
 from maos_ckpt.client import EventSink
 from maos_ckpt.model import ChangeKind, Checkpoint, FieldChange, RecordChange
 from maos_ckpt_tui.app import run_console
-from tests.console.fixtures import NOW_MS, FrozenClient
+from tests.console.fixtures import NOW_MS
+from tests.console.frozen_client import FrozenClient
 
 HOSTILE = (
     "\x1b]0;owned\x07",

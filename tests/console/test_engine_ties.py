@@ -9,7 +9,8 @@ from maos_ckpt.client import EventSink
 from maos_ckpt.errors import SourceError
 from maos_ckpt_tui.console import ConsoleApp
 from maos_ckpt_tui.refresher import HOLD_INTERVAL_S
-from tests.console.fixtures import FixedClock, FrozenClient
+from tests.console.fixtures import FixedClock
+from tests.console.frozen_client import FrozenClient
 from tests.console.real import Operator
 
 

@@ -9,7 +9,8 @@ import pytest
 from textual.events import Key
 
 from maos_ckpt_tui.console import ConsoleApp
-from tests.console.fixtures import FixedClock, FrozenClient
+from tests.console.fixtures import FixedClock
+from tests.console.frozen_client import FrozenClient
 from tests.console.frozen_console import HostileClient
 
 KEYS = [

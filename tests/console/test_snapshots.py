@@ -14,7 +14,8 @@ from maos_ckpt.errors import CkptError, PlanMovedError, SourceError
 from maos_ckpt.model import EngineStatus, Progress, RecoveryResult, RunningOperation, Selection
 from maos_ckpt_tui import themes
 from maos_ckpt_tui.console import ConsoleApp
-from tests.console.fixtures import AWAY, NOW_MS, FixedClock, FrozenClient, make_tiers
+from tests.console.fixtures import AWAY, NOW_MS, FixedClock, make_tiers
+from tests.console.frozen_client import FrozenClient
 
 SIZES = [(60, 20), (80, 24), (120, 40)]
 Compare = Callable[..., bool]

@@ -15,7 +15,8 @@ from maos_ckpt_tui.progress import ProgressMeter
 from maos_ckpt_tui.recovery import undo_words
 from maos_ckpt_tui.sentences import sentence
 from maos_ckpt_tui.viewmodel import ConsoleModel, health, next_run, next_try, remote_trouble, remote_words
-from tests.console.fixtures import AWAY, NOW_MS, FrozenClient, make_checkpoints, make_tiers
+from tests.console.fixtures import AWAY, NOW_MS, make_checkpoints, make_tiers
+from tests.console.frozen_client import FrozenClient
 
 
 def model_of(client: FrozenClient) -> ConsoleModel:

@@ -8,6 +8,7 @@ import pytest
 
 from maos_ckpt.engine import feed as feeds
 from maos_ckpt.engine.feed import Feed
+from maos_ckpt.errors import ConflictError
 from maos_ckpt.events import CheckpointCreated, Event, OperationProgressed, TicksMissed
 from maos_ckpt.model import Progress
 
@@ -156,6 +157,6 @@ def test_the_number_of_listeners_is_bounded() -> None:
     feed = Feed()
     for _ in range(feeds.SUBSCRIBERS_MAX):
         feed.subscribe(lambda event: None)
-    with pytest.raises(RuntimeError, match="listeners"):
+    with pytest.raises(ConflictError, match="listeners"):
         feed.subscribe(lambda event: None)
     feed.close()

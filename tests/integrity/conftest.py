@@ -21,8 +21,9 @@ from maos_ckpt.operations.tiers import replicate
 from maos_ckpt.replication.push import Pushed
 from maos_ckpt.repository import repository as module
 from maos_ckpt.repository.connect import RemoteSettings
-from maos_ckpt.repository.remote import MIRRORED, RemoteCopy, RemoteMemory
+from maos_ckpt.repository.remote import MIRRORED, RemoteCopy
 from maos_ckpt.repository.remote_lease import RemoteLease
+from maos_ckpt.repository.remote_memory import RemoteMemory
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import SYSTEM, Seams
 from maos_ckpt.sources.spec import open_source

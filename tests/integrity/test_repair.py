@@ -13,7 +13,8 @@ from maos_ckpt.integrity import quarantine
 from maos_ckpt.model import CheckpointState, Severity, VerifyLevel, VerifyTier
 from maos_ckpt.prune import prune
 from maos_ckpt.replication.push import pending
-from maos_ckpt.repository.packs import PackReader, Stored
+from maos_ckpt.repository.pack_reader import PackReader
+from maos_ckpt.repository.packs import Stored
 from maos_ckpt.repository.remote_lease import RemoteLease
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import SYSTEM
@@ -253,3 +254,35 @@ def test_a_lost_folder_of_packs_is_no_damage_where_the_bucket_holds_them(s3_pair
     with home.lease("repair"):
         result = verify(home, [], VerifyLevel.FULL, repair=True, complete=True)
     assert len(result.repaired) == len(home.backend.list("packs")) == 2
+
+
+def test_a_save_after_a_damaged_pack_could_not_be_sent_stores_it_anew(s3_pair: Pair) -> None:
+    pair = s3_pair
+    pair.add("not sent yet")
+    saved = pair.save()
+    spoil_a_leaf(pair.home, pair.path / saved.pack)
+    pair.reopen()
+    assert saved.id in pair.replicate().stuck
+    assert pair.home.resolve(saved.id).state is CheckpointState.DAMAGED
+    healed = pair.save()
+    assert healed.stored_bytes
+    pair.replicate()
+    assert pair.home.resolve(healed.id).state is CheckpointState.REPLICATED
+    assert verify(pair.home, [healed], VerifyLevel.FULL, tier=VerifyTier.S3).ok
+
+
+@pytest.mark.parametrize("level", list(VerifyLevel))
+def test_a_verification_that_finds_a_marked_checkpoint_whole_takes_the_mark_off(
+    shelf: Shelf, level: VerifyLevel
+) -> None:
+    first = shelf.save()
+    [pack] = shelf.packs()
+    spoil_a_leaf(shelf.repository, pack)
+    assert not verify(shelf.reopen(), [], VerifyLevel.FULL).ok
+    damaged = shelf.repository.resolve(first.id)
+    assert damaged.state is CheckpointState.DAMAGED
+    assert not verify(shelf.repository, [damaged], level).ok
+    assert shelf.repository.resolve(first.id).state is CheckpointState.DAMAGED
+    shelf.save()
+    verify(shelf.repository, [damaged], level)
+    assert shelf.repository.resolve(first.id).state is CheckpointState.COMMITTED

@@ -27,8 +27,9 @@ from maos_ckpt.replication.push import push
 from maos_ckpt.repository import connect
 from maos_ckpt.repository.connect import RemoteSettings
 from maos_ckpt.repository.index import ChunkIndex
-from maos_ckpt.repository.remote import MIRRORED, RemoteMemory
+from maos_ckpt.repository.remote import MIRRORED
 from maos_ckpt.repository.remote_lease import RemoteLease
+from maos_ckpt.repository.remote_memory import RemoteMemory
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.space import Bound
 from maos_ckpt.verify import verify
@@ -42,9 +43,17 @@ _STEPS: tuple[tuple[type, str], ...] = (
     (LocalBackend, "delete"),
     (ChunkIndex, "add_pack"),
     (ChunkIndex, "remove_pack"),
-    (RemoteMemory, "doom"),
+    (RemoteMemory, "doom_known"),
 )
 STEPS_MAX = 300
+#: What each of the operations does, by kind of step and of object, in the order in which it first does so.
+_REMOVE = ["doom_known manifests", "delete manifests", "delete marks"]
+_REWRITE = ["publish packs", "add_pack packs", "remove_pack packs", "doom_known packs", "delete packs"]
+EXPECTED = {
+    "prune": [*_REMOVE, *_REWRITE],
+    "compact": [*_REWRITE, "create cache", "publish cache"],
+    "make-room": [*_REMOVE, "remove_pack packs", "doom_known packs", "delete packs", "publish packs", "add_pack packs"],
+}
 
 
 class Stopped(BaseException):
@@ -56,14 +65,18 @@ class Stop:
 
     def __init__(self, patch: pytest.MonkeyPatch, steps: int) -> None:
         self.left = steps
+        #: "step directory" of each step that happened.
+        self.seen: list[str] = []
         for cls, name in _STEPS:
-            patch.setattr(cls, name, self._counting(getattr(cls, name)))
+            patch.setattr(cls, name, self._counting(name, getattr(cls, name)))
 
-    def _counting(self, real: Callable[..., object]) -> Callable[..., object]:
+    def _counting(self, name: str, real: Callable[..., object]) -> Callable[..., object]:
         def step(*arguments: object, **more: object) -> object:
             if self.left == 0:
                 raise Stopped
             self.left -= 1
+            # `publish` is given a temporary file and the object's name.
+            self.seen.append(f"{name} {str(arguments[2 if name == 'publish' else 1]).partition('/')[0]}")
             return real(*arguments, **more)
 
         return step
@@ -89,9 +102,8 @@ class World:
                 # Copies of a home are other homes; none has to wait for this one to be given up.
                 lease.release()
         # Some packs lie in the copy alone, and two checkpoints lie here alone.
-        for name in sorted(home.backend.list("packs"))[:2]:
-            if home.remote_copy.memory.holds(name):
-                home.evict_pack(name)
+        for one in home.checkpoints()[1:3]:
+            home.evict_pack(one.pack)
         self.digests = {one.id: one.digest for one in home.checkpoints()}
         home.close()
 
@@ -160,7 +172,7 @@ def _make_room(home: Repository) -> None:
 
 @pytest.mark.parametrize("work", [_prune, _compact, _make_room], ids=["prune", "compact", "make-room"])
 def test_a_stop_before_any_step_loses_nothing(
-    site: Site, work: Callable[[Repository], None], monkeypatch: pytest.MonkeyPatch
+    site: Site, work: Callable[[Repository], None], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     # So that a small state gives every branch something to do.
     monkeypatch.setattr(pruning, "_LIVE_SHARE_MIN", 0.95)
@@ -174,7 +186,7 @@ def test_a_stop_before_any_step_loses_nothing(
         home = world.open(folder)
         try:
             with monkeypatch.context() as patch:
-                Stop(patch, steps)
+                stop = Stop(patch, steps)
                 work(home)
             break
         except Stopped:
@@ -184,5 +196,5 @@ def test_a_stop_before_any_step_loses_nothing(
         world.check(folder)
     else:
         pytest.fail("the work never ended")
-    assert steps >= 8
+    assert list(dict.fromkeys(stop.seen)) == EXPECTED[request.node.callspec.id]
     world.check(folder)

@@ -8,7 +8,7 @@ import pytest
 from maos_ckpt.config import Config
 from maos_ckpt.model import Checkpoint, PruneResult, Trigger, VerifyLevel
 from maos_ckpt.operations import checkpoints, keeping
-from maos_ckpt.operations.tiers import tiers
+from maos_ckpt.operations.tiers import NOT_ASKED, tiers
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.prune import prune
 from maos_ckpt.ratios import ratios
@@ -174,7 +174,7 @@ def test_what_is_not_replicated_yet_stays_as_long_as_the_spool_holds_it(site: Si
     if spool_bytes == 1 << 30:
         assert left == [one.id for one in saved]
         assert told == []
-        assert remote.reason == ""
+        assert remote.reason == NOT_ASKED
         assert result.kept[left[0]] == "not replicated yet"
         return
     assert left == [one.id for one in saved[-len(left) :]]

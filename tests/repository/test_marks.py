@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import shutil
 
+import msgspec
 import pytest
 
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import VerifyLevel
 from maos_ckpt.prune import prune
+from maos_ckpt.repository.checked_json import with_checksum
+from maos_ckpt.repository.marks import check_marks
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import SYSTEM
 from maos_ckpt.verify import verify
@@ -65,3 +68,14 @@ def test_a_repository_without_its_vital_folders_is_refused(shelf: Shelf, name: s
     # Also where it happens under an open repository.
     with pytest.raises(IntegrityError, match=name):
         shelf.repository.stored_bytes()
+
+
+def test_a_sequence_floor_that_no_checkpoint_reaches_is_damaged() -> None:
+    for seq in (-1, 10**12):
+        with pytest.raises(IntegrityError):
+            check_marks("marks/sequence.json", with_checksum(msgspec.json.encode({"seq": seq})))
+    for digits in (13, 5000):
+        with pytest.raises(IntegrityError):
+            check_marks("marks/sequence.json", b"9" * digits)
+    check_marks("marks/sequence.json", with_checksum(msgspec.json.encode({"seq": 10**12 - 1})))
+    check_marks("marks/sequence.json", b"9" * 12)

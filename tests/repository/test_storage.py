@@ -29,7 +29,14 @@ from maos_ckpt.errors import (
 )
 from maos_ckpt.fs import SystemFilesystem
 from maos_ckpt.integrity.tiers import digest
-from maos_ckpt.repository.manifests import Manifest, decode_manifest, encode_manifest, manifest_name
+from maos_ckpt.repository.manifests import (
+    Manifest,
+    ManifestCollection,
+    decode_manifest,
+    encode_manifest,
+    manifest_name,
+    state_digest,
+)
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import SYSTEM
 from maos_ckpt.tree.nodes import chunk_id
@@ -225,10 +232,13 @@ def test_every_flipped_byte_of_a_pack_is_noticed(tmp_path: Path) -> None:
         pack.write_bytes(whole)
 
 
+HUGE = ManifestCollection("agents", "agents", bytes(32), 1 << 62, 1)
+
+
 def manifest(seq: int = 1) -> Manifest:
     return Manifest(
-        "cp_000000000abcdef", seq, "", 0, "text", ["tag"], "manual", SPEC, bytes(32), [], bytes(64), 0, 0.0, 0.0, 0.0,
-        False, [], "id", False,
+        "cp_000000000abcdef", seq, "", 0, "text", ["tag"], "manual", SPEC, bytes(32), [], state_digest([]), 0, 0.0,
+        0.0, 0.0, False, [], "id", False,
     )  # fmt: skip
 
 
@@ -244,6 +254,27 @@ def test_every_flipped_byte_of_a_manifest_is_noticed() -> None:
     for length in range(len(data)):
         with pytest.raises(IntegrityError):
             decode_manifest(data[:length], manifest_name(1), PlainSealer())
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"digest": bytes(64)},
+        {"collections": [ManifestCollection("agents", "agents", bytes(32), 1, 1)]},
+        {"collections": [ManifestCollection("agents", "agents", bytes(32), -1, 1)]},
+        {"collections": [HUGE], "digest": state_digest([HUGE])},
+        {"created_at_ms": -1},
+        {"created_at_ms": 99_999_999_999_999_999},
+        {"stored_bytes": -1},
+        {"duration_s": float("nan")},
+        {"lock_s": float("inf")},
+        {"skew_s": -1.0},
+    ],
+)
+def test_a_manifest_that_claims_what_cannot_be_is_refused(claim: dict[str, object]) -> None:
+    data = encode_manifest(msgspec.structs.replace(manifest(), **claim), PlainSealer())
+    with pytest.raises(IntegrityError):
+        decode_manifest(data, manifest_name(1), PlainSealer())
 
 
 def test_a_manifest_under_another_number_is_refused() -> None:

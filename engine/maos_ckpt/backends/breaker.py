@@ -108,7 +108,7 @@ class CircuitBreaker:
             raise CircuitOpenError(
                 f"{self._reason} It is left alone after {self._failures} failures in a row.",
                 kept="Every checkpoint committed before is untouched.",
-                hint=f"It is tried again in {max(0.0, left_s):.0f} s.",
+                hint=f"The next request is let through in {max(0.0, left_s):.0f} s.",
                 state=self._state.value,
                 reason=self._reason,
             )

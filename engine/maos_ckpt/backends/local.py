@@ -9,28 +9,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from maos_ckpt.backends.base import check_directory, check_file, check_name, check_range, is_name
+from maos_ckpt.backends.local_directory import LocalDirectory
 from maos_ckpt.errors import IntegrityError, MissingObjectError, StorageError, TransientStorageError
 from maos_ckpt.fs import raise_storage_error
-from maos_ckpt.seams import Seams
 
-#: Where unfinished files live; whatever is left here belongs to no one and is removed by `sweep`.
-TEMPORARY = "tmp"
 _COPY_PORTION_BYTES = 1 << 20
 
 
-class LocalBackend:
+class LocalBackend(LocalDirectory):
     """Objects under one directory."""
-
-    def __init__(self, root: Path, seams: Seams) -> None:
-        self.root = root
-        self._seams = seams
 
     @property
     def location(self) -> str:
@@ -40,65 +32,23 @@ class LocalBackend:
     def close(self) -> None:
         """See `Backend.close`; nothing stays open between calls."""
 
-    def make_directories(self, names: list[str]) -> None:
-        """Create the root and these directories below it, private to this user, and make them durable."""
-        try:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for name in names:
-                (self.root / name).mkdir(mode=0o700, exist_ok=True)
-            self._seams.fs.sync_directory(self.root)
-            self._seams.fs.sync_directory(self.root.parent)
-        except OSError as error:
-            raise_storage_error(error, self.root)
-
-    def missing(self, directories: list[str]) -> list[str]:
-        """Those of these directories that are not there.
-
-        Raises:
-            StorageError, PermissionRefusedError: that cannot be told.
-        """
-        return [name for name in directories if not self._is_directory(self.root / name)]
-
-    @staticmethod
-    def _is_directory(path: Path) -> bool:
-        try:
-            return stat.S_ISDIR(path.stat().st_mode)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError as error:
-            raise_storage_error(error, path)
-
-    def create_directory(self, directory: str, objects: dict[str, bytes]) -> None:
-        """Make a directory that is not there, with these objects (file name → bytes) in it, durably and all at once."""
-        fs, unfinished, final = self._seams.fs, self.temporary(), self.root / directory
-        try:
-            unfinished.mkdir(mode=0o700)
-            for name, data in objects.items():
-                self._write_file(unfinished / name, data)
-            fs.sync_directory(unfinished)
-            unfinished.rename(final)
-            fs.sync_directory(self.root)
-        except OSError as error:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            raise_storage_error(error, final)
-
     def path(self, name: str) -> Path:
         """Where an object lies."""
         return self.root / check_name(name)
 
-    def temporary(self) -> Path:
-        """A fresh path for an unfinished file."""
-        return self.root / TEMPORARY / self._seams.random.token(8).hex()
-
     def create(self, name: str, data: bytes, *, replace: bool = False) -> bool:
         """See `Backend.create`; with `replace` as `Backend.replace`."""
         check_name(name)
-        temporary = self._write_temporary(data)
+        temporary = self.temporary()
         try:
+            try:
+                self.write_file(temporary, data)
+            except OSError as error:
+                raise_storage_error(error, temporary)
             published = self.publish(temporary, name, replace=replace)
         finally:
-            self._seams.fs.unlink(temporary)
-        return published or self._holds(name, hashlib.sha256(data).hexdigest())
+            self.discard(temporary)
+        return published or self.holds(name, hashlib.sha256(data).hexdigest())
 
     def replace(self, name: str, data: bytes) -> None:
         """See `Backend.replace`."""
@@ -112,13 +62,12 @@ class LocalBackend:
             check_file(name, sha256, self._copy(path, temporary))
             published = self.publish(temporary, name)
         finally:
-            with contextlib.suppress(OSError):
-                self._seams.fs.unlink(temporary)
-        return published or self._holds(name, sha256)
+            self.discard(temporary)
+        return published or self.holds(name, sha256)
 
     def _copy(self, path: Path, temporary: Path) -> str:
         """Copy a file to a synced temporary one; SHA-256 of its bytes in hex."""
-        digest, fs = hashlib.sha256(), self._seams.fs
+        digest, fs = hashlib.sha256(), self.seams.fs
         try:
             file = path.open("rb")
         except OSError as error:
@@ -137,7 +86,8 @@ class LocalBackend:
                 raise_storage_error(error, temporary)
         return digest.hexdigest()
 
-    def _holds(self, name: str, sha256: str) -> bool:
+    def holds(self, name: str, sha256: str) -> bool:
+        """Whether an object that is there has this SHA-256 (hex); raises `TransientStorageError` where it is gone."""
         path = self.path(name)
         try:
             with path.open("rb") as file:
@@ -147,33 +97,18 @@ class LocalBackend:
         except OSError as error:
             raise_storage_error(error, path)
 
-    def _write_temporary(self, data: bytes) -> Path:
-        temporary = self.temporary()
-        try:
-            self._write_file(temporary, data)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                self._seams.fs.unlink(temporary)
-            raise_storage_error(error, temporary)
-        return temporary
-
-    def _write_file(self, path: Path, data: bytes) -> None:
-        fs = self._seams.fs
-        fd = fs.create(path)
-        try:
-            fs.write(fd, data)
-            fs.sync(fd)
-        finally:
-            fs.close(fd)
-
     def publish(self, temporary: Path, name: str, *, replace: bool = False) -> bool:
-        """Give a synced temporary file its name; False where the name exists already."""
+        """Give a synced temporary file its name; False where the name exists already, which is durable then, too."""
         final = self.path(name)
         try:
             if not final.parent.is_dir():
                 final.parent.mkdir(mode=0o700, exist_ok=True)
-                self._seams.fs.sync_directory(final.parent.parent)
-            return self._seams.fs.publish(temporary, final, replace=replace)
+                self.seams.fs.sync_directory(final.parent.parent)
+            if self.seams.fs.publish(temporary, final, replace=replace):
+                return True
+            # Whoever gave that name may have died, or failed, before it was made durable.
+            self.seams.fs.sync_directory(final.parent)
+            return False
         except OSError as error:
             raise_storage_error(error, final)
 
@@ -224,7 +159,7 @@ class LocalBackend:
 
     def _check_root(self, error: OSError) -> None:
         """A file that is not there says nothing about a repository that is not there."""
-        if not self._is_directory(self.root):
+        if not self.is_directory(self.root):
             raise StorageError(
                 f"There is no directory at {self.root}.", hint="Check that its disk is mounted.", path=str(self.root)
             ) from error
@@ -286,43 +221,12 @@ class LocalBackend:
         paths = [self.path(name) for name in names]
         for path in paths:
             try:
-                self._seams.fs.unlink(path)
+                self.seams.fs.unlink(path)
             except OSError as error:
                 raise_storage_error(error, path)
         for directory in {path.parent for path in paths}:
             try:
                 if directory.is_dir():
-                    self._seams.fs.sync_directory(directory)
+                    self.seams.fs.sync_directory(directory)
             except OSError as error:
                 raise_storage_error(error, directory)
-
-    def make_cut_directory(self) -> Path:
-        """A fresh private directory for a cut's files; its name says which process it belongs to."""
-        directory = self.root / TEMPORARY / f"cut-{os.getpid()}-{self._seams.random.token(8).hex()}"
-        try:
-            directory.mkdir(mode=0o700)
-        except OSError as error:
-            raise_storage_error(error, directory)
-        return directory
-
-    def sweep(self) -> None:
-        """Remove what crashed processes left; the caller holds the lease, so no file here is being written.
-
-        Cuts are also opened without the lease (a diff against live is), so theirs stay while their process lives.
-        """
-        try:
-            with os.scandir(self.root / TEMPORARY) as entries:
-                for entry in entries:
-                    self._sweep_entry(entry)
-        except FileNotFoundError:
-            self.make_directories([TEMPORARY])
-        except OSError as error:
-            raise_storage_error(error, self.root / TEMPORARY)
-
-    def _sweep_entry(self, entry: os.DirEntry[str]) -> None:
-        if entry.is_dir(follow_symlinks=False):
-            owner = entry.name.split("-")[1] if entry.name.count("-") == 2 else ""
-            if not (owner.isdecimal() and self._seams.processes.describe(int(owner))):
-                shutil.rmtree(entry.path, ignore_errors=True)
-        else:
-            self._seams.fs.unlink(Path(entry.path))

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from maos_ckpt.backends.base import Backend
 from maos_ckpt.backends.breaker import CircuitBreaker
+from maos_ckpt.backends.patience import Patience
 from maos_ckpt.errors import TransientStorageError
 from maos_ckpt.seams import Seams
 
@@ -71,10 +72,12 @@ class RetryingBackend:
         *,
         breaker: CircuitBreaker | None = None,
         policy: RetryPolicy = DEFAULT_POLICY,
+        patience: Patience | None = None,
     ) -> None:
         self.inner = inner
         self.breaker = breaker or CircuitBreaker(seams)
         self._policy = policy
+        self._patience = patience or Patience(seams.clock)
         self._seams = seams
 
     @property
@@ -139,4 +142,4 @@ class RetryingBackend:
             with self.breaker.call():
                 return call()
 
-        return retry(attempt, self._policy, self._seams)
+        return self._patience.run(lambda: retry(attempt, self._policy, self._seams))

@@ -7,17 +7,14 @@ Every object carries the SHA-256 of its bytes as metadata `sha256`, written by t
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
 
-from maos_ckpt.backends.base import check_directory, check_file, check_name, check_range, is_name
-from maos_ckpt.backends.s3_client import S3Client
+from maos_ckpt.backends.base import check_directory, check_file, check_range, is_name
 from maos_ckpt.backends.s3_errors import (
     ConditionError,
     LostAnswerError,
@@ -27,19 +24,17 @@ from maos_ckpt.backends.s3_errors import (
     no_answer_of_s3,
 )
 from maos_ckpt.backends.s3_listing import folders_below, keys_below
-from maos_ckpt.backends.s3_multipart import PART_BYTES, PARTS_MAX, content_md5, sweep, upload
+from maos_ckpt.backends.s3_multipart import PART_BYTES, PARTS_MAX, sweep, upload
+from maos_ckpt.backends.s3_objects import S3Objects, digest_of
 from maos_ckpt.backends.s3_settings import S3Settings
-from maos_ckpt.errors import IntegrityError, MissingObjectError, StorageError, TransientStorageError
+from maos_ckpt.errors import IntegrityError, StorageError, TransientStorageError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.seams import Seams
 
-#: Metadata key of an object's SHA-256 in hex.
-DIGEST = "sha256"
 #: How long a new object is left alone before it is read back, on stores that let several writers win at once. It has
 #: to outlast a PUT of a small object that was under way when ours ended.
 CONFIRM_DELAY_S = 1.0
 _DELETE_BATCH_MAX = 1000
-_COMPARE_PORTION_BYTES = 1 << 20
 
 
 class CreateMode(IntEnum):
@@ -56,37 +51,17 @@ class CreateMode(IntEnum):
     LOOK_FIRST = 3
 
 
-class S3Backend:
+class S3Backend(S3Objects):
     """Objects below one prefix of a bucket. Thread-safe; see `Backend`.
 
     `create_mode` starts as the most careful one and is lowered by what the probe finds (`s3_probe`).
     """
 
     def __init__(self, settings: S3Settings, seams: Seams, *, create_mode: CreateMode = CreateMode.LOOK_FIRST) -> None:
-        self.client = S3Client(settings)
+        super().__init__(settings)
         self.create_mode = create_mode
-        self._root = f"{settings.prefix}/" if settings.prefix else ""
         self._seams = seams
         self._pool = ThreadPoolExecutor(settings.parts_at_once, thread_name_prefix="s3-part")
-        stored_as = {
-            "ServerSideEncryption": settings.server_side_encryption,
-            "SSEKMSKeyId": settings.kms_key_id,
-            "StorageClass": settings.storage_class,
-        }
-        self._stored_as = {option: value for option, value in stored_as.items() if value}
-
-    @property
-    def location(self) -> str:
-        """`s3://bucket/prefix`."""
-        return self.client.location
-
-    def key(self, name: str) -> str:
-        """The key of an object; raises `UsageError` for what is no name."""
-        return self._root + check_name(name)
-
-    def attributes(self, sha256: str) -> dict[str, Any]:
-        """Request parameters that every object is written with."""
-        return {"Metadata": {DIGEST: sha256}, "ContentType": "application/octet-stream", **self._stored_as}
 
     def create(self, name: str, data: bytes) -> bool:
         """See `Backend.create`."""
@@ -110,7 +85,7 @@ class S3Backend:
             return self._create(name, data, sha256)
         if size > PART_BYTES * PARTS_MAX:
             raise StorageError(f"{name} is larger than S3 takes in one object.", size=size)
-        there = self._compare(name, sha256, size)
+        there = self.compare(name, sha256, size)
         if there is not None:
             return there
         attributes = self.attributes(sha256)
@@ -134,11 +109,11 @@ class S3Backend:
         """Put an object where the name is free; whether the name holds it now."""
         key = self.key(name)
         if self.create_mode >= CreateMode.LOOK_FIRST:
-            there = self._compare(name, digest, len(data))
+            there = self.compare(name, digest, len(data))
             if there is not None:
                 return there
         try:
-            self._put(name, key, data, digest, IfNoneMatch="*")
+            self.put(name, key, data, digest, IfNoneMatch="*")
         except (ConditionError, LostAnswerError) as error:
             return self._settle(name, digest, len(data), error)
         except UnsupportedRequestError:
@@ -150,21 +125,9 @@ class S3Backend:
     def replace(self, name: str, data: bytes) -> None:
         """See `Backend.replace`."""
         try:
-            self._put(name, self.key(name), data, hashlib.sha256(data).hexdigest())
+            self.put(name, self.key(name), data, hashlib.sha256(data).hexdigest())
         except ConditionError as error:
             raise TransientStorageError(error.message, object=name) from error
-
-    def _put(self, name: str, key: str, data: bytes, digest: str, **condition: str) -> None:
-        self.client.call(
-            "put_object",
-            name,
-            needs=("ETag",),
-            Key=key,
-            Body=data,
-            ContentMD5=content_md5(data),
-            **self.attributes(digest),
-            **condition,
-        )
 
     def _settle(self, name: str, digest: str, size: int, error: ConditionError | LostAnswerError | None = None) -> bool:
         """Whether the name holds our bytes, read back from the store.
@@ -172,7 +135,7 @@ class S3Backend:
         Raises:
             TransientStorageError: the name is free, so that nothing is decided yet.
         """
-        there = self._compare(name, digest, size)
+        there = self.compare(name, digest, size)
         if there is not None:
             return there
         if isinstance(error, LostAnswerError):
@@ -180,30 +143,6 @@ class S3Backend:
         raise TransientStorageError(
             f"{name} was written to {self.location} by somebody and is gone again.", object=name
         ) from error
-
-    def _compare(self, name: str, digest: str, size: int) -> bool | None:
-        """Whether an object holds the bytes of this SHA-256 and size; None where there is no such object."""
-        head = self.client.head(name, self.key(name))
-        if head is None:
-            return None
-        if int(head["ContentLength"]) != size:
-            return False
-        told = _digest_of(head)
-        if told:
-            return told == digest
-        # Copied here by a tool that drops metadata: the bytes themselves have to tell.
-        found = hashlib.sha256()
-        try:
-            with self.client.get(name, self.key(name)) as (_head, body):
-                left = body.length
-                while data := body.read(min(left, _COMPARE_PORTION_BYTES)):
-                    found.update(data)
-                    left -= len(data)
-        except MissingObjectError:
-            return None
-        if left:
-            raise TransientStorageError(f"The store at {self.location} broke off in the middle.", object=name)
-        return found.hexdigest() == digest
 
     def size(self, name: str) -> int | None:
         """See `Backend.size`."""
@@ -217,7 +156,7 @@ class S3Backend:
         for _ in range(2):
             with self.client.get(name, key) as (head, body):
                 data = body.read_all(bytes_max)
-                told = _digest_of(head)
+                told = digest_of(head)
             if not told or hashlib.sha256(data).hexdigest() == told:
                 return data
         raise IntegrityError(f"The stored object {name} is not what was written to {self.location}.", object=name)
@@ -237,7 +176,7 @@ class S3Backend:
                 if covered.startswith(f"bytes {offset}-{last}/") and body.length == length:
                     return body.read_all(length)
         except StorageError as error:
-            if error.data.get("code") != "InvalidRange":
+            if error.data.get("code") not in ("InvalidRange", "HTTP 416"):
                 raise
         raise IntegrityError(f"The stored object {name} ends before byte {last + 1}.", object=name)
 
@@ -251,17 +190,6 @@ class S3Backend:
     def folders(self, limit: int) -> list[str]:
         """Names of the first `limit` directory levels right below the prefix, whoever made them."""
         return folders_below(self.client, self._root, limit)
-
-    def below(self, folder: str) -> S3Backend:
-        """The objects one directory level deeper, through the same connections; these are closed with this one."""
-        deeper = copy.copy(self)
-        deeper._root = f"{self._root}{folder}/"
-        return deeper
-
-    def written_ms(self, name: str) -> int | None:
-        """When an object was written by the store's clock, in milliseconds since 1970; None where there is none."""
-        head = self.client.head(name, self.key(name))
-        return None if head is None else round(head["LastModified"].timestamp() * 1000)
 
     def delete(self, *names: str) -> None:
         """See `Backend.delete`."""
@@ -281,7 +209,9 @@ class S3Backend:
             code = answer_code(failure.get("Code"), 0)
             left.discard(failure.get("Key"))
             if code != "NoSuchKey":
-                raise by_code(code, 0, str(failure.get("Key", "")).removeprefix(self._root), self.location)
+                raise by_code(
+                    code, 0, str(failure.get("Key", "")).removeprefix(self._root), self.location, "delete_objects"
+                )
         if left:
             raise no_answer_of_s3("delete_objects", self.location)
 
@@ -293,11 +223,3 @@ class S3Backend:
         """See `Backend.close`."""
         self._pool.shutdown(cancel_futures=True)
         self.client.close()
-
-
-def _digest_of(head: dict[str, Any]) -> str:
-    """The SHA-256 that an object was written with, or ""; some stores change the case of metadata keys."""
-    for key, value in head.get("Metadata", {}).items():
-        if key.lower() == DIGEST:
-            return str(value)
-    return ""

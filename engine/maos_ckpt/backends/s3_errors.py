@@ -99,6 +99,13 @@ def translate(error: Exception, operation: str, name: str, location: str) -> Ckp
             kept=_KEPT,
             hint="Check storage.s3.endpoint_url, the network and the proxy.",
         )
+    if isinstance(error, boto.ReadTimeoutError):
+        return LostAnswerError(
+            f"The store at {location} does not answer.",
+            kept=_KEPT,
+            hint="Check the network and the store; it is asked again later.",
+            object=name,
+        )
     if isinstance(error, _BROKEN_OFF):
         return LostAnswerError(
             f"The store at {location} broke off ({type(error).__name__}).", kept=_KEPT, hint="Try again.", object=name
@@ -132,8 +139,10 @@ def no_answer_of_s3(operation: str, location: str) -> LostAnswerError:
 def told_time(meta: Mapping[str, Any]) -> datetime.datetime | None:
     """The `Date` of an answer (its `ResponseMetadata`), or None where it has none that can be read."""
     try:
-        return email.utils.parsedate_to_datetime(meta.get("HTTPHeaders", {}).get("date") or "")
-    except ValueError:
+        told = email.utils.parsedate_to_datetime(meta.get("HTTPHeaders", {}).get("date") or "")
+        # A proxy may write anything: no time zone, or a year that has no place in one.
+        return (told if told.tzinfo else told.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
+    except (ValueError, OverflowError):
         return None
 
 
@@ -147,15 +156,18 @@ def answer_code(code: object, status: int) -> str:
     return code if isinstance(code, str) and _CODE.fullmatch(code) else f"HTTP {status}"
 
 
-def by_code(code: str, status: int, name: str, location: str) -> CkptError:
-    """The error for one S3 error code; `status` 0 where it stands inside an answer and has none of its own."""
+def by_code(code: str, status: int, name: str, location: str, operation: str = "") -> CkptError:
+    """The error for one S3 error code; `status` 0 where it stands inside an answer and has none of its own.
+
+    `operation` is boto3's name of what was asked for, such as `delete_objects`.
+    """
     if code in _LATER or status in (429, 503):
         return TransientStorageError(f"The store at {location} asks to slow down ({code}).", kept=_KEPT, code=code)
     if code in _GARBLED:
         return TransientStorageError(f"An upload to {location} arrived garbled ({code}).", kept=_KEPT, code=code)
     if code in _CREDENTIALS or status in (401, 403, 407):
         return PermissionRefusedError(
-            f"The store at {location} refuses the credentials or the right ({code}).",
+            f"The store at {location} refuses the credentials or the right ({code}{_asked(operation)}).",
             kept=_KEPT,
             hint="It takes s3:GetObject, PutObject, DeleteObject, AbortMultipartUpload, ListBucket and "
             "ListBucketMultipartUploads.",
@@ -209,7 +221,11 @@ def _refused(response: Mapping[str, Any], operation: str, name: str, location: s
             hint=f"Set storage.s3.region{f' to {region}' if known else ''}.",
             code=code,
         )
-    return by_code(code, status, name, location)
+    return by_code(code, status, name, location, operation)
+
+
+def _asked(operation: str) -> str:
+    return f", asked for {operation.title().replace('_', '')}" if operation else ""
 
 
 def _skewed(meta: Mapping[str, Any], location: str) -> StorageError:

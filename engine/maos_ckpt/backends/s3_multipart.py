@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime
 import hashlib
 from collections import deque
 from collections.abc import Iterator
@@ -11,10 +12,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from maos_ckpt.backends.base import check_file
+from maos_ckpt.backends.base import check_file, is_name
 from maos_ckpt.backends.retrying import RetryPolicy, retry
 from maos_ckpt.backends.s3_client import S3Client
-from maos_ckpt.backends.s3_errors import UnsupportedRequestError
+from maos_ckpt.backends.s3_errors import LostAnswerError, UnsupportedRequestError
+from maos_ckpt.backends.s3_listing import uploads_below
 from maos_ckpt.errors import CkptError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.seams import Seams
@@ -27,6 +29,8 @@ PARTS_MAX = 10_000
 _PART_POLICY = RetryPolicy(attempts_max=4, budget_s=20.0)
 #: An upload unfinished for longer than this belongs to a process that is gone.
 _ORPHAN_S = 24 * 3600
+#: Uploads that one sweep aborts; what is left is the next one's.
+_SWEPT_MAX = 1000
 
 
 def content_md5(data: bytes) -> str:
@@ -125,19 +129,23 @@ def _give_up(client: S3Client, name: str, target: dict[str, Any], under_way: deq
 
 
 def sweep(client: S3Client, prefix: str, now_ms: int) -> int:
-    """Abort uploads below a key prefix that were begun more than a day ago; how many."""
-    found = []
-    arguments: dict[str, Any] = {"Prefix": prefix}
-    while True:
-        page = client.call("list_multipart_uploads", **arguments)
-        for one in page.get("Uploads", []):
-            if {"Key", "UploadId", "Initiated"} <= one.keys() and now_ms / 1000 - one[
-                "Initiated"
-            ].timestamp() > _ORPHAN_S:
-                found.append({"Key": one["Key"], "UploadId": one["UploadId"]})
-        if not page.get("IsTruncated") or not page.get("NextKeyMarker"):
+    """Abort uploads of this repository's objects below a key prefix that were begun more than a day ago; how many.
+
+    What others upload below the prefix is none of ours, however old it is.
+    """
+    old = []
+    for one in uploads_below(client, prefix):
+        key, begun = str(one.get("Key", "")), one.get("Initiated")
+        ours = key.startswith(prefix) and is_name(key.removeprefix(prefix))
+        if ours and isinstance(begun, datetime.datetime) and now_ms / 1000 - begun.timestamp() > _ORPHAN_S:
+            old.append({"Key": key, "UploadId": one.get("UploadId", "")})
+        if len(old) >= _SWEPT_MAX:
             break
-        arguments |= {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page.get("NextUploadIdMarker", "")}
-    for target in found:
-        client.call("abort_multipart_upload", **target)
-    return len(found)
+    for target in old:
+        try:
+            client.call("abort_multipart_upload", **target)
+        except LostAnswerError as error:
+            # Somebody else aborted it, or its end came after all.
+            if error.data.get("code") != "NoSuchUpload":
+                raise
+    return len(old)

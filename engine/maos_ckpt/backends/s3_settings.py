@@ -21,7 +21,7 @@ CONNECT_TIMEOUT_S = 10.0
 #: Parts of a large object under way at once, unless configured.
 PARTS_AT_ONCE = 5
 #: Longest silence on a connection, not the length of a transfer.
-READ_TIMEOUT_S = 60.0
+READ_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +137,13 @@ def _check_endpoint(url: str) -> None:
         port = parts.port
     except ValueError as error:
         raise ConfigError(form) from error
-    if "@" in parts.netloc:
+    if "@" in url:
         raise ConfigError("storage.s3.endpoint_url holds credentials.", hint="Set access_key_id and secret_access_key.")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or port == 0:
-        raise ConfigError(form, value=url[:200])
+        # What stands behind a question mark may be a signature.
+        raise ConfigError(form, value=re.split(r"[?#]", url)[0][:200])
 
 
 def _without_user(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//…@", url)
+    """A URL without what stands before an @, and behind a question mark or #."""
+    return re.sub(r"^((?:s3|https?)://)?.*@", r"\1…@", re.split(r"[?#]", url)[0])

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from maos_ckpt.capture import referrers
 from maos_ckpt.capture.background import BackgroundWriter
 from maos_ckpt.capture.memo import Memo, kept_directory, load_memo, store_memo
 from maos_ckpt.capture.records import OutOfOrderError, encode_records, read_records
@@ -17,7 +18,7 @@ from maos_ckpt.ids import new_checkpoint_id
 from maos_ckpt.model import Checkpoint, CheckpointState, Descriptor, Progress, Trigger
 from maos_ckpt.repository.chunks import ChunkWriter
 from maos_ckpt.repository.descriptors import encode_descriptors
-from maos_ckpt.repository.manifests import Manifest, ManifestCollection, state_digest
+from maos_ckpt.repository.manifests import Manifest, ManifestCollection, derived, listed, state_digest
 from maos_ckpt.repository.packs import SealedPack
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
@@ -71,6 +72,19 @@ def save_checkpoint(
         SourceError: the source cannot be read now.
         StorageError: the repository cannot be written.
     """
+    # A remote side that hangs must not keep a save from its commit.
+    with contextlib.nullcontext() if repository.remote is None else repository.remote.hurried():
+        return _save_checkpoint(repository, source, request, progress, seams, held)
+
+
+def _save_checkpoint(
+    repository: Repository,
+    source: Source,
+    request: SaveRequest,
+    progress: ProgressSink,
+    seams: Seams,
+    held: Held | None,
+) -> Checkpoint:
     started_s = seams.clock.monotonic_s()
     save = _Save(repository, source, request, progress, seams)
     parent, memo = save.parent, save.memo
@@ -109,6 +123,9 @@ class _Save:
         self.memo = memo if memo and self.parent and memo.checkpoint == self.parent.id and whole else None
         self.measures: StoredMeasures = memo.measures if memo else {}
         self.reader = _Reader(progress, seams, self.parent.records if self.parent else 0)
+        self.kept_referrers = self.parent.referrers if self.parent and whole else None
+        self.referrers = derived(self.kept_referrers)
+        self.waiting = referrers.prepared(repository)
 
     def open_writer(self, cut: Cut) -> ChunkWriter:
         """Where new chunks go; in a process beside this one where many are to be looked at."""
@@ -136,6 +153,7 @@ class _Save:
             )
         described = writer.put(encode_descriptors(descriptors), "descriptors").result()
         self.reader.report("store")
+        self._store_referrers(writer)
         sealed = writer.seal()
         self.measures = pack_measures(writer.measures())
         self.repository.check_packs_present()
@@ -143,6 +161,10 @@ class _Save:
         if cut.lock_s > LOCK_BUDGET_S:
             notes.append(f"the source was locked for {cut.lock_s:.2f} s, longer than {LOCK_BUDGET_S} s")
         return self._commit(collections, described, sealed, started_s, (cut.lock_s, cut.skew_s), notes)
+
+    def _store_referrers(self, writer: ChunkWriter) -> None:
+        if self.waiting is not None:
+            self.referrers = self.waiting.store(self.repository, writer, self.kept_referrers) or self.referrers
 
     def _known_descriptors(self) -> dict[tuple[str, str], Descriptor]:
         if self.parent is None:
@@ -206,15 +228,15 @@ class _Save:
 
     def commit_unchanged(self, parent: Checkpoint, started_s: float) -> Checkpoint:
         """Commit the parent's state again, unread."""
-        collections = [
-            ManifestCollection(one.component, one.name, one.root or b"", one.records, one.bytes)
-            for one in parent.collections
-        ]
-        checkpoint = self._commit(
-            collections, parent.descriptors, SealedPack(), started_s, (0.0, 0.0), [], unchanged=True
-        )
+        collections = [listed(one) for one in parent.collections]
         memo = self.memo
         assert memo is not None
+        sealed = SealedPack()
+        if self.waiting is not None:
+            with contextlib.closing(self.repository.writer(self.request.codec, memo.measures, 0)) as writer:
+                self._store_referrers(writer)
+                sealed = writer.seal()
+        checkpoint = self._commit(collections, parent.descriptors, sealed, started_s, (0.0, 0.0), [], unchanged=True)
         store_memo(self.repository, Memo(checkpoint.id, memo.token, memo.source, memo.measures))
         return checkpoint
 
@@ -252,8 +274,12 @@ class _Save:
             repository=self.repository.header.id,
             pinned=request.pinned,
             pack=sealed.digest,
+            referrers=self.referrers,
         )
-        return self.repository.commit(manifest)
+        checkpoint = self.repository.commit(manifest)
+        if self.waiting is not None:
+            self.waiting.drop()
+        return checkpoint
 
 
 class _Reader:

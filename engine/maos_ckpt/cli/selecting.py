@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from maos_ckpt.selection import MergePolicy, Selection
+from maos_ckpt.model import MergePolicy, Selection
 
 #: Option → (its place in the parsed arguments and field of a selection, metavar, help); all repeatable.
 _NAMED = {

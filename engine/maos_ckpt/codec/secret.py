@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from maos_ckpt.environment import secret_variable
+from maos_ckpt.environment import expanded, secret_variable
 from maos_ckpt.errors import ConfigError, KeyRefusedError
 
 SecretKind = Literal["passphrase", "key_file", "master"]
@@ -92,11 +92,12 @@ def read_secret(reference: str) -> Secret:
 
     Raises:
         ConfigError: the reference has neither form.
+        UsageError: the file is in the home of a user who does not exist.
         KeyRefusedError: it leads to nothing, or to nothing usable.
     """
     scheme, _, rest = reference.partition(":")
     if scheme == "file" and rest:
-        return key_file(Path(rest).expanduser())
+        return key_file(expanded(rest))
     if scheme != "env" or not _VARIABLE.fullmatch(rest):
         raise ConfigError(
             "A key reference is env:NAME, with NAME in capitals, or file:PATH.",

@@ -144,10 +144,12 @@ def decode_slot(name: str, data: bytes, repository: str) -> Slot:
             raise FormatError(f"The key slot {name} is of version {version}, which this program cannot read.")
         slot = msgspec.json.decode(data, type=Slot)
         lengths = [len(bytes.fromhex(part)) for part in (slot.id, slot.salt, slot.check, slot.wrapped)]
-    except (msgspec.DecodeError, ValueError, RecursionError):
+        checksum = _checksum(slot)
+    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
+        # JSON knows larger numbers than the form that is summed up.
         _damaged(name)
     # A slot has one stored form, so that no byte of the file can change unnoticed.
-    whole = hmac.compare_digest(slot.checksum.encode(), _checksum(slot).encode()) and encode_slot(slot) == data
+    whole = hmac.compare_digest(slot.checksum.encode(), checksum.encode()) and encode_slot(slot) == data
     sizes = [_ID_BYTES, _SALT_BYTES, 32, MASTER_BYTES + SEAL_BYTES]
     if not whole or lengths != sizes or slot_name(slot.id) != name or not _fits(slot):
         _damaged(name)

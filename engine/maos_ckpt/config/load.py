@@ -15,7 +15,7 @@ from maos_ckpt import environment
 from maos_ckpt.config.files import read_file
 from maos_ckpt.config.keys import ALIASES, MASK, Key, convert, keys, masked, nearest
 from maos_ckpt.config.types import Config
-from maos_ckpt.errors import ConfigError
+from maos_ckpt.errors import ConfigError, PermissionRefusedError
 
 FILE_NAME = "maos-ckpt.toml"
 #: Variables that are no settings.
@@ -73,6 +73,7 @@ def load(
 
     Raises:
         ConfigError: an unknown key, a wrong type or value, or a file that is missing or neither TOML nor JSON.
+        PermissionRefusedError: there may be a file, and this user cannot look or read.
     """
     variables = environment.variables() if variables is None else variables
     path = _find(cwd, file, variables, config_home or environment.config_home())
@@ -90,9 +91,9 @@ def load(
 def _find(cwd: Path, file: str | None, variables: Mapping[str, str], config_home: Path) -> Path | None:
     named = file or variables.get(_CONFIG_VARIABLE)
     if named:
-        path = Path(named).expanduser()
+        path = environment.expanded(named)
         path = path if path.is_absolute() else cwd / path
-        if not path.is_file():
+        if not _is_file(path):
             origin = "--config" if file else _CONFIG_VARIABLE
             raise ConfigError(
                 f"There is no configuration file {path} ({origin} names it).",
@@ -102,9 +103,22 @@ def _find(cwd: Path, file: str | None, variables: Mapping[str, str], config_home
             )
         return path
     for candidate in (cwd / FILE_NAME, config_home / "maos-ckpt" / "config.toml"):
-        if candidate.is_file():
+        if _is_file(candidate):
             return candidate
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        # Going on without would be going on without what it may say about encryption.
+        raise PermissionRefusedError(
+            f"The configuration file {path} cannot be looked for: {error.strerror}.",
+            kept="Nothing was started or changed.",
+            hint="Give this user the right to look there, or name a file with --config.",
+            path=str(path),
+        ) from error
 
 
 def _from_variables(variables: Mapping[str, str]) -> dict[str, tuple[object, str]]:

@@ -205,6 +205,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             max_length=63,
             pattern="^[a-z0-9]?[a-z0-9_.-]*$",
+            extra={"wanted": "at most 63 of a to z, 0 to 9, `_`, `.` and `-`, the first a letter or a digit"},
             description="Name of this system among those that share a prefix, which lies at prefix/system;"
             " empty means that the prefix is this system's alone.",
         ),

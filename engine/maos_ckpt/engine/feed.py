@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from maos_ckpt.client import EventSink
+from maos_ckpt.errors import ConflictError
 from maos_ckpt.events import (
     CheckpointCreated,
     CheckpointsRemoved,
@@ -94,12 +95,20 @@ class Feed:
         self._lock = threading.Lock()
 
     def subscribe(self, sink: EventSink) -> Callable[[], None]:
-        """Begin to listen; returns the way out, which may be taken twice."""
+        """Begin to listen; returns the way out, which may be taken twice.
+
+        Raises:
+            ConflictError: too many listen already.
+        """
         subscriber = Subscriber(sink)
         with self._lock:
             if len(self._subscribers) >= SUBSCRIBERS_MAX:
                 subscriber.close()
-                raise RuntimeError(f"more than {SUBSCRIBERS_MAX} listeners")
+                raise ConflictError(
+                    f"{SUBSCRIBERS_MAX} listeners follow this engine already.",
+                    kept="Nothing was changed.",
+                    hint="Close one of them first.",
+                )
             self._subscribers.append(subscriber)
 
         def leave() -> None:

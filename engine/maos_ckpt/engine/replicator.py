@@ -12,8 +12,10 @@ from collections.abc import Callable
 
 from maos_ckpt.errors import CkptError, LeaseHeldError
 from maos_ckpt.events import CheckpointsReplicated, Event, ReplicationStalled
+from maos_ckpt.operations.outcome import note_failure, note_released
 from maos_ckpt.operations.remotes import look_for_news
-from maos_ckpt.operations.tiers import note_failure, replicate
+from maos_ckpt.operations.tiers import replicate
+from maos_ckpt.replication.home import bring_home
 from maos_ckpt.repository.remote_lease import RemoteLease
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
@@ -33,10 +35,19 @@ class Replicator:
     Args:
         repository: opened for this alone, with its remote copy; closed at the end.
         record: told of what happened.
+        whole_bytes_max: the home is to hold every pack, up to so many bytes (0: any number); None where the remote copy
+            may hold some alone.
     """
 
-    def __init__(self, repository: Repository, seams: Seams, record: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        seams: Seams,
+        record: Callable[[Event], None],
+        whole_bytes_max: int | None = None,
+    ) -> None:
         self._repository = repository
+        self._whole_bytes_max = whole_bytes_max
         self._seams = seams
         self._record = record
         self._lease = RemoteLease(repository.remote_copy, str(repository.path), seams)
@@ -72,7 +83,9 @@ class Replicator:
             else:
                 self._wake.wait(wait_s)
         try:
-            self._lease.release()
+            if self._lease.number:
+                self._lease.release()
+                note_released(self._repository)
         except CkptError as error:
             _LOG.info("the lease on the remote copy was not given back: %s", error)
         self._repository.close()
@@ -94,7 +107,24 @@ class Replicator:
             self._record(CheckpointsReplicated(now_ms, tuple(pushed.replicated), pushed.bytes))
         for checkpoint, why in pushed.stuck.items():
             _LOG.warning("%s cannot be replicated: %s", checkpoint, why)
+        self._make_whole()
         return self._repository.remote_copy.timing.renew_s
+
+    def _make_whole(self) -> None:
+        """Bring some of the packs home that only the remote copy holds; that it fails is no failed replication."""
+        bytes_max = self._whole_bytes_max
+        if bytes_max is None:
+            return
+        room_bytes = max(bytes_max - self._repository.stored_bytes(), 0) if bytes_max else None
+        try:
+            while bring_home(self._repository, room_bytes, self._is_wanted):
+                if self._is_wanted() or room_bytes is not None:
+                    break
+        except CkptError as error:
+            _LOG.warning("packs that only the remote copy holds were not brought home: %s", error)
+
+    def _is_wanted(self) -> bool:
+        return self._ending.is_set() or self._wake.is_set()
 
     def _failed(self, error: CkptError) -> float:
         pause_s = min(PAUSE_S * 2.0**self._failures, PAUSE_S_MAX)

@@ -12,19 +12,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
-from maos_ckpt import wire
 from maos_ckpt.client import EventSink
-from maos_ckpt.engine.child import Child
+from maos_ckpt.engine.duties import Duties
 from maos_ckpt.engine.feed import Feed
-from maos_ckpt.engine.idle import IdleTime
-from maos_ckpt.engine.lane import Lane
 from maos_ckpt.engine.lock import TRIES, EngineLock, Owner, engine_owner
-from maos_ckpt.engine.replicator import Replicator
-from maos_ckpt.engine.scrubber import Scrubber
 from maos_ckpt.engine.watch import Watch
-from maos_ckpt.errors import CkptError, LeaseHeldError
+from maos_ckpt.engine.workers import Workers
+from maos_ckpt.errors import CkptError
 from maos_ckpt.events import (
     CheckpointCreated,
     CheckpointMarked,
@@ -36,21 +30,15 @@ from maos_ckpt.events import (
     OperationProgressed,
     TicksMissed,
 )
-from maos_ckpt.model import Checkpoint, CompactResult, EngineStatus, Progress, RecoveryResult, Trigger
+from maos_ckpt.model import Checkpoint, EngineStatus, Progress
 from maos_ckpt.operations import state
-from maos_ckpt.operations.registry import OPERATIONS, CompactArguments, SaveArguments, ScrubArguments
 from maos_ckpt.operations.workspace import Workspace, is_failure
 from maos_ckpt.repository.holds import hold_shown
 from maos_ckpt.repository.repository import Repository
-from maos_ckpt.scheduler import Scheduler
 
 _LOG = logging.getLogger(__name__)
 #: How often the watch looks for what others did.
 POLL_S = 1.0
-#: How long the end of an engine waits for the object that is being sent to the remote copy.
-REPLICATOR_END_S = 5.0
-REASON_BUSY = "the repository was in use"
-
 _TO_REPLICATE = (CheckpointCreated, CheckpointMarked, CheckpointsRemoved)
 
 
@@ -65,17 +53,14 @@ class Engine:
         self._lock = EngineLock(workspace.repository, workspace.seams)
         self._repository: Repository | None = None
         self._watch: Watch | None = None
-        self._scheduler: Scheduler | None = None
-        self._replicator: Replicator | None = None
-        self._scrubber: Scrubber | None = None
-        self._writers = Lane("writers", workspace.seams)
-        self._readers = Lane("readers", workspace.seams)
-        self._children: dict[str, Child] = {}
+        self._duties: Duties | None = None
+        self._workers = Workers(workspace, progressed=self._tell_progress, failed=self._after_failure, done=self.poll)
         self._ending = threading.Event()
+        #: Held while this becomes the engine, or begins to end, so that it never does both.
+        self._changing = threading.Lock()
         self._poller = threading.Thread(target=self._poll_loop, name="watch", daemon=True)
         self._failure: state.Failure | None = None
         self._missed_ticks = 0
-        self._idle = IdleTime(self._compact)
         #: Tells what this engine's console holds from what others do.
         self._screen = workspace.seams.random.token(8).hex()
 
@@ -93,51 +78,45 @@ class Engine:
             repository.check_source(workspace.source)
         else:
             repository = workspace.create_repository()
+        try:
+            self._watch = Watch(repository, workspace.journal, workspace.config.storage)
+            self._failure = state.last_failure(workspace.journal)
+            self._take_up(TRIES)
+        except BaseException:
+            repository.close()
+            raise
         self._repository = repository
-        self._watch = Watch(repository, workspace.journal, workspace.config.storage)
-        self._failure = state.last_failure(workspace.journal)
-        self._take_up(TRIES)
         self._poller.start()
 
     def _take_up(self, tries: int) -> None:
         """Become the engine of this repository, if nobody else is."""
-        if self._workspace.config.read_only or self._lock.held:
-            return
-        if not self._lock.acquire(self._interval_s, tries=tries):
-            return
-        try:
-            self._begin()
-        except BaseException:
-            # Without a schedule this is no engine; another one, or a later try, may be.
-            self._lock.release()
-            raise
+        with self._changing:
+            if self._ending.is_set() or self._workspace.config.read_only or self._lock.held:
+                return
+            if not self._lock.acquire(self._interval_s, tries=tries):
+                return
+            try:
+                self._begin()
+            except BaseException:
+                # Without a schedule this is no engine; another one, or a later try, may be.
+                self._lock.release()
+                raise
 
     def _begin(self) -> None:
         """Take up schedule and replication; the engine's lock is held."""
-        self._record(EngineStarted(self._now_ms(), self._workspace.source, self._interval_s))
         newest = next(iter(self._watching.checkpoints()), None)
-        age_s = None if newest is None else (self._now_ms() - newest.created_at_ms) / 1000
-        self._scheduler = Scheduler(
-            self._seams,
-            self._interval_s,
-            run=self._scheduled_save,
-            busy=lambda: self._writers.busy,
+        duties = Duties(
+            self._workspace,
+            None if newest is None else (self._now_ms() - newest.created_at_ms) / 1000,
+            self._workers.writers,
+            self._workers.readers,
+            carry_out=self._workers.carry_out,
+            record=self._record,
             missed=self._note_missed,
-            age_s=age_s,
         )
-        if self._workspace.remote is not None:
-            self._replicator = Replicator(self._workspace.open_repository(), self._seams, self._record)
-            self._replicator.start()
-        if self._workspace.config.scrub_days:
-            self._scrubber = Scrubber(self._seams, idle=self._is_idle, run=self._scrub)
-        self._scheduler.start()
-
-    def _is_idle(self) -> bool:
-        return not self._writers.busy and not self._readers.busy
-
-    def _scrub(self) -> None:
-        with contextlib.suppress(CkptError):
-            self._readers.submit("scrub", lambda: self._in_child("scrub", ScrubArguments(), self._readers))
+        self._record(EngineStarted(self._now_ms(), self._workspace.source, self._interval_s))
+        self._duties = duties
+        duties.start()
 
     @property
     def _watching(self) -> Watch:
@@ -150,23 +129,19 @@ class Engine:
 
         A worker that is still at it then goes on by itself; what it commits counts.
         """
-        if self._ending.is_set():
-            return True
-        self._ending.set()
-        if self._scheduler is not None:
-            self._scheduler.stop()
-        self._writers.close()
-        self._readers.close()
-        for lane in (self._readers, *((self._writers,) if self._idle.running else ())):
-            child = self._children.get(lane.name)
-            if child is not None:
-                child.terminate()
-        clean = self._writers.join(timeout_s) and self._readers.join(timeout_s)
+        with self._changing:
+            if self._ending.is_set():
+                return True
+            self._ending.set()
+        duties = self._duties
+        if duties is not None:
+            duties.stop()
+        self._workers.close(writer_stops=duties is not None and duties.compacting)
+        clean = self._workers.join(timeout_s)
         if self._poller.is_alive():
             self._poller.join(POLL_S * 2)
-        if self._replicator is not None:
-            # What is not sent waits in the home; a transfer that hangs must not hold up the end.
-            self._replicator.close(REPLICATOR_END_S)
+        if duties is not None:
+            duties.close()
         if clean and self._lock.held:
             self._record(EngineStopped(self._now_ms()))
         self.hold(frozenset())
@@ -204,7 +179,7 @@ class Engine:
             last_success=checkpoints[0] if checkpoints else None,
             last_error=failure.message if failure else "",
             last_error_at_ms=failure.at_ms if failure else None,
-            running=self._writers.running or self._readers.running,
+            running=self._workers.running,
             checkpoints=len(checkpoints),
             repository_bytes=self._watching.stored_bytes(),
             missed_ticks=self._missed_ticks,
@@ -215,8 +190,8 @@ class Engine:
         )
 
     def _next_run_at_ms(self, owner: Owner | None) -> int | None:
-        if self._scheduler is not None:
-            return self._scheduler.next_run_at_ms()
+        if self._duties is not None:
+            return self._duties.next_run_at_ms()
         if owner is None or not owner.interval_s:
             return None
         return state.next_run_at_ms(owner.since_ms, owner.interval_s, self._now_ms())
@@ -234,39 +209,10 @@ class Engine:
         Raises:
             CkptError: whatever the operation raised.
         """
-        lane = self._writers if OPERATIONS[name].writes else self._readers
-        return lane.submit(name, lambda: self._in_child(name, arguments, lane)).result()
+        return self._workers.run(name, arguments)
 
-    def _in_child(self, name: str, arguments: object, lane: Lane) -> Any:
-        operation = OPERATIONS[name]
-        request = wire.Request(name, self._workspace.place, msgspec.Raw(wire.encode(arguments)))
-
-        def progressed(progress: Progress) -> None:
-            lane.progressed(progress)
-            self._feed.publish(OperationProgressed(self._now_ms(), progress))
-
-        child = self._children[lane.name] = Child()
-        try:
-            result = child.run(request, operation.result, progressed)
-        except CkptError as error:
-            self._after_failure(name, error)
-            raise
-        finally:
-            del self._children[lane.name]
-        self._report_slow(name, result)
-        self.poll()
-        return result
-
-    def _report_slow(self, name: str, result: object) -> None:
-        performance = self._workspace.config.performance
-        if isinstance(result, Checkpoint):
-            budget_ms = performance.max_save_time_ms
-        elif isinstance(result, RecoveryResult):
-            budget_ms = performance.max_recovery_time_ms
-        else:
-            return
-        if result.duration_s * 1000 > budget_ms:
-            _LOG.warning("the %s took %.1f s, longer than %.1f s", name, result.duration_s, budget_ms / 1000)
+    def _tell_progress(self, progress: Progress) -> None:
+        self._feed.publish(OperationProgressed(self._now_ms(), progress))
 
     def _after_failure(self, name: str, error: CkptError) -> None:
         # The worker has written its failures to the journal, except where it died or could not open the repository.
@@ -274,30 +220,6 @@ class Engine:
         if told or not is_failure(error):
             return
         self._record(OperationFailed(self._now_ms(), name, error.kind, error.message))
-
-    def _scheduled_save(self) -> None:
-        arguments = SaveArguments(Trigger.SCHEDULE, keep_last=self._workspace.config.max_checkpoints)
-
-        def save() -> Any:
-            try:
-                checkpoint = self._in_child("save", arguments, self._writers)
-            except LeaseHeldError:
-                self._note_missed(1, REASON_BUSY)
-                raise
-            self._use_idle_time()
-            return checkpoint
-
-        with contextlib.suppress(CkptError):
-            self._writers.submit("save", save)
-
-    def _use_idle_time(self) -> None:
-        next_ms = None if self._scheduler is None else self._scheduler.next_run_at_ms()
-        if next_ms is not None and not self._writers.waiting and not self._ending.is_set():
-            self._idle.use((next_ms - self._now_ms()) / 1000)
-
-    def _compact(self, slice_s: float) -> CompactResult:
-        result: CompactResult = self._in_child("compact", CompactArguments(slice_s), self._writers)
-        return result
 
     def _note_missed(self, count: int, reason: str) -> None:
         self._missed_ticks += count
@@ -327,8 +249,8 @@ class Engine:
 
     def _poll(self) -> list[Event]:
         events = self._watching.poll()
-        if self._replicator is not None and any(isinstance(one, _TO_REPLICATE) for one in events):
-            self._replicator.wake()
+        if self._duties is not None and any(isinstance(one, _TO_REPLICATE) for one in events):
+            self._duties.replicate()
         if events:
             self._failure = state.last_failure(self._workspace.journal)
         for event in events:
@@ -338,8 +260,8 @@ class Engine:
     def _poll_loop(self) -> None:
         while not self._ending.wait(POLL_S):
             self.poll()
-            if self._scrubber is not None:
-                self._scrubber.look()
+            if self._duties is not None:
+                self._duties.look()
             try:
                 self._take_up(1)
             except CkptError as error:

@@ -13,15 +13,14 @@ from maos_ckpt.codec.crypto import PlainSealer
 from maos_ckpt.errors import CkptError, FormatError, IntegrityError, MissingObjectError, NotFoundError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.integrity.quarantine import DIRECTORY
-from maos_ckpt.integrity.tiers import LOCAL
-from maos_ckpt.model import ObjectRepair
+from maos_ckpt.model import LOCAL_TIER, ObjectRepair
 from maos_ckpt.repository import header as headers
 from maos_ckpt.repository.connect import RemoteSettings, connected
 from maos_ckpt.repository.keyring import DIRECTORY as KEYS
 from maos_ckpt.repository.keyring import ENCRYPTION, keyring
 from maos_ckpt.repository.lease import lease
 from maos_ckpt.repository.manifests import MANIFEST_BYTES_MAX, decode_manifest
-from maos_ckpt.repository.remote import RemoteMemory
+from maos_ckpt.repository.remote_memory import RemoteMemory
 from maos_ckpt.seams import Seams
 
 
@@ -58,16 +57,16 @@ def _replace(backend: LocalBackend, settings: RemoteSettings, seams: Seams, why:
     header = headers.decode_header(data, settings.s3.location)
     if not _is_of(backend, header):
         raise why
-    done = [ObjectRepair(LOCAL, headers.NAME, "taken from the remote copy")]
+    done = [ObjectRepair(LOCAL_TIER, headers.NAME, "taken from the remote copy")]
     damaged = backend.root / headers.NAME
     if damaged.exists():
         backend.make_directories([DIRECTORY])
-        kept = f"{DIRECTORY}/{LOCAL}-{headers.NAME}-{seams.clock.now_ms()}-{seams.random.token(4).hex()}"
+        kept = f"{DIRECTORY}/{LOCAL_TIER}-{headers.NAME}-{seams.clock.now_ms()}-{seams.random.token(4).hex()}"
         try:
             os.link(damaged, backend.root / kept)
         except OSError as error:
             raise_storage_error(error, backend.root / kept)
-        done.append(ObjectRepair(LOCAL, headers.NAME, kept))
+        done.append(ObjectRepair(LOCAL_TIER, headers.NAME, kept))
     backend.replace(headers.NAME, data)
     return done
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from maos_ckpt.errors import CkptError, StorageError
 from maos_ckpt.fs import raise_storage_error
-from maos_ckpt.integrity.tiers import LOCAL, Fault, Tier
+from maos_ckpt.integrity.tiers import Fault, Tier
+from maos_ckpt.model import LOCAL_TIER
 from maos_ckpt.repository.repository import Repository
 
 DIRECTORY = "quarantine"
@@ -36,7 +37,7 @@ class Quarantine:
         stamp = self._repository.seams.clock.now_ms()
         base = f"{fault.tier}-{fault.name.replace('/', '-')}-{stamp}"
         target = self._path / f"{base}-{self._repository.seams.random.token(4).hex()}"
-        if fault.tier == LOCAL:
+        if fault.tier == LOCAL_TIER:
             # A second name costs nothing, and lasts when the first one is given to the good bytes.
             source = self._repository.path / fault.name
             try:
@@ -45,13 +46,19 @@ class Quarantine:
                 raise_storage_error(error, target)
         else:
             self._copy(tier, fault.name, size, target)
-        self._repository.seams.fs.sync_directory(self._path)
+        try:
+            self._repository.seams.fs.sync_directory(self._path)
+        except OSError as error:
+            raise_storage_error(error, self._path)
         return f"{DIRECTORY}/{target.name}"
 
     def _make_room(self, size: int) -> None:
         self._repository.backend.make_directories([DIRECTORY])
-        with os.scandir(self._path) as entries:
-            sizes = [one.stat(follow_symlinks=False).st_size for one in entries]
+        try:
+            with os.scandir(self._path) as entries:
+                sizes = [one.stat(follow_symlinks=False).st_size for one in entries]
+        except OSError as error:
+            raise_storage_error(error, self._path)
         if len(sizes) >= FILES_MAX or sum(sizes) + size > BYTES_MAX:
             raise StorageError(
                 f"The quarantine holds {len(sizes)} files of {sum(sizes)} bytes, and takes no more.",

@@ -14,12 +14,15 @@ from pathlib import Path
 
 from maos_ckpt.backends.base import HEADER_NAME, Backend
 from maos_ckpt.errors import CkptError, FormatError, IntegrityError, LeaseHeldError
+from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.integrity.quarantine import Quarantine
-from maos_ckpt.integrity.tiers import BYTES_MAX, LOCAL, REMOTE, Fault, Tier, digest, directory_of
-from maos_ckpt.model import ObjectRepair
+from maos_ckpt.integrity.tiers import BYTES_MAX, Fault, Tier, digest, directory_of
+from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER, ObjectRepair
 from maos_ckpt.replication.bundles import DIRECTORY as BUNDLES
+from maos_ckpt.repository.manifests import is_intact
 from maos_ckpt.repository.objects import check_object
-from maos_ckpt.repository.packs import PackWriter, Stored, pack_digest
+from maos_ckpt.repository.pack_writer import PackWriter
+from maos_ckpt.repository.packs import Stored, pack_digest
 from maos_ckpt.repository.remote_lease import RemoteLease
 from maos_ckpt.repository.repository import Repository
 
@@ -48,7 +51,7 @@ class Repairer:
         """Repair what can be; no fault raises."""
         try:
             # The home first: it is what the remote copy is repaired from.
-            for fault in sorted(faults, key=lambda one: one.tier != LOCAL):
+            for fault in sorted(faults, key=lambda one: one.tier != LOCAL_TIER):
                 try:
                     how = self._repair(fault, tiers)
                 except CkptError as error:
@@ -64,22 +67,25 @@ class Repairer:
     def _repair(self, fault: Fault, tiers: dict[str, Tier]) -> str:
         """Repair one object; how. Raises `CkptError` where it cannot be."""
         tier = tiers[fault.tier]
-        if fault.tier == REMOTE:
+        if fault.tier == REMOTE_TIER:
             self._be_the_writer()
         if directory_of(fault.name) == BUNDLES:
             return self._drop_bundle(fault, tier)
-        if fault.tier == REMOTE and fault.name in self._repository.remote_copy.memory.doomed("packs"):
+        if fault.tier == REMOTE_TIER and fault.name in self._repository.remote_copy.memory.doomed("packs"):
             return "given up: what is good in it went to another pack"
         other = self._other(fault)
         if directory_of(fault.name) != "packs":
             return self._replace_small(fault, tier, other)
+        foreign = self._repository.damaged_packs.get(fault.name)
+        if foreign is not None and not fault.missing and self._is_whole(tier.backend, fault.name):
+            return self._take_away(fault.name, tiers, foreign)
         if other is not None and self._is_whole(other, fault.name):
             return self._replace_pack(fault, tier, other)
         return self._salvage(fault, tier)
 
     def _other(self, fault: Fault) -> Backend | None:
         repository = self._repository
-        if fault.tier == REMOTE:
+        if fault.tier == REMOTE_TIER:
             return repository.backend
         return None if repository.remote is None else repository.remote.uncached
 
@@ -100,15 +106,17 @@ class Repairer:
     # Small objects
 
     def _replace_small(self, fault: Fault, tier: Tier, other: Backend | None) -> str:
-        if other is None:
-            raise IntegrityError("There is no other tier that could hold it whole.", object=fault.name)
+        if other is None or other.size(fault.name) is None:
+            if self._is_misplaced(fault, tier):
+                return self._put_aside(fault, tier)
+            raise IntegrityError("No other tier holds it.", object=fault.name)
         data = other.read(fault.name, BYTES_MAX[directory_of(fault.name)])
         try:
             check_object(self._repository, fault.name, data)
         except (IntegrityError, FormatError) as error:
             raise IntegrityError("The other tier does not hold it whole, either.", object=fault.name) from error
         self._keep(fault, tier)
-        if fault.tier == LOCAL:
+        if fault.tier == LOCAL_TIER:
             self._repository.backend.replace(fault.name, data)
             return "taken from the remote copy"
         remote = self._repository.remote_copy
@@ -120,6 +128,27 @@ class Repairer:
             changes = directory_of(fault.name) in ("marks", "keys")
             remote.memory.add(fault.name, len(data), sha256.digest() if changes else b"")
         return "taken from the home"
+
+    def _is_misplaced(self, fault: Fault, tier: Tier) -> bool:
+        """Whether a manifest is whole and yet none of this repository's, or not under its own number."""
+        if directory_of(fault.name) != "manifests" or fault.missing:
+            return False
+        data = tier.backend.read(fault.name, BYTES_MAX["manifests"])
+        try:
+            check_object(self._repository, fault.name, data)
+        except IntegrityError:
+            return is_intact(data)
+        except FormatError:
+            return False
+        return False
+
+    def _put_aside(self, fault: Fault, tier: Tier) -> str:
+        self._keep(fault, tier)
+        if fault.tier == REMOTE_TIER:
+            self._repository.remote_copy.remove([fault.name])
+        else:
+            self._repository.backend.delete(fault.name)
+        return "taken away: it is no manifest of this repository"
 
     def _drop_bundle(self, fault: Fault, tier: Tier) -> str:
         """A bundle only repeats what others say: its objects are gathered anew by a later replication."""
@@ -138,15 +167,36 @@ class Repairer:
         except IntegrityError:
             return False
 
+    def _take_away(self, name: str, tiers: dict[str, Tier], why: CkptError) -> str:
+        """Quarantine a pack whose bytes are what its name says and which is none of this repository's all the same.
+
+        It is another's, or in the clear: no other copy of it is better.
+        """
+        if isinstance(why, FormatError):
+            raise why
+        repository = self._repository
+        for tier in tiers.values():
+            if tier.backend.size(name) is None:
+                continue
+            if tier.name == REMOTE_TIER:
+                self._be_the_writer()
+            self._keep(Fault(tier.name, name, why.message), tier)
+            if tier.name == REMOTE_TIER:
+                repository.remote_copy.remove([name])
+            else:
+                repository.drop_pack(name)
+        repository.damaged_packs.pop(name, None)
+        return "taken away: it is no pack of this repository"
+
     def _replace_pack(self, fault: Fault, tier: Tier, other: Backend) -> str:
         repository, name = self._repository, fault.name
-        if fault.tier == LOCAL:
+        if fault.tier == LOCAL_TIER:
             fetched = self._fetch(other, name)
             try:
                 self._keep(fault, tier)
                 repository.backend.publish(fetched, name, replace=True)
             finally:
-                repository.seams.fs.unlink(fetched)
+                repository.backend.discard(fetched)
             repository.reader.forget(name)
             repository.damaged_packs.pop(name, None)
             repository.index.mark_damaged(name, (), only=True)
@@ -167,8 +217,8 @@ class Repairer:
         size = other.size(name) or 0
         temporary, found = repository.backend.temporary(), hashlib.sha256()
         fs = repository.seams.fs
-        fd = fs.create(temporary)
         try:
+            fd = fs.create(temporary)
             try:
                 for offset in range(0, size, _PORTION_BYTES):
                     portion = other.read_range(name, offset, min(_PORTION_BYTES, size - offset))
@@ -179,8 +229,10 @@ class Repairer:
                 fs.close(fd)
             if found.digest() != pack_digest(name):
                 raise IntegrityError("What was fetched is not what its name says.", object=name)
-        except BaseException:
-            fs.unlink(temporary)
+        except BaseException as error:
+            repository.backend.discard(temporary)
+            if isinstance(error, OSError):
+                raise_storage_error(error, temporary)
             raise
         return temporary
 
@@ -204,7 +256,7 @@ class Repairer:
                     lost += 1
             self._keep(fault, tier)
             # Put together from both tiers it may be the very pack that it was, under its own name.
-            sealed = writer.seal(replace=True)
+            sealed = writer.seal()
             if sealed.size:
                 repository.index.add_pack(sealed.name, sealed.size, writer.chunks)
         finally:

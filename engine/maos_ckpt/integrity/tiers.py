@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from maos_ckpt.backends.base import HEADER_NAME, Backend
 from maos_ckpt.codec.slots import SLOT_BYTES_MAX
 from maos_ckpt.errors import FormatError, IntegrityError, MissingObjectError
-from maos_ckpt.model import Checkpoint, TierRead, VerifyLevel
+from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER, Checkpoint, TierRead, VerifyLevel
 from maos_ckpt.replication import bundles
 from maos_ckpt.repository.header import BYTES_MAX as HEADER_BYTES_MAX
 from maos_ckpt.repository.manifests import MANIFEST_BYTES_MAX, manifest_name, marks_name
@@ -23,8 +23,6 @@ from maos_ckpt.repository.packs import pack_digest
 from maos_ckpt.repository.remote import MIRRORED, WRITER
 from maos_ckpt.repository.repository import Repository
 
-LOCAL = "local"
-REMOTE = "s3"
 #: What is called what in a finding.
 _KINDS = {"packs": "pack", "manifests": "manifest", "keys": "key", "bundles": "bundle", HEADER_NAME: "header"}
 #: Longest object of each kind that is read as a whole; packs are read in portions.
@@ -115,7 +113,7 @@ class Tier:
             UnavailableError, PermissionRefusedError: the tier cannot be read.
         """
         self._objects += 1
-        place = " in the remote copy" if self.name == REMOTE else ""
+        place = " in the remote copy" if self.name == REMOTE_TIER else ""
         if name not in self.there:
             gone = self._is_missed(name)
             return Fault(self.name, name, f"The object {name} is missing{place}.", missing=True) if gone else None
@@ -124,7 +122,7 @@ class Tier:
             what = f"The object {name}{place} has {self.there[name]} bytes, not {size}."
             return Fault(self.name, name, what)
         # The small objects at hand are read at every level.
-        if level is VerifyLevel.QUICK and (self.name == REMOTE or directory_of(name) == "packs"):
+        if level is VerifyLevel.QUICK and (self.name == REMOTE_TIER or directory_of(name) == "packs"):
             return None
         try:
             why = self._look_into(name)
@@ -134,7 +132,7 @@ class Tier:
         return None if why is None else Fault(self.name, name, why)
 
     def _look_into(self, name: str) -> str | None:
-        place = " in the remote copy" if self.name == REMOTE else ""
+        place = " in the remote copy" if self.name == REMOTE_TIER else ""
         if directory_of(name) == "packs":
             found, size = digest(self.backend, name)
             self._bytes += size
@@ -164,10 +162,12 @@ class Tier:
         if name == HEADER_NAME:
             return True
         remote = self._repository.remote
+        if remote is not None and self.name == REMOTE_TIER and name in remote.memory.lost():
+            return True
         # What a prune beside this takes is forgotten before it goes; else the chunks that went with it are missed.
         if remote is None or not remote.memory.holds(name):
             return False
-        if self.name == LOCAL:
+        if self.name == LOCAL_TIER:
             return name not in self.there
         if not remote.memory.fact(WRITER):
             # Its writer is elsewhere and may have removed this; if not, checkpoints miss what it held.
@@ -192,7 +192,7 @@ def local_tier(repository: Repository, *, complete: bool) -> Tier:
             expected |= dict.fromkeys((remote.memory.below("marks").keys() & ids) - there.keys())
         if complete:
             expected |= dict.fromkeys(remote.memory.below("packs").keys() - there.keys())
-    return Tier(repository, LOCAL, backend, expected, there)
+    return Tier(repository, LOCAL_TIER, backend, expected, there)
 
 
 def remote_tier(repository: Repository) -> Tier:
@@ -205,6 +205,7 @@ def remote_tier(repository: Repository) -> Tier:
     expected: dict[str, int | None] = {}
     for directory in MIRRORED:
         expected |= remote.memory.below(directory)
+    expected |= dict.fromkeys(remote.memory.lost())
     backend = remote.uncached
     there = {name: size for one in MIRRORED for name, size in backend.entries(one)}
     if there or expected:
@@ -212,16 +213,21 @@ def remote_tier(repository: Repository) -> Tier:
         size = backend.size(HEADER_NAME)
         if size is not None:
             there[HEADER_NAME] = size
-    return Tier(repository, REMOTE, backend, expected, there)
+    return Tier(repository, REMOTE_TIER, backend, expected, there)
 
 
 def mend_memory(repository: Repository, faults: Iterable[Fault]) -> None:
-    """What is gone from the remote copy counts as not replicated, so that the next replication sends it again."""
-    gone = [one.name for one in faults if one.tier == REMOTE and one.missing]
+    """What is gone from the remote copy counts as not replicated, so that the next replication sends it again.
+
+    Gone packs are remembered as lost: until they are there again, no checkpoint counts as replicated.
+    """
+    gone = [one.name for one in faults if one.tier == REMOTE_TIER and one.missing]
     if not gone or repository.read_only:
         return
     memory = repository.remote_copy.memory
-    memory.remove(gone)
+    packs = [one for one in gone if directory_of(one) == "packs"]
+    memory.lose(packs)
+    memory.remove(one for one in gone if directory_of(one) != "packs")
     if HEADER_NAME in gone:
         memory.set_fact("header", "")
 

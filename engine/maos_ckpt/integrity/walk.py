@@ -9,7 +9,7 @@ from maos_ckpt.codec.values import display_key
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import Checkpoint, Collection, Finding, Severity, VerifyLevel
 from maos_ckpt.repository.descriptors import decode_descriptors
-from maos_ckpt.repository.manifests import ManifestCollection, manifest_name, state_digest
+from maos_ckpt.repository.manifests import manifest_name
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.tree.cursor import decode_node, root_entry
 from maos_ckpt.tree.large import leaf_bytes
@@ -38,6 +38,7 @@ class Walk:
 
     Attributes:
         damage: faulty chunks by id.
+        far: packs that were not to be read, and the checkpoints that count on each.
         findings: what is wrong with checkpoints themselves.
         objects, bytes: chunks decoded, and their plain bytes.
     """
@@ -46,8 +47,12 @@ class Walk:
         self._repository = repository
         self._level = level
         self._good: set[bytes] = set()
+        #: Nodes that were found good to the last byte of what is below them, at a lesser level.
+        self._read: set[bytes] = set()
         self.damage: dict[bytes, Damage] = {}
         self.findings: list[Finding] = []
+        self.far: dict[str, set[str]] = {}
+        self._far_met = 0
         self.objects = 0
         self.bytes = 0
 
@@ -55,26 +60,29 @@ class Walk:
         """A chunk in that object is known to be faulty."""
         self.damage[chunk] = Damage(message, name)
 
-    def check(self, checkpoint: Checkpoint) -> bool:
-        """Whether everything is well with a checkpoint, as deep as the level says."""
-        listed = [
-            ManifestCollection(one.component, one.name, one.root or b"", one.records, one.bytes)
-            for one in checkpoint.collections
-        ]
+    def check(self, checkpoint: Checkpoint, *, in_full: bool = False) -> bool:
+        """Whether everything is well with a checkpoint, as deep as the level says, or to the last byte."""
+        if in_full and self._level is not VerifyLevel.FULL:
+            level, good, self._level, self._good = self._level, self._good, VerifyLevel.FULL, self._read
+            try:
+                return self.check(checkpoint)
+            finally:
+                self._level, self._good = level, good
         ok = True
-        if state_digest(listed) != checkpoint.digest:
-            ok = False
-            self._find("digest", "The state digest does not match the manifest.", checkpoint)
         try:
             described = decode_descriptors(self._repository.chunks.get(checkpoint.descriptors))
             if len(described) != len(checkpoint.collections):
                 raise IntegrityError("A checkpoint describes other collections than it holds.")
         except IntegrityError as error:
-            ok = False
-            damage = self.damage.setdefault(checkpoint.descriptors, Damage(error.message, ""))
-            damage.touch(checkpoint.id, "all collections")
+            if not self._is_far(error, checkpoint):
+                ok = False
+                damage = self.damage.setdefault(checkpoint.descriptors, Damage(error.message, ""))
+                damage.touch(checkpoint.id, "all collections")
         for collection in checkpoint.collections:
             ok = self._check_collection(checkpoint, collection) and ok
+        for derived in checkpoint.trees[len(checkpoint.collections) :]:
+            # Told like any other damage, but nothing of the state is lost with it.
+            self._check_collection(checkpoint, derived)
         return ok
 
     def _check_collection(self, checkpoint: Checkpoint, collection: Collection) -> bool:
@@ -83,6 +91,8 @@ class Walk:
         try:
             entry = root_entry(self._repository.chunks, collection.root)
         except IntegrityError as error:
+            if self._is_far(error, checkpoint):
+                return True
             damage = self.damage.setdefault(collection.root, Damage(error.message, str(error.data.get("object", ""))))
             damage.touch(checkpoint.id, f"{collection.path}: all {collection.records} records")
             return False
@@ -96,7 +106,7 @@ class Walk:
         """Check a node and all below it; `upper` is the first key after it."""
         if entry.id in self._good:
             return True
-        ok = False
+        ok, far = False, self._far_met
         try:
             if entry.level > LEVEL_MAX:
                 raise IntegrityError("A tree is deeper than trees are.")
@@ -104,13 +114,23 @@ class Walk:
                 raise IntegrityError(self.damage[entry.id].message)
             ok = self._check_node(checkpoint, collection, entry, upper)
         except IntegrityError as error:
+            if self._is_far(error, checkpoint):
+                return True
             place = f"{collection.path}: {entry.count} records from {display_key(entry.key)}"
             damage = self.damage.setdefault(entry.id, Damage(error.message, str(error.data.get("object", ""))))
             damage.touch(checkpoint.id, place)
             return False
-        if ok:
+        if ok and self._far_met == far:
             self._good.add(entry.id)
         return ok
+
+    def _is_far(self, error: IntegrityError, checkpoint: Checkpoint) -> bool:
+        """Whether a node was not to be read where it lies, which is no damage."""
+        pack = error.data.get("far")
+        if pack is not None:
+            self._far_met += 1
+            self.far.setdefault(str(pack), set()).add(checkpoint.id)
+        return pack is not None
 
     def _check_node(self, checkpoint: Checkpoint, collection: Collection, entry: Entry, upper: bytes | None) -> bool:
         if entry.level == 0 and self._level is not VerifyLevel.FULL:

@@ -172,7 +172,7 @@ def scrub(workspace: Workspace, progress: ProgressSink) -> VerifyResult:
     """
     with workspace.reading() as repository, workspace.journalled("scrub"):
         # Where replication has found the remote copy away, its circuit is left alone here as well.
-        remote = all(one.state in ("ok", "behind") for one in tiers(repository))
+        remote = all(one.state in ("ok", "behind", "damaged") for one in tiers(repository))
         done = scrubbing.scrub(repository, workspace.config.scrub_days, progress, remote=remote)
     result = done.result
     if done.round_ended or not result.ok:

@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 
 from maos_ckpt import doctor
-from maos_ckpt.backends.local import TEMPORARY, LocalBackend
+from maos_ckpt.backends.local import LocalBackend
+from maos_ckpt.backends.local_directory import TEMPORARY
 from maos_ckpt.config import Settings
 from maos_ckpt.doctor import Check
 from maos_ckpt.environment import terminal_type

@@ -15,6 +15,7 @@ from maos_ckpt.model import CompactResult, PruneResult
 from maos_ckpt.operations.tiers import waiting_bytes
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery import journal as recoveries
+from maos_ckpt.recovery import referrers
 from maos_ckpt.repository import holds
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.retention import Rules
@@ -119,6 +120,7 @@ def _told_lately(workspace: Workspace, name: str) -> bool:
 def compact(workspace: Workspace, slice_s: float, progress: ProgressSink) -> CompactResult:
     """Compress cold packs harder for at most about `slice_s` seconds."""
     with workspace.marking("compact") as repository:
+        referrers.work_out(repository, progress)
         result = compaction.compact(repository, slice_s, progress)
         if result.bytes_after:
             event = PacksCompacted(workspace.now_ms(), result.packs, result.bytes_before, result.bytes_after)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.config import Config, Settings
+from maos_ckpt.environment import expanded
 from maos_ckpt.errors import NotFoundError, UsageError
 from maos_ckpt.operations.remotes import S3_SCHEME, default_home, effective, ensure_home, remote_settings
 from maos_ckpt.operations.systems import names_below
 from maos_ckpt.operations.unlocking import Ask, KeyHolder
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.repository.header import read_header
+from maos_ckpt.repository.remote_memory import remembered_location
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.spec import default_spec, open_source
 
@@ -41,6 +43,8 @@ def locate(settings: Settings, cwd: Path, seams: Seams, ask: Ask | None = None) 
     spec = _source(settings, cwd, base, seams)
     key = KeyHolder(ask)
     repository = _repository(config, settings.origins["storage.local.path"], cwd, base)
+    if spec is not None and repository is None and settings.config.storage.local.path.startswith(S3_SCHEME):
+        repository = _home_of(config, spec)
     if spec is None:
         remote = remote_settings(config)
         repository = repository or (default_home(remote) if remote else cwd / REPOSITORY_NAME)
@@ -52,7 +56,7 @@ def locate(settings: Settings, cwd: Path, seams: Seams, ask: Ask | None = None) 
 
 def _absolute(text: str, cwd: Path, base: Path, origin: str) -> Path:
     """A path as configured: relative to its file where a file names it, else to the working directory."""
-    return Path(os.path.abspath((base if origin.startswith("file") else cwd) / Path(text).expanduser()))
+    return Path(os.path.abspath((base if origin.startswith("file") else cwd) / expanded(text)))
 
 
 def _source(settings: Settings, cwd: Path, base: Path, seams: Seams) -> str | None:
@@ -80,7 +84,7 @@ def canonical_spec(text: str, base: Path, seams: Seams) -> str:
     if kind not in _PATH_KINDS or not rest or "\0" in rest:
         open_source(text, claude_home=base, seams=seams)
         raise AssertionError("open_source refuses what is no spec")
-    return kind + colon + os.path.realpath(base / Path(rest).expanduser())
+    return kind + colon + os.path.realpath(base / expanded(rest))
 
 
 def _beside(spec: str) -> Path:
@@ -88,6 +92,15 @@ def _beside(spec: str) -> Path:
     kind, _, rest = spec.partition(":")
     directory = Path(rest) if kind == "maos" else Path(rest).parent
     return directory / REPOSITORY_NAME
+
+
+def _home_of(config: Config, spec: str) -> Path:
+    """The home of a remote copy that was named itself: the one beside the source, unless that is of another copy."""
+    beside, remote = _beside(spec), remote_settings(config)
+    if remote is None:
+        return beside
+    known = remembered_location(beside / "cache" / "remote.sqlite")
+    return beside if known in ("", remote.s3.location) else default_home(remote)
 
 
 def _repository(config: Config, origin: str, cwd: Path, base: Path) -> Path | None:

@@ -16,11 +16,11 @@ from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.backends.read_cache import ReadCache
 from maos_ckpt.config import Config
 from maos_ckpt.doctor import Check, size_text, told
-from maos_ckpt.errors import CkptError, MissingObjectError, PermissionRefusedError
+from maos_ckpt.errors import CkptError, IntegrityError, MissingObjectError, PermissionRefusedError
 from maos_ckpt.operations.remotes import effective, remote_settings
 from maos_ckpt.repository.connect import RemoteSettings
 from maos_ckpt.repository.header import BYTES_MAX, decode_header
-from maos_ckpt.repository.remote_lease import Holder
+from maos_ckpt.repository.remote_lease import Holder, is_lease
 from maos_ckpt.seams import Seams
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def _store_checks(backend: S3Backend, settings: RemoteSettings, seams: Seams, *,
 
     started_s = seams.clock.monotonic_s()
     try:
-        backend.size(HEADER_NAME)
+        # A listing: what is refused is told with its reason, which the answer to a HEAD has no room for.
+        next(iter(backend.entries("leases")), None)
         took_ms = (seams.clock.monotonic_s() - started_s) * 1000
         found = None if read_only else probe(backend, seams)
     except PermissionRefusedError as error:
@@ -149,14 +150,15 @@ def _lease(backend: S3Backend, seams: Seams) -> Check:
     """Who writes to the remote copy; that another machine does is told, and is no fault."""
     name = "s3 lease"
     try:
-        newest = max((one for one, _ in backend.entries("leases")), default=None)
+        newest = max((one for one, _ in backend.entries("leases") if is_lease(one)), default=None)
         if newest is None:
             return Check(name, True, "nobody has written there yet")
         holder = msgspec.json.decode(backend.read(newest, _LEASE_BYTES_MAX), type=Holder)
     except MissingObjectError:
         return Check(name, True, "it is changing hands just now")
-    except msgspec.DecodeError:
-        return Check(name, False, "the lease cannot be read: `maos-ckpt verify` names what is damaged")
+    except (msgspec.DecodeError, IntegrityError):
+        advice = "a machine that is alive writes it anew, and one that does not change is taken over after a while"
+        return Check(name, False, f"{newest} cannot be read, so who writes is not known: {advice}; saves go on")
     except CkptError as error:
         return Check(name, False, told(error))
     if holder.released:

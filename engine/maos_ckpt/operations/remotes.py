@@ -20,6 +20,7 @@ from maos_ckpt.repository import header
 from maos_ckpt.repository.connect import RemoteSettings
 from maos_ckpt.repository.keyring import Unlock
 from maos_ckpt.repository.lease import try_lock
+from maos_ckpt.repository.ownership import check_source
 from maos_ckpt.repository.remote import WRITER
 from maos_ckpt.repository.remote_lease import LOCK_NAME
 from maos_ckpt.repository.repository import Repository
@@ -95,18 +96,27 @@ def default_home(settings: RemoteSettings) -> Path:
     return state_home() / "maos-ckpt" / f"s3-{name[:20]}"
 
 
-def ensure_home(home: Path, settings: RemoteSettings | None, seams: Seams, unlock: Unlock) -> bool:
+def ensure_home(home: Path, settings: RemoteSettings | None, seams: Seams, unlock: Unlock, source: str = "") -> bool:
     """Make the home of a system that only its remote copy is left of; whether there is a home afterwards.
+
+    Args:
+        source: where it is given, a home is made only for this source's checkpoints.
 
     Raises:
         UnavailableError, PermissionRefusedError: the remote copy cannot be read.
+        ForeignRepositoryError: another source's checkpoints lie there; nothing was made.
     """
     if LocalBackend(home, seams).read_header(header.NAME, 1) is not None:
         return True
     if settings is None:
         return False
+
+    def accept(owner: str) -> None:
+        if source:
+            check_source(home, owner, source)
+
     try:
-        repository = make_home(home, settings, seams, unlock)
+        repository = make_home(home, settings, seams, unlock, accept)
     except NotFoundError:
         return False
     with contextlib.closing(repository):

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from maos_ckpt.backends.base import HEADER_NAME
 from maos_ckpt.errors import CkptError, NotFoundError, PermissionRefusedError, UnavailableError
 from maos_ckpt.journal import Entry, Journal
-from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER, Checkpoint, Ratios, TierStatus
+from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER, Checkpoint, CheckpointState, Ratios, TierStatus
+from maos_ckpt.operations.outcome import Outcome, last_outcome
 from maos_ckpt.operations.tiers import failed_state, tiers
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.ratios import ratios
@@ -40,7 +41,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryState:
-    """A repository at a glance; `damaged_manifests` are the names of manifests that cannot be read."""
+    """A repository at a glance.
+
+    Args:
+        stored_bytes: what it takes here; `all_bytes` with packs that only the remote copy holds.
+        damaged_manifests: names of manifests that cannot be read; `damaged_checkpoints` are ids of those so marked.
+        outcome: how replication goes, None where there is no remote copy or nothing was tried.
+    """
 
     last_success: Checkpoint | None
     checkpoints: int
@@ -50,6 +57,9 @@ class RepositoryState:
     damaged_manifests: tuple[str, ...] = ()
     tiers: tuple[TierStatus, ...] = ()
     ratios: Ratios = field(default_factory=Ratios)
+    all_bytes: int = 0
+    damaged_checkpoints: tuple[str, ...] = ()
+    outcome: Outcome | None = None
 
 
 def repository_state(workspace: Workspace) -> RepositoryState:
@@ -65,6 +75,9 @@ def repository_state(workspace: Workspace) -> RepositoryState:
                 checkpoints=len(checkpoints),
                 stored_bytes=repository.stored_bytes(),
                 logical_bytes=sum(one.logical_bytes for one in checkpoints),
+                all_bytes=sum(repository.packs().values()) + sum(repository.backend.list("manifests").values()),
+                damaged_checkpoints=tuple(one.id for one in checkpoints if one.state is CheckpointState.DAMAGED),
+                outcome=None if repository.remote is None else last_outcome(repository),
                 failure=last_failure(workspace.journal),
                 damaged_manifests=tuple(repository.damaged_manifests()),
                 tiers=tiers(repository, workspace.config.storage),

@@ -125,7 +125,7 @@ def _look(name: str, backend: S3Backend, location: str, ask: _Asking) -> System 
         if not isinstance(error, IntegrityError) and error.kind != "format":
             raise
         return System(name, place, problem=error.message)
-    manifests = ask(lambda: [one for one, _ in backend.entries("manifests")])
+    manifests = ask(lambda: [one for one, _ in backend.entries("manifests") if one.rpartition("/")[2].isdecimal()])
     return System(
         name,
         place,

@@ -6,15 +6,25 @@ import contextlib
 import dataclasses
 import threading
 
-import msgspec
-
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.config.types import Storage
 from maos_ckpt.errors import CkptError, LeaseHeldError, TransientStorageError
 from maos_ckpt.model import Progress, TierStatus
+from maos_ckpt.operations.outcome import (
+    Outcome,
+    last_outcome,
+    note_failure,
+    note_released,
+    note_success,
+    note_try,
+)
 from maos_ckpt.operations.workspace import Workspace
-from maos_ckpt.replication.push import Pushed, pending, push
+from maos_ckpt.replication.home import far_packs
+from maos_ckpt.replication.push import Pushed, push
+from maos_ckpt.repository.keyring import DIRECTORY as KEYS
+from maos_ckpt.repository.keyring import ENCRYPTION
 from maos_ckpt.repository.manifests import manifest_name
+from maos_ckpt.repository.needed import pending
 from maos_ckpt.repository.remote import WRITER
 from maos_ckpt.repository.remote_lease import RemoteLease
 from maos_ckpt.repository.repository import Repository
@@ -22,28 +32,13 @@ from maos_ckpt.scrub import Round, load_rounds
 
 #: How long a command that saved spends on sending.
 REPLICATE_NOW_S = 20.0
-_OUTCOME = "outcome"
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """How the last replication ended: wall time, and the kind and message of what failed, "" where it succeeded.
-
-    For `breaker` and `next_try_ms` see `TierStatus`.
-    """
-
-    at_ms: int
-    kind: str = ""
-    message: str = ""
-    #: When the first of the failures in a row happened, 0 where the last replication did not fail.
-    since_ms: int = 0
-    success_at_ms: int = 0
-    breaker: str = ""
-    next_try_ms: int | None = None
+NOT_ASKED = "It was not asked yet what lies there."
 
 
 def replicate(repository: Repository, lease: RemoteLease, progress: ProgressSink = lambda _: None) -> Pushed:
     """Push, and remember that it went well; raises as `push`."""
     memory = repository.remote_copy.memory
+    note_try(repository)
     try:
         pushed = push(repository, lease, progress)
     except LeaseHeldError:
@@ -51,42 +46,8 @@ def replicate(repository: Repository, lease: RemoteLease, progress: ProgressSink
         memory.set_fact(WRITER, "")
         raise
     memory.set_fact(WRITER, "yes")
-    now_ms = repository.seams.clock.now_ms()
-    note_outcome(repository, Outcome(now_ms, success_at_ms=now_ms, breaker=_breaker(repository)))
+    note_success(repository, lease.holder, pushed.stuck)
     return pushed
-
-
-def note_failure(repository: Repository, error: CkptError, pause_s: float | None = None) -> None:
-    """Remember how a replication failed, and in how many seconds the next one is tried where that is known."""
-    now_ms = repository.seams.clock.now_ms()
-    next_ms = None if pause_s is None else now_ms + round(pause_s * 1000)
-    note_outcome(
-        repository, Outcome(now_ms, error.kind, error.message, breaker=_breaker(repository), next_try_ms=next_ms)
-    )
-
-
-def _breaker(repository: Repository) -> str:
-    breaker = repository.remote_copy.breaker
-    return "" if breaker is None else breaker.snapshot().state.value
-
-
-def note_outcome(repository: Repository, outcome: Outcome) -> None:
-    """Remember how a replication ended, for every process that shows it."""
-    last = _outcome(repository)
-    if not outcome.success_at_ms and last is not None:
-        outcome = msgspec.structs.replace(outcome, success_at_ms=last.success_at_ms)
-    if outcome.kind:
-        since_ms = last.since_ms if last is not None and last.kind else outcome.at_ms
-        outcome = msgspec.structs.replace(outcome, since_ms=since_ms)
-    with contextlib.suppress(CkptError):
-        repository.remote_copy.memory.set_fact(_OUTCOME, msgspec.json.encode(outcome).decode())
-
-
-def _outcome(repository: Repository) -> Outcome | None:
-    with contextlib.suppress(CkptError, msgspec.DecodeError):
-        text = repository.remote_copy.memory.fact(_OUTCOME)
-        return msgspec.json.decode(text, type=Outcome) if text else None
-    return None
 
 
 def replicate_now(workspace: Workspace, budget_s: float = REPLICATE_NOW_S) -> Pushed | None:
@@ -106,11 +67,14 @@ def replicate_now(workspace: Workspace, budget_s: float = REPLICATE_NOW_S) -> Pu
     if sending.failure is not None:
         raise sending.failure
     if sending.pushed is None:
-        raise TransientStorageError(
+        late = TransientStorageError(
             f"Sending checkpoints to the remote copy took longer than {budget_s:g} s.",
             kept="Every checkpoint is kept locally, and will be sent later.",
             hint="`maos-ckpt run` keeps the remote copy up in the background; so does the next save.",
         )
+        with contextlib.closing(workspace.open_repository()) as repository:
+            note_failure(repository, late)
+        raise late
     return sending.pushed
 
 
@@ -140,7 +104,9 @@ class _Sending(threading.Thread):
             raise
         finally:
             with contextlib.suppress(CkptError):
-                lease.release()
+                if lease.number:
+                    lease.release()
+                    note_released(repository)
 
     def _stop_in_time(self, progress: Progress) -> None:
         if self._workspace.seams.clock.monotonic_s() >= self._deadline_s:
@@ -163,25 +129,36 @@ def tiers(repository: Repository, storage: Storage | None = None) -> tuple[TierS
     manifests = repository.backend.list("manifests")
     sizes = repository.backend.list("packs")
     full = "" if storage is None else _beyond_bound(repository.stored_bytes(), storage.local.max_size_bytes)
-    local = TierStatus(
-        "local", str(repository.path), "full" if full else "ok", len(manifests), sum(sizes.values()), reason=full
-    )
+    far = far_packs(repository) if storage is not None and storage.primary == "local" else {}
+    state = "full" if full else "behind" if far else "ok"
+    reason = f"{full} {_not_here(far)}".strip()
+    local = TierStatus("local", str(repository.path), state, len(manifests), sum(sizes.values()), reason=reason)
     if repository.remote is None:
         return (_scrubbed(local, rounds),)
     memory = repository.remote.memory
     waiting = pending(repository)
     pending_bytes = sum(waiting_bytes(repository).values())
-    alarms = [outcome.message] if (outcome := _outcome(repository)) and outcome.message else []
+    alarms = [outcome.message] if (outcome := last_outcome(repository)) and outcome.message else []
     if storage is not None and pending_bytes > storage.spool_size_bytes:
         alarms.append(
             f"The spool is full: {pending_bytes:,} bytes wait, more than storage.spool_size_bytes "
             f"({storage.spool_size_bytes:,}), so scheduled checkpoints beyond the policy go unreplicated."
         )
-    there = memory.below("packs")
+    there, lost = memory.below("packs"), len(memory.lost())
+    if lost:
+        alarms.insert(0, f"{lost} pack{' is' if lost == 1 else 's are'} missing there; what is here is sent again.")
+    if outcome is not None and outcome.stuck:
+        alarms.append(outcome.stuck)
+    keys = _keys_waiting(repository)
+    if keys:
+        alarms.append(f"{keys} key slots wait to be sent there, or to be removed there: until then it opens as before.")
+    if not memory.complete and outcome is None:
+        # Figures of what it holds would be no facts.
+        alarms.append(NOT_ASKED)
     remote = TierStatus(
         "s3",
         repository.remote.location,
-        _state(outcome, bool(waiting)),
+        _state(outcome, waiting=bool(waiting or keys), lost=bool(lost)),
         len(memory.below("manifests")),
         sum(there.values()),
         since_ms=outcome.since_ms or None if outcome else None,
@@ -194,6 +171,14 @@ def tiers(repository: Repository, storage: Storage | None = None) -> tuple[TierS
         next_try_ms=outcome.next_try_ms if outcome else None,
     )
     return _scrubbed(local, rounds), _scrubbed(remote, rounds)
+
+
+def _keys_waiting(repository: Repository) -> int:
+    """Key slots that the remote copy does not have yet, or still has."""
+    if ENCRYPTION not in repository.header.features:
+        return 0
+    memory = repository.remote_copy.memory
+    return len(repository.backend.list(KEYS).keys() - memory.below(KEYS).keys()) + len(memory.doomed(KEYS))
 
 
 def _scrubbed(tier: TierStatus, rounds: dict[str, Round]) -> TierStatus:
@@ -213,9 +198,21 @@ def _beyond_bound(stored_bytes: int, bytes_max: int) -> str:
     )
 
 
-def _state(outcome: Outcome | None, waiting: bool) -> str:
+def _not_here(far: dict[str, int]) -> str:
+    if not far:
+        return ""
+    what = "One pack lies" if len(far) == 1 else f"{len(far)} packs lie"
+    return (
+        f"{what} in the remote copy alone ({sum(far.values()):,} bytes); a running engine brings them here, and so "
+        "does `maos-ckpt verify --all --repair`."
+    )
+
+
+def _state(outcome: Outcome | None, *, waiting: bool, lost: bool) -> str:
     if outcome is not None and outcome.kind:
         return failed_state(outcome.kind)
+    if lost:
+        return "damaged"
     return "behind" if waiting else "ok"
 
 

@@ -15,6 +15,7 @@ from maos_ckpt.config import Config
 from maos_ckpt.errors import (
     CkptError,
     ConflictError,
+    ForeignRepositoryError,
     IntegrityError,
     KeyRefusedError,
     NotEncryptedError,
@@ -202,10 +203,11 @@ class Workspace:
             elif not self.config.read_only:
                 self.key.for_new(self.config)
 
-    def bring_home(self) -> bool:
+    def bring_home(self, *, to_write: bool = False) -> bool:
         """Whether the repository is there, after it was made from its remote copy where only that is left; raises as
-        `ensure_home`."""
-        return ensure_home(self.repository, self.remote, self.seams, self.unlock)
+        `ensure_home`. With `to_write` it is made only where it holds the checkpoints of this source."""
+        source = self.source if to_write else ""
+        return ensure_home(self.repository, self.remote, self.seams, self.unlock, source)
 
     def _master(self) -> Secret | None:
         backend = LocalBackend(self.repository, self.seams)
@@ -230,9 +232,9 @@ class Workspace:
             ForeignRepositoryError: it belongs to another source.
         """
         try:
-            there = self.bring_home()
+            there = self.bring_home(to_write=True)
         except (UnavailableError, PermissionRefusedError, ConflictError, IntegrityError) as error:
-            if isinstance(error, KeyRefusedError | NotEncryptedError):
+            if isinstance(error, KeyRefusedError | NotEncryptedError | ForeignRepositoryError):
                 # The remote side has answered: this is its repository, and it is not to be made anew beside it.
                 raise
             _LOG.warning("%s A home is made all the same.", error.message)
@@ -248,7 +250,7 @@ class Workspace:
     def _open_for_writing(self, *, create: bool) -> Repository:
         if create:
             return self.create_repository()
-        self.bring_home()
+        self.bring_home(to_write=True)
         return self.open_repository()
 
     def _finish_interrupted(self, repository: Repository, source: Source) -> None:

@@ -13,24 +13,27 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from maos_ckpt.codec.slots import SLOT_BYTES_MAX, decode_slot
 from maos_ckpt.errors import (
-    CkptError,
     ConflictError,
     ForeignRepositoryError,
     FormatError,
     IntegrityError,
     MissingObjectError,
     NotFoundError,
+    TransientStorageError,
 )
 from maos_ckpt.model import Progress
 from maos_ckpt.replication import bundles
 from maos_ckpt.replication.doomed import know_announced, read_doomed
 from maos_ckpt.replication.fetch import each
+from maos_ckpt.replication.indexes import FEW, index_remote, read_bundle
+from maos_ckpt.replication.removed import Removed, know_removed, read_removed
+from maos_ckpt.replication.retrieve import going, retrieve
 from maos_ckpt.repository import header as headers
 from maos_ckpt.repository.adoption import adopt
 from maos_ckpt.repository.connect import RemoteSettings, connected
@@ -38,22 +41,30 @@ from maos_ckpt.repository.keyring import DIRECTORY as KEYS
 from maos_ckpt.repository.keyring import ENCRYPTION, Unlock, remove_slot, without_key
 from maos_ckpt.repository.manifests import MANIFEST_BYTES_MAX, manifest_name
 from maos_ckpt.repository.marks import MARKS_BYTES_MAX
-from maos_ckpt.repository.packs import Stored, parse_index
-from maos_ckpt.repository.remote import RemoteMemory
+from maos_ckpt.repository.remote_memory import RemoteMemory
 from maos_ckpt.repository.repository import LEASE_WAIT_S, Repository
 from maos_ckpt.seams import Seams
 
 _LOG = logging.getLogger(__name__)
 ProgressSink = Callable[[Progress], None]
-#: With fewer objects missing than this, reading them one by one is quicker than reading bundles.
-_FEW = 8
+#: So often a checkpoint may be committed beside a pull before it gives up.
+_TRIES_MAX = 5
 #: A writer that takes over leaves room for as many checkpoints that its predecessor committed at home and has not
 #: replicated yet: these keep their numbers, and their place in the order, when that machine comes back.
 TAKEOVER_GAP = 1_000_000
 
 
-def make_home(path: Path, settings: RemoteSettings, seams: Seams, unlock: Unlock = without_key) -> Repository:
+def make_home(
+    path: Path,
+    settings: RemoteSettings,
+    seams: Seams,
+    unlock: Unlock = without_key,
+    accept: Callable[[str], None] = lambda _: None,
+) -> Repository:
     """A home for a system that only its remote copy is left of; `pull` then fills it.
+
+    Args:
+        accept: given the spec of the source whose checkpoints lie there, before anything is made; raises to refuse it.
 
     Raises:
         NotFoundError: no repository lies there.
@@ -71,6 +82,7 @@ def make_home(path: Path, settings: RemoteSettings, seams: Seams, unlock: Unlock
                 repository=remote.location,
             ) from error
         decoded = headers.decode_header(header, remote.location)
+        accept(decoded.source)
         # Before anything is made: a home that nobody can open would be taken for one that is complete.
         key = unlock(remote, decoded.id, decoded.features)
         keys = {name: remote.read(name, SLOT_BYTES_MAX) for name, _ in remote.entries(KEYS)} if key else {}
@@ -83,6 +95,7 @@ class _Fetched:
 
     listed: dict[str, int]
     doomed: dict[str, int]
+    removed: Removed
     manifests: dict[str, bytes] = field(default_factory=dict)
     marks: dict[str, bytes] = field(default_factory=dict)
     slots: dict[str, bytes] = field(default_factory=dict)
@@ -116,10 +129,44 @@ def pull(
     progress(Progress("pull", "list"))
     fetched = _fetch(repository, progress)
     local = repository.backend.list("manifests")
-    with repository.lease("pull", wait_s):
-        _publish(repository, fetched, thinned=thinned, gap=gap)
+    for _ in range(_TRIES_MAX):
+        before = _keep_needed(repository, fetched, progress, thinned=thinned, wait_s=wait_s)
+        with repository.lease("pull", wait_s):
+            if before == repository.backend.list("manifests").keys():
+                _publish(repository, fetched, thinned=thinned, gap=gap)
+                break
+        # A checkpoint came in between, and may need what was not looked at.
+    else:
+        raise TransientStorageError(
+            "Checkpoints come faster than what others wrote can be taken over.",
+            kept="Nothing was changed; it is tried again.",
+        )
     index_remote(repository, progress)
     return len(fetched.manifests.keys() - local.keys())
+
+
+def _keep_needed(
+    repository: Repository, fetched: _Fetched, progress: ProgressSink, *, thinned: bool, wait_s: float
+) -> Set[str]:
+    """Bring here what checkpoints that are only here need of packs that go; the manifests that were here by then."""
+    manifests = repository.backend.list("manifests").keys()
+    staying = {name: fetched.listed[name] for name in fetched.below("packs") if name not in fetched.doomed}
+    doomed = going(repository, staying)
+    if doomed:
+        # What the holder has carried over into new packs need not be brought here. That these are known before the
+        # manifests that need them is no danger: should a prune here doom them, the next pull takes that back.
+        for name, size in staying.items() - repository.remote_copy.memory.below("packs").items():
+            repository.remote_copy.memory.add(name, size)
+        index_remote(repository, progress)
+        gone = _dropped(repository, fetched) if thinned else set()
+        checkpoints = repository.checkpoints()
+        # One of a number that another machine gave away as well is listed, and yet only here.
+        there = repository.remote_copy.memory.below("manifests").keys() & fetched.listed.keys()
+        names = {one.id: manifest_name(one.seq) for one in checkpoints}
+        # The newest one, too: the next save takes over from it unread.
+        kept = [one for one in checkpoints if names[one.id] not in there | gone or one is checkpoints[0]]
+        retrieve(repository, kept, doomed, progress, wait_s)
+    return manifests
 
 
 def _is_ours(repository: Repository) -> bool:
@@ -140,12 +187,12 @@ def _is_ours(repository: Repository) -> bool:
 
 def _fetch(repository: Repository, progress: ProgressSink) -> _Fetched:
     remote = repository.remote_copy
-    fetched = _Fetched(dict(remote.listing()), read_doomed(remote))
+    fetched = _Fetched(dict(remote.listing()), read_doomed(remote), read_removed(remote))
     here, known = repository.backend.list("manifests"), remote.memory.below("manifests")
     doomed = remote.memory.doomed("manifests")
     # Also one of a number that this home has given to a checkpoint of its own, and never sent.
     wanted = {n for n in fetched.below("manifests") if (n not in here or n not in known) and n not in doomed}
-    if len(wanted) > _FEW:
+    if len(wanted) > FEW:
         _manifests_of_bundles(repository, fetched, wanted, progress)
     left = sorted(wanted - fetched.manifests.keys())
     for number, (name, data) in enumerate(each(left, lambda name: _content(repository, name, MANIFEST_BYTES_MAX))):
@@ -185,21 +232,12 @@ def _manifests_of_bundles(repository: Repository, fetched: _Fetched, wanted: set
                 fetched.manifests[manifest] = data
 
 
-def read_bundle(repository: Repository, name: str) -> bundles.Bundle:
-    """A bundle, or an empty one where it cannot be read: its contents lie elsewhere as well."""
-    try:
-        data = repository.remote_copy.backend.read(name, bundles.STORED_BYTES_MAX)
-        return bundles.decode_bundle(data, name, repository.sealer)
-    except IntegrityError as error:
-        _LOG.warning("%s Its contents are read one by one.", error.message)
-        return bundles.Bundle([], [])
-
-
 def _publish(repository: Repository, fetched: _Fetched, *, thinned: bool, gap: int) -> None:
     """Put what was read in its place. Manifests come before what is remembered of the copy: whatever interrupts this,
     no stored bytes look as if no checkpoint needed them."""
     memory = repository.remote_copy.memory
     before = memory.below("manifests")
+    dropped = _dropped(repository, fetched)
     doomed = memory.doomed("manifests")
     numbers = [int(name.rpartition("/")[2]) for name in fetched.below("manifests")]
     above = max(numbers, default=0) + gap
@@ -213,15 +251,16 @@ def _publish(repository: Repository, fetched: _Fetched, *, thinned: bool, gap: i
     if thinned:
         # What this home doomed and did not announce, another machine may count on by now. A prune finds it again.
         memory.remove(memory.doomed("packs").keys() - fetched.doomed.keys())
-    memory.replace(fetched.listed.items())
+    memory.replace(fetched.listed.items(), missed=not thinned)
     for name, data in fetched.marks.items():
         memory.add(name, len(data), hashlib.sha256(data).digest())
     # The grace period begins anew: other clocks say nothing here.
     fresh = (fetched.doomed.keys() & fetched.listed.keys()) - memory.doomed("packs").keys()
     memory.doom(fresh, repository.seams.clock.now_ms())
     know_announced(repository.remote_copy, fetched.doomed)
+    know_removed(repository.remote_copy, fetched.removed)
     if thinned:
-        _forget(repository, before.keys() - fetched.listed.keys(), max(numbers, default=0))
+        _forget(repository, fetched, dropped, before.keys() - fetched.listed.keys())
     if gap:
         repository.leave_room(gap)
     repository.synchronise()
@@ -244,53 +283,32 @@ def _mirror_slots(repository: Repository, fetched: _Fetched, before: Container[s
                 remove_slot(backend, name.removeprefix(f"{KEYS}/").removesuffix(".json"), repository.header.id)
 
 
-def _forget(repository: Repository, gone: set[str], newest: int) -> None:
-    """Drop checkpoints that were replicated once and are gone there now: their system's retention took them.
+def _dropped(repository: Repository, fetched: _Fetched) -> set[str]:
+    """Manifests that were replicated once and that their system's retention has taken since.
 
     What retention would not take, the newest and what is pinned here, stays, and is replicated again should this home
-    come to write: a bucket that somebody emptied must not empty the homes.
+    come to write.
     """
-    if not gone:
-        return
-    for checkpoint in repository.checkpoints():
-        if manifest_name(checkpoint.seq) in gone and checkpoint.seq < newest and not checkpoint.pinned:
+    before = repository.remote_copy.memory.below("manifests")
+    newest = max(fetched.below("manifests"), default="")
+    gone = {name for name in before if name not in fetched.listed and name in fetched.removed and name < newest}
+    pinned = {manifest_name(one.seq) for one in repository.checkpoints() if one.pinned} if gone else set()
+    return gone - pinned
+
+
+def _forget(repository: Repository, fetched: _Fetched, dropped: set[str], gone: set[str]) -> None:
+    """Drop what retention took, and say what else is gone: a bucket that lost something, or that somebody emptied, must
+    not empty the homes."""
+    for checkpoint in repository.checkpoints() if dropped else ():
+        if manifest_name(checkpoint.seq) in dropped:
             repository.forget(checkpoint)
-
-
-def index_remote(repository: Repository, progress: ProgressSink = lambda _: None) -> None:
-    """Enter packs that only the remote copy holds into the home's chunk index, from bundles, or from their ends.
-
-    Raises:
-        UnavailableError, PermissionRefusedError: the remote copy cannot be read now; what was entered counts.
-    """
-    remote = repository.remote_copy
-    missing = repository.unindexed()
-    if len(missing) > _FEW:
-        names = bundles.of_kind(remote.memory.below(bundles.DIRECTORY), bundles.PACKS)
-        for number, name in enumerate(reversed(names)):
-            if not missing:
-                return
-            progress(Progress("pull", "indexes", number, len(names)))
-            known = []
-            for pack in read_bundle(repository, name).packs:
-                # The size is a listing's: a pack of another size than the bundle says is read for itself.
-                if missing.get(pack.name) == pack.size:
-                    with contextlib.suppress(IntegrityError):
-                        index = parse_index(pack.name, pack.size, pack.tail, repository.sealer)
-                        repository.index.add_pack(pack.name, pack.size, index)
-                        del missing[pack.name]
-                known.append(pack.name)
-            remote.memory.set_marks(known, bundles.BUNDLED)
-    for number, (name, found) in enumerate(each(sorted(missing), lambda name: _index(repository, name, missing))):
-        progress(Progress("pull", "packs", number, len(missing)))
-        if isinstance(found, CkptError):
-            repository.damaged_packs[name] = found
-        else:
-            repository.index.add_pack(name, missing[name], found)
-
-
-def _index(repository: Repository, name: str, sizes: dict[str, int]) -> list[Stored] | CkptError:
-    try:
-        return repository.reader.index(name, sizes[name])
-    except (IntegrityError, FormatError) as error:
-        return error
+    here = repository.backend.list("manifests")
+    lost = sorted(name for name in gone if name in here and name not in fetched.removed)
+    if lost:
+        _LOG.warning(
+            "%d checkpoints are gone from the remote copy though nobody removed them (%s to %s); they are kept here, "
+            "and sent again by the machine that writes.",
+            len(lost),
+            lost[0],
+            lost[-1],
+        )

@@ -23,12 +23,15 @@ from maos_ckpt.errors import (
 from maos_ckpt.model import Checkpoint, Progress
 from maos_ckpt.replication import bundles
 from maos_ckpt.replication.doomed import remove_doomed, take_back
-from maos_ckpt.replication.pull import TAKEOVER_GAP, index_remote, pull, read_bundle
+from maos_ckpt.replication.indexes import index_remote, read_bundle
+from maos_ckpt.replication.pull import TAKEOVER_GAP, pull
+from maos_ckpt.replication.removed import announce_removed, known_removed
 from maos_ckpt.repository import header
+from maos_ckpt.repository.damaged import mark_damaged
 from maos_ckpt.repository.keyring import DIRECTORY as KEYS
 from maos_ckpt.repository.keyring import ENCRYPTION
 from maos_ckpt.repository.manifests import manifest_name
-from maos_ckpt.repository.needed import needed_chunks, needed_places
+from maos_ckpt.repository.needed import needed_chunks, needed_places, pending
 from maos_ckpt.repository.packs import pack_digest
 from maos_ckpt.repository.remote_lease import RemoteLease
 from maos_ckpt.repository.repository import Repository
@@ -48,13 +51,6 @@ class Pushed:
     bytes: int = 0
     removed_packs: int = 0
     stuck: dict[str, str] = field(default_factory=dict)
-
-
-def pending(repository: Repository) -> list[Checkpoint]:
-    """Checkpoints that the remote copy does not have yet, oldest first; asks nobody."""
-    memory = repository.remote_copy.memory
-    there = memory.below("manifests")
-    return [one for one in reversed(repository.checkpoints()) if manifest_name(one.seq) not in there]
 
 
 def push(repository: Repository, lease: RemoteLease, progress: ProgressSink = lambda _: None) -> Pushed:
@@ -92,7 +88,8 @@ class _Push:
                 now_ms = self._repository.seams.clock.now_ms()
                 self._done.removed_packs = remove_doomed(self._remote, self._lease, doomed, now_ms)
             self._bundle()
-        self._remote.memory.set_fact(_DOUBTFUL, "")
+        # What is stuck must be looked at again before it is committed there.
+        self._remote.memory.set_fact(_DOUBTFUL, "yes" if self._done.stuck else "")
         return self._done
 
     def _learn(self, news: bool) -> None:
@@ -150,6 +147,10 @@ class _Push:
         waiting = pending(self._repository)
         named = {one.pack for one in waiting}
         here = self._repository.backend.list("packs")
+        for name, why in self._repository.damaged_packs.items():
+            # Another repository's, one in the clear or one with a damaged index: nobody could read it there, either.
+            if here.pop(name, None) is not None:
+                self._bad[name] = str(why)
         # Packs that a prune rewrote, or whose own checkpoint is gone, may carry what the next checkpoints count on.
         for name in sorted(here.keys() - named - self._remote.memory.below("packs").keys()):
             self._send_pack(name, here[name])
@@ -185,6 +186,7 @@ class _Push:
         except IntegrityError as error:
             # What does not need this pack must not wait for somebody to mend it.
             self._bad[name] = error.message
+            mark_damaged(self._repository, name)
             return
         except StorageError:
             if path.exists():
@@ -224,6 +226,7 @@ class _Push:
         if data is None or name in memory.doomed("manifests"):
             # Retention took it meanwhile.
             return
+        announce_removed(self._remote, known_removed(self._remote).without(name))
         if not self._remote.backend.create(name, data):
             # Only a machine that writes without the lease, or an older copy of this home, comes to that.
             memory.set_fact("complete", "")
@@ -262,6 +265,8 @@ class _Push:
         self._require_lease(self._lease.check())
         here = self._repository.backend.list("marks")
         marks = [name for name in self._remote.memory.below("marks") if name not in here]
+        # First others are told, so that to them nothing ever looks lost that was removed.
+        announce_removed(self._remote, known_removed(self._remote).with_names(gone))
         self._remote.remove([*gone, *marks])
 
     # Bundles

@@ -116,10 +116,14 @@ class ProcessChunkWriter:
         self._measures: Measures = {}
         enlarge_pipe(self._to)
         data = msgspec.msgpack.encode(job)
-        self._send(REQUEST.pack(0, 0, len(data)), data)
         # Of its own, so that no text of a job ever shows it.
         key = b"" if master is None else master.reveal()
-        self._send(REQUEST.pack(0, 0, len(key)), key)
+        try:
+            self._send(REQUEST.pack(0, 0, len(data)), data)
+            self._send(REQUEST.pack(0, 0, len(key)), key)
+        except BaseException:
+            self.close()
+            raise
 
     def put(self, plain: bytes, label: str, predecessor: bytes | None = None) -> Pending:
         """See `ChunkSink.put`."""
@@ -185,7 +189,7 @@ class ProcessChunkWriter:
 
     def close(self) -> None:
         """See `ChunkWriter.close`."""
-        if self._process.returncode is not None:
+        if self._from.closed:
             return
         with contextlib.suppress(BrokenPipeError):
             self._to.close()

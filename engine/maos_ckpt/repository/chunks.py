@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,12 +15,16 @@ from typing import Protocol
 from maos_ckpt.codec.compression import Codec, compress_delta, decompress
 from maos_ckpt.codec.crypto import Sealer
 from maos_ckpt.codec.policy import CodecPolicy, Measures
-from maos_ckpt.errors import UNREADABLE, IntegrityError
+from maos_ckpt.errors import UNREADABLE, IntegrityError, PermissionRefusedError, UnavailableError
 from maos_ckpt.repository.ahead import ReadAhead
 from maos_ckpt.repository.index import ChunkIndex
-from maos_ckpt.repository.packs import PackReader, PackWriter, SealedPack, Stored
+from maos_ckpt.repository.pack_reader import PackReader
+from maos_ckpt.repository.pack_writer import PackWriter
+from maos_ckpt.repository.packs import SealedPack, Stored
 from maos_ckpt.tree.sink import ChunkSink, Done, Pending
 
+_LOG = logging.getLogger(__name__)
+_MEND = "`maos-ckpt verify --all --repair` mends what another tier holds, and names what is lost."
 #: Decoded chunks kept in memory for reading, in bytes.
 CACHE_BYTES_MAX = 24 << 20
 #: A delta below this share of the raw size is kept without a look at the alternative.
@@ -41,6 +47,7 @@ class ChunkStore:
         self._cache: OrderedDict[bytes, bytes] = OrderedDict()
         self._cache_bytes = 0
         self._lock = threading.Lock()
+        self._told: set[str] = set()
         self._ahead = ReadAhead(self._want)
 
     def name(self, plain: bytes) -> bytes:
@@ -77,22 +84,41 @@ class ChunkStore:
             )
         try:
             plain = self.decode(*found)
-        except IntegrityError:
+        except IntegrityError as error:
             # A prune beside this read may have carried the chunk over into another pack.
             self._refresh()
             moved = self._index.find(chunk)
             if moved is None or moved == found:
-                raise
+                if not self._reader.has_another(found[0]):
+                    error.hint = error.hint or _MEND
+                    raise
+                return self._read_elsewhere(chunk, *found)
             found, plain = moved, self.decode(*moved)
         if self.name(plain) != chunk:
-            raise IntegrityError(
-                f"The chunk {chunk.hex()[:16]} in {found[0]} is not what its name says.",
-                chunk=chunk.hex(),
-                object=found[0],
-            )
+            return self._read_elsewhere(chunk, *found)
         if self._reader.is_far(found[0]):
             self._ahead.was_read(chunk, plain)
         return plain
+
+    def _read_elsewhere(self, chunk: bytes, pack: str, stored: Stored) -> bytes:
+        """A chunk that is damaged where it was read, from the remote copy if that holds its pack."""
+        if self._reader.has_another(pack):
+            with contextlib.suppress(IntegrityError, UnavailableError, PermissionRefusedError):
+                plain = self.decode(pack, stored, remotely=True)
+                if self.name(plain) == chunk:
+                    if pack not in self._told:
+                        self._told.add(pack)
+                        _LOG.warning(
+                            "%s is damaged here; what is needed of it is read in the remote copy. %s", pack, _MEND
+                        )
+                    return plain
+        raise IntegrityError(
+            f"The chunk {chunk.hex()[:16]} in {pack} is not what its name says.",
+            kept="Checkpoints that do not need it are untouched.",
+            hint=_MEND,
+            chunk=chunk.hex(),
+            object=pack,
+        )
 
     def _want(self, chunks: list[bytes]) -> None:
         """Begin to read chunks that will be asked for soon, with the bases of deltas among them."""
@@ -103,13 +129,13 @@ class ChunkStore:
             places += [found for found in full if found[1].id not in self._cache]
         self._reader.ahead((pack, stored.offset, stored.stored) for pack, stored in places)
 
-    def decode(self, pack: str, stored: Stored) -> bytes:
-        """The plain bytes of a stored chunk, not yet checked against its name."""
+    def decode(self, pack: str, stored: Stored, *, remotely: bool = False) -> bytes:
+        """The plain bytes of a stored chunk, not yet checked against its name; see `PackReader.payload`."""
         base = None
         if stored.codec == Codec.ZSTD_DELTA:
             base = self.base(stored.base)
         try:
-            payload = self._reader.payload(pack, stored)
+            payload = self._reader.payload(pack, stored, remotely=remotely)
             return decompress(stored.codec, payload, stored.raw, base)
         except IntegrityError as error:
             error.data.setdefault("chunk", stored.id.hex())
@@ -124,6 +150,10 @@ class ChunkStore:
         except IntegrityError as error:
             return error
         return None
+
+    def open_anew(self, pack: str) -> None:
+        """Read a pack from the file that has its name now."""
+        self._reader.forget(pack)
 
     def base(self, prefix: bytes) -> bytes:
         """The plain bytes of a delta's base."""
@@ -244,6 +274,9 @@ class LocalChunkWriter:
         sealed = self._pack.seal()
         if sealed.size:
             self._index.add_pack(sealed.name, sealed.size, self._pack.chunks)
+            # It may be one that was known, and damaged, before.
+            self._index.mark_damaged(sealed.name, (), only=True)
+            self._store.open_anew(sealed.name)
         return sealed
 
     def measures(self) -> Measures:

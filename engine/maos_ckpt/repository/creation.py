@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maos_ckpt.backends.local import TEMPORARY, LocalBackend
+from maos_ckpt.backends.local import LocalBackend
+from maos_ckpt.backends.local_directory import TEMPORARY
 from maos_ckpt.codec.secret import Secret
 from maos_ckpt.codec.slots import check_new, new_master, slot_name
 from maos_ckpt.errors import UsageError
 from maos_ckpt.repository import header as headers
+from maos_ckpt.repository.cache_place import make_cache
 from maos_ckpt.repository.keyring import DIRECTORY as KEYS
 from maos_ckpt.repository.keyring import ENCRYPTION, add_slot
 from maos_ckpt.repository.marks import DIRECTORY as MARKS
@@ -17,7 +19,7 @@ from maos_ckpt.seams import Seams
 #: What a repository is nothing without, …
 VITAL = ["packs", "manifests"]
 #: … and what it can do without. A lost `marks` is made anew by `Repository`, not here: empty, it would unpin all.
-DIRECTORIES = ["journal", "recovery", "cache", TEMPORARY]
+DIRECTORIES = ["journal", "recovery", TEMPORARY]
 
 
 def _empty(path: Path, seams: Seams, message: str, hint: str) -> LocalBackend:
@@ -37,6 +39,7 @@ def create(path: Path, source: str, seams: Seams, key: Secret | None) -> None:
     if key is not None:
         check_new(key)
     backend.make_directories([*VITAL, MARKS, *DIRECTORIES, *([] if key is None else [KEYS])])
+    make_cache(path)
     header = headers.new_header(source, seams, [] if key is None else [ENCRYPTION])
     # The slot goes first: a header without it would be a repository that nobody can open.
     slot = None if key is None else add_slot(backend, new_master(seams), key, header.id, seams)
@@ -53,6 +56,7 @@ def create_home(path: Path, header: bytes, keys: dict[str, bytes], seams: Seams)
     """
     backend = _empty(path, seams, f"{path} is not empty.", "Name another with --home.")
     backend.make_directories([*VITAL, MARKS, *DIRECTORIES, *([KEYS] if keys else [])])
+    make_cache(path)
     for name, data in keys.items():
         backend.create(name, data)
     backend.create(headers.NAME, header)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from maos_ckpt.backends.local import LocalBackend
@@ -14,6 +16,7 @@ VERSION = 1
 #: Features that change how a repository must be read; an unknown one is refused.
 FEATURES = frozenset({"encryption"})
 BYTES_MAX = 64 << 10
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
@@ -90,4 +93,6 @@ def decode_header(data: bytes, location: str) -> Header:
             kept="Nothing was changed.",
             hint="Use a newer version of maos-ckpt.",
         )
+    if not _ID.fullmatch(header.id):
+        raise IntegrityError(f"The header of the repository at {location} names no repository.")
     return header

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from typing import Annotated
 
 import msgspec
 
@@ -11,7 +12,7 @@ from maos_ckpt.codec.compression import Codec, compress, decompress
 from maos_ckpt.codec.crypto import Kind, Sealer
 from maos_ckpt.errors import FormatError, IntegrityError
 from maos_ckpt.ids import is_checkpoint_id
-from maos_ckpt.model import CaptureInfo, Checkpoint, CheckpointState, Collection, Trigger
+from maos_ckpt.model import CaptureInfo, Checkpoint, CheckpointState, Collection, Referrers, Trigger
 from maos_ckpt.repository.packs import pack_name
 from maos_ckpt.tree.nodes import ID_BYTES
 
@@ -19,8 +20,14 @@ VERSION = 1
 _HEADER = struct.Struct(">4sBI")
 _MAGIC = b"MCKM"
 _CHECKSUM_BYTES = 32
+_SEQ_DIGITS_MAX = 18
 #: A manifest, before and after compression; a longer one is refused unread.
 MANIFEST_BYTES_MAX = 8 << 20
+
+#: Numbers that every reader can add up and show: up to a petabyte, a century, and the year 9999.
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 50)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=3.2e9)]
+_TimeMs = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
 
 
 class ManifestCollection(msgspec.Struct, array_like=True, frozen=True):
@@ -29,20 +36,29 @@ class ManifestCollection(msgspec.Struct, array_like=True, frozen=True):
     component: str
     name: str
     root: bytes
-    records: int
-    size: int
+    records: _Count
+    size: _Count
+
+
+class ManifestReferrers(msgspec.Struct, array_like=True, frozen=True):
+    """A derived tree as the manifest holds it; see `model.Referrers`."""
+
+    tree: ManifestCollection
+    of: list[ManifestCollection]
+    descriptors: bytes
 
 
 class Manifest(msgspec.Struct, array_like=True, frozen=True):
     """Everything a committed checkpoint is; the fields' order is part of the format.
 
     `pack` is the SHA-256 of the pack that the save added; empty where it added none, or an older version wrote this.
+    `referrers` is None where there are none, or an older version wrote this.
     """
 
     id: str
-    seq: int
+    seq: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
     parent: str
-    created_at_ms: int
+    created_at_ms: _TimeMs
     description: str
     tags: list[str]
     trigger: str
@@ -50,15 +66,22 @@ class Manifest(msgspec.Struct, array_like=True, frozen=True):
     descriptors: bytes
     collections: list[ManifestCollection]
     digest: bytes
-    stored_bytes: int
-    duration_s: float
-    lock_s: float
-    skew_s: float
+    stored_bytes: _Count
+    duration_s: _Seconds
+    lock_s: _Seconds
+    skew_s: _Seconds
     unchanged: bool
     notes: list[str]
     repository: str
     pinned: bool
     pack: bytes = b""
+    referrers: ManifestReferrers | None = None
+
+    @property
+    def trees(self) -> list[ManifestCollection]:
+        """All trees that it names."""
+        derived = [] if self.referrers is None else [self.referrers.tree, *self.referrers.of]
+        return self.collections + derived
 
 
 class Marks(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
@@ -75,6 +98,13 @@ _decoder = msgspec.msgpack.Decoder(Manifest)
 def manifest_name(seq: int) -> str:
     """The object name of the manifest with that sequence number."""
     return f"manifests/{seq:012d}"
+
+
+def manifest_seq(name: str) -> int | None:
+    """The sequence number that a manifest's object name states; None where it is no such name."""
+    digits = name.removeprefix("manifests/")
+    seq = int(digits) if len(digits) <= _SEQ_DIGITS_MAX and digits.isascii() and digits.isdecimal() else -1
+    return seq if seq >= 0 and manifest_name(seq) == name else None
 
 
 def marks_name(checkpoint_id: str) -> str:
@@ -126,9 +156,16 @@ def decode_manifest(data: bytes, name: str, sealer: Sealer) -> Manifest:
         raise damaged from error
     fits = manifest_name(manifest.seq) == name and is_checkpoint_id(manifest.id) and len(manifest.descriptors) == 32
     fits = fits and len(manifest.pack) in (0, ID_BYTES)
-    if not fits or any(len(one.root) not in (0, ID_BYTES) for one in manifest.collections):
+    if not fits or any(len(one.root) not in (0, ID_BYTES) for one in manifest.trees):
         raise damaged
+    if state_digest(manifest.collections) != manifest.digest:
+        raise IntegrityError(f"The state digest in the manifest {name} is not that of the state it names.", object=name)
     return manifest
+
+
+def is_intact(data: bytes) -> bool:
+    """Whether bytes are some manifest in the clear with a right checksum, of whatever repository and number."""
+    return data[:4] == _MAGIC and hashlib.sha256(data[:-_CHECKSUM_BYTES]).digest() == data[-_CHECKSUM_BYTES:]
 
 
 def to_checkpoint(manifest: Manifest) -> Checkpoint:
@@ -144,13 +181,32 @@ def to_checkpoint(manifest: Manifest) -> Checkpoint:
         trigger=Trigger(manifest.trigger),
         state=CheckpointState.COMMITTED,
         source=manifest.source,
-        collections=tuple(
-            Collection(one.component, one.name, one.root or None, one.records, one.size) for one in manifest.collections
-        ),
+        collections=tuple(_collection(one) for one in manifest.collections),
         stored_bytes=manifest.stored_bytes,
         duration_s=manifest.duration_s,
         capture=CaptureInfo(manifest.lock_s, manifest.skew_s, manifest.unchanged, tuple(manifest.notes)),
         digest=manifest.digest,
         descriptors=manifest.descriptors,
         pack=pack_name(manifest.pack) if manifest.pack else "",
+        referrers=None if manifest.referrers is None else _referrers(manifest.referrers),
+    )
+
+
+def _collection(one: ManifestCollection) -> Collection:
+    return Collection(one.component, one.name, one.root or None, one.records, one.size)
+
+
+def _referrers(one: ManifestReferrers) -> Referrers:
+    return Referrers(_collection(one.tree), tuple(_collection(each) for each in one.of), one.descriptors)
+
+
+def listed(one: Collection) -> ManifestCollection:
+    """A collection as a manifest holds it."""
+    return ManifestCollection(one.component, one.name, one.root or b"", one.records, one.bytes)
+
+
+def derived(one: Referrers | None) -> ManifestReferrers | None:
+    """A derived tree as a manifest holds it."""
+    return (
+        None if one is None else ManifestReferrers(listed(one.tree), [listed(each) for each in one.of], one.descriptors)
     )

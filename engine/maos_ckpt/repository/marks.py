@@ -27,6 +27,9 @@ MARKS_BYTES_MAX = 1 << 20
 #: Holds the highest sequence number among removed checkpoints.
 _SEQUENCE = f"{DIRECTORY}/sequence.json"
 
+#: Names of manifests have twelve digits.
+_SEQ_MAX = 10**12 - 1
+
 
 class _Floor(msgspec.Struct, frozen=True):
     seq: int
@@ -151,7 +154,11 @@ def check_marks(name: str, data: bytes) -> None:
 
 def _decoded_floor(data: bytes) -> int:
     # The first versions wrote the bare number.
-    return int(data) if data.isdigit() else decode_checked(data, _SEQUENCE, _Floor).seq
+    bare = data.isdigit() and len(data) <= len(str(_SEQ_MAX))
+    seq = int(data) if bare else decode_checked(data, _SEQUENCE, _Floor).seq
+    if not 0 <= seq <= _SEQ_MAX:
+        raise IntegrityError(f"{_SEQUENCE} claims a number that no checkpoint has.", object=_SEQUENCE)
+    return seq
 
 
 def _encoded(checkpoint: Checkpoint) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from maos_ckpt.codec.compression import Codec
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import Checkpoint
+from maos_ckpt.repository.manifests import manifest_name
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.tree.cursor import decode_node, root_entry
 from maos_ckpt.tree.nodes import ID_BYTES, Entry, decode_leaf
@@ -27,7 +28,7 @@ def needed_chunks(repository: Repository, checkpoint: Checkpoint, needed: set[by
         IntegrityError: where `damage` does.
     """
     needed.add(checkpoint.descriptors)
-    for collection in checkpoint.collections:
+    for collection in checkpoint.trees:
         if collection.root is not None:
             try:
                 root = root_entry(repository.chunks, collection.root)
@@ -77,3 +78,9 @@ def needed_places(repository: Repository, needed: set[bytes], damage: OnDamage) 
             else:
                 places[base[1].id] = base[0]
     return places
+
+
+def pending(repository: Repository) -> list[Checkpoint]:
+    """Checkpoints that the remote copy does not have yet, oldest first; asks nobody."""
+    there = repository.remote_copy.memory.below("manifests")
+    return [one for one in reversed(repository.checkpoints()) if manifest_name(one.seq) not in there]

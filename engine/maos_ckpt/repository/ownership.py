@@ -20,10 +20,22 @@ def check_source(repository: Path, owner: str, source: str) -> None:
         raise ForeignRepositoryError(
             f"The repository at {repository} belongs to {owner}, not to {source}.",
             kept="Nothing was changed.",
-            hint="Name the right source with --source, or another repository with --repo.",
+            hint=_way_out(repository, owner, source),
             owner=owner,
             source=source,
         )
+
+
+def _way_out(repository: Path, owner: str, source: str) -> str:
+    another = "If it is another one, name another --repo, or a system of its own with --system."
+    (kind, _, before), (now_kind, _, now) = owner.partition(":"), source.partition(":")
+    if kind != now_kind or kind != "maos":
+        return f"Name the right source with --source. {another}"
+    if os.path.lexists(before):
+        return f"If this MAOS took the place of that one, rename {before} or delete it, and try again. {another}"
+    return (
+        f"If this MAOS is that one, moved, let its repository lie beside it: {Path(now) / repository.name}. {another}"
+    )
 
 
 def _moved_along(repository: Path, owner: str, source: str) -> bool:

@@ -8,29 +8,24 @@ an expendable file, `cache/remote.sqlite`, that `refresh` makes anew from a list
 from __future__ import annotations
 
 import contextlib
-import sqlite3
+import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from maos_ckpt.backends.base import Backend
 from maos_ckpt.backends.breaker import CircuitBreaker
 from maos_ckpt.backends.cached import CachedBackend
+from maos_ckpt.backends.patience import Patience
 from maos_ckpt.codec.crypto import Sealer
-from maos_ckpt.errors import StorageError
+from maos_ckpt.repository.remote_memory import RemoteMemory
 
-_VERSION = 2
-_BUSY_S = 10.0
-_SCHEMA = """
-CREATE TABLE facts(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE objects(name TEXT PRIMARY KEY, bytes INTEGER NOT NULL, mark BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE doomed(name TEXT PRIMARY KEY, since_ms INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE expected(name TEXT PRIMARY KEY) WITHOUT ROWID;
-"""
+#: Most that a save waits for the remote copy, where trees that it builds on lie only there.
+SAVE_WAIT_S = 3.0
 #: A fact of a home that writes to the remote copy: what is gone from there without its doing is lost, and it need not
 #: look for what others did.
 WRITER = "writer"
+_MANIFEST = re.compile(r"manifests/[0-9]{12}")
 #: What a home remembers: everything that it copies or compares.
 MIRRORED = ("manifests", "marks", "packs", "keys", "bundles")
 
@@ -55,191 +50,6 @@ class Timing:
     audit_s: float = 86_400.0
 
 
-class RemoteMemory:
-    """What lies in the remote copy, as far as this home knows; thread-safe.
-
-    Args:
-        path: the file; None keeps it in memory.
-        location: where the copy lies; what was remembered of another place is dropped.
-    """
-
-    def __init__(self, path: Path | None, location: str) -> None:
-        self._lock = threading.RLock()
-        self._connection = _open(path)
-        with self._using() as connection:
-            known = connection.execute("SELECT value FROM facts WHERE name='location'").fetchone()
-            if known is None or known[0] != location:
-                connection.execute("DELETE FROM objects")
-                connection.execute("DELETE FROM doomed")
-                connection.execute("DELETE FROM expected")
-                connection.execute("DELETE FROM facts")
-                connection.execute("INSERT INTO facts VALUES('location', ?)", (location,))
-
-    @contextlib.contextmanager
-    def _using(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                with self._connection:
-                    yield self._connection
-            except sqlite3.Error as error:
-                raise StorageError(
-                    f"What is known of the remote copy cannot be read or written: {error}.",
-                    kept="Every checkpoint committed before is untouched.",
-                    hint="Check the disk; the file cache/remote.sqlite may be deleted and is made anew.",
-                ) from error
-
-    @property
-    def complete(self) -> bool:
-        """Whether a whole listing was taken in and every change since went through here."""
-        return self.fact("complete") == "yes"
-
-    def fact(self, name: str) -> str:
-        """A remembered word, or ""."""
-        with self._using() as connection:
-            row = connection.execute("SELECT value FROM facts WHERE name=?", (name,)).fetchone()
-        return "" if row is None else str(row[0])
-
-    def set_fact(self, name: str, value: str) -> None:
-        """Remember a word."""
-        with self._using() as connection:
-            connection.execute("INSERT OR REPLACE INTO facts VALUES(?, ?)", (name, value))
-
-    def replace(self, objects: Iterable[tuple[str, int]]) -> None:
-        """Take in a whole listing: names and sizes in bytes. Doomed objects are left out; marks are kept."""
-        with self._using() as connection:
-            connection.execute("CREATE TEMP TABLE IF NOT EXISTS listed(name TEXT PRIMARY KEY, bytes INTEGER NOT NULL)")
-            connection.execute("DELETE FROM listed")
-            connection.executemany("INSERT INTO listed VALUES(?, ?)", objects)
-            connection.execute("DELETE FROM doomed WHERE name NOT IN (SELECT name FROM listed)")
-            connection.execute("DELETE FROM listed WHERE name IN (SELECT name FROM doomed)")
-            connection.execute("DELETE FROM objects WHERE name NOT IN (SELECT name FROM listed)")
-            connection.execute(
-                "INSERT INTO objects SELECT name, bytes, x'' FROM listed WHERE true "
-                "ON CONFLICT(name) DO UPDATE SET bytes=excluded.bytes"
-            )
-            connection.execute("INSERT OR REPLACE INTO facts VALUES('complete', 'yes')")
-
-    def expect(self, name: str) -> None:
-        """An object is about to be sent. Whatever becomes of that, it may lie there from now on."""
-        with self._using() as connection:
-            connection.execute("INSERT OR IGNORE INTO expected VALUES(?)", (name,))
-
-    def add(self, name: str, size: int, mark: bytes = b"") -> None:
-        """An object lies there now; `mark` is what tells one version of it from the next. What is doomed stays so."""
-        with self._using() as connection:
-            connection.execute("DELETE FROM expected WHERE name=?", (name,))
-            connection.execute(
-                "INSERT OR REPLACE INTO objects SELECT ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM doomed WHERE name=?)",
-                (name, size, mark, name),
-            )
-
-    def remove(self, names: Iterable[str]) -> None:
-        """Objects are gone, or needed again and to be sent anew."""
-        with self._using() as connection:
-            for name in names:
-                for table in ("objects", "doomed", "expected"):
-                    connection.execute(f"DELETE FROM {table} WHERE name=?", (name,))
-
-    def doom(self, names: Iterable[str], since_ms: int = 0) -> None:
-        """Nothing may count on these objects any more, although they still lie there.
-
-        `since_ms` is when that was announced to others, in wall time, 0 where it was not yet.
-        """
-        with self._using() as connection:
-            for name in names:
-                connection.execute("DELETE FROM objects WHERE name=?", (name,))
-                connection.execute("INSERT OR REPLACE INTO doomed VALUES(?, ?)", (name, since_ms))
-
-    def doom_known(self, name: str) -> None:
-        """As `doom`, if the object lies there or is just being sent; what was never sent is nobody's business."""
-        with self._using() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO doomed SELECT ?, 0 WHERE EXISTS "
-                "(SELECT 1 FROM objects WHERE name=? UNION ALL SELECT 1 FROM expected WHERE name=?)",
-                (name, name, name),
-            )
-            connection.execute("DELETE FROM objects WHERE name=?", (name,))
-
-    def doomed(self, directory: str) -> dict[str, int]:
-        """Doomed objects below a directory and since when others know it, in wall time; 0 where they do not."""
-        with self._using() as connection:
-            rows = connection.execute(
-                "SELECT name, since_ms FROM doomed WHERE name > ? AND name < ?", (f"{directory}/", f"{directory}0")
-            )
-            return dict(rows.fetchall())
-
-    def below(self, directory: str) -> dict[str, int]:
-        """Objects below a directory with their sizes in bytes, in order of their names."""
-        with self._using() as connection:
-            rows = connection.execute(
-                "SELECT name, bytes FROM objects WHERE name > ? AND name < ? ORDER BY name",
-                (f"{directory}/", f"{directory}0"),
-            )
-            return dict(rows.fetchall())
-
-    def holds(self, name: str) -> bool:
-        """Whether an object lies there."""
-        with self._using() as connection:
-            return connection.execute("SELECT 1 FROM objects WHERE name=?", (name,)).fetchone() is not None
-
-    def mark(self, name: str) -> bytes:
-        """The mark given to `add`, or b""."""
-        with self._using() as connection:
-            row = connection.execute("SELECT mark FROM objects WHERE name=?", (name,)).fetchone()
-        return b"" if row is None else bytes(row[0])
-
-    def set_marks(self, names: Iterable[str], mark: bytes) -> None:
-        """Mark objects."""
-        with self._using() as connection:
-            connection.executemany("UPDATE objects SET mark=? WHERE name=?", ((mark, name) for name in names))
-
-    def unmarked(self, directory: str, mark: bytes) -> list[str]:
-        """Names below a directory of objects without this mark, in order."""
-        with self._using() as connection:
-            rows = connection.execute(
-                "SELECT name FROM objects WHERE name > ? AND name < ? AND mark<>? ORDER BY name",
-                (f"{directory}/", f"{directory}0", mark),
-            )
-            return [row[0] for row in rows]
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._connection.close()
-
-
-def _open(path: Path | None) -> sqlite3.Connection:
-    if path is not None:
-        try:
-            return _connect(str(path))
-        except sqlite3.OperationalError:
-            # Busy, or a disk that refuses. It may be what other processes go by, so it is left as it is.
-            return _connect(":memory:")
-        except sqlite3.DatabaseError:
-            # A cache that cannot be read costs a listing, never an answer.
-            with contextlib.suppress(OSError, sqlite3.DatabaseError):
-                for suffix in ("", "-wal", "-shm", "-journal"):
-                    Path(f"{path}{suffix}").unlink(missing_ok=True)
-                return _connect(str(path))
-    return _connect(":memory:")
-
-
-def _connect(target: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(target, timeout=_BUSY_S, check_same_thread=False)
-    try:
-        # What is doomed must survive in the order in which it was: a manifest before its packs.
-        connection.execute("PRAGMA synchronous=NORMAL")
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, _VERSION):
-            raise sqlite3.DatabaseError("another version")
-        if version == 0:
-            connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={_VERSION};COMMIT;")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
 class RemoteCopy:
     """A remote copy and what is known of it.
 
@@ -252,6 +62,7 @@ class RemoteCopy:
         timing: see `Timing`.
         breaker: what `connect` puts in front of the backend.
         try_out: finds out what the store does, for `make_writable`.
+        patience: what `connect` lets all calls go through.
     """
 
     def __init__(
@@ -263,6 +74,7 @@ class RemoteCopy:
         timing: Timing | None = None,
         breaker: CircuitBreaker | None = None,
         try_out: Callable[[Backend], None] = lambda _: None,
+        patience: Patience | None = None,
     ) -> None:
         self.location = location
         self.sealer = sealer
@@ -270,6 +82,7 @@ class RemoteCopy:
         self.timing = timing or Timing()
         self.breaker = breaker
         self._try_out = try_out
+        self._patience = patience
         self._connect = connect
         self._connecting = threading.Lock()
         self._backend: Backend | None = None
@@ -291,6 +104,13 @@ class RemoteCopy:
             StorageError, ConflictError: the store cannot do what a repository needs (see `choose_create_mode`).
         """
         self._try_out(self.backend)
+
+    def hurried(self) -> contextlib.AbstractContextManager[None]:
+        """While a save runs: all calls together take no longer than `SAVE_WAIT_S`, and then fail at once.
+
+        What is not at hand costs a save its deltas, never its checkpoint.
+        """
+        return contextlib.nullcontext() if self._patience is None else self._patience.limit(SAVE_WAIT_S)
 
     @property
     def uncached(self) -> Backend:
@@ -314,7 +134,9 @@ class RemoteCopy:
 
         Manifests are listed before packs: a manifest that is listed had all its packs there already.
         """
-        return [entry for directory in MIRRORED for entry in self.backend.entries(directory)]
+        entries = (entry for directory in MIRRORED for entry in self.backend.entries(directory))
+        # A stray object among the manifests has no number that anything could go by.
+        return [one for one in entries if not one[0].startswith("manifests/") or _MANIFEST.fullmatch(one[0])]
 
     def refresh(self) -> None:
         """Make what is known of the remote copy true as of now.
@@ -323,6 +145,11 @@ class RemoteCopy:
             UnavailableError, PermissionRefusedError: see `Backend`; nothing was forgotten.
         """
         self.memory.replace(self.listing())
+
+    def learn(self) -> None:
+        """As `refresh`, where it is not known what lies there: the memory is new, or was lost."""
+        if not self.memory.complete:
+            self.refresh()
 
     def remove(self, names: list[str]) -> None:
         """Delete objects; they are forgotten first, so that nothing counts on them."""

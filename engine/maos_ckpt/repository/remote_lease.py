@@ -36,7 +36,8 @@ _LOG = logging.getLogger(__name__)
 LOCK_NAME = "remote.lock"
 _BYTES_MAX = 4096
 _DIRECTORY = "leases"
-_NAME = re.compile(r"leases/([0-9]{12})")
+#: Numbers from 10 ** 11 on are nobody's: a stray object must not use them all up.
+_NAME = re.compile(r"leases/(0[0-9]{11})")
 #: So often a lease may vanish between a listing and its reading, since a successor removed it.
 _LOOKS_MAX = 5
 #: So often a number may be snatched away before one is taken.
@@ -92,6 +93,11 @@ class RemoteLease:
         self._renewed_ms = 0
 
     @property
+    def holder(self) -> Holder | None:
+        """This home's lease, None where nothing is held."""
+        return self._holder
+
+    @property
     def number(self) -> int:
         """The fencing token, 0 where nothing is held."""
         return self._number if self._holder else 0
@@ -133,7 +139,7 @@ class RemoteLease:
                 return number
             now_s = self._seams.clock.monotonic_s()
             if now_s >= deadline_s:
-                raise _held(holder)
+                raise self._held(number, holder)
             self._seams.clock.sleep(min(self._timing.look_s, deadline_s - now_s))
 
     def _abandoned(self, number: int, holder: Holder) -> bool:
@@ -145,6 +151,23 @@ class RemoteLease:
                 return now_s - seen.at_s >= self._timing.time_to_live_s
         memory.set_fact(_SEEN, msgspec.json.encode(_Seen(self._home, number, holder.beat, now_s)).decode())
         return False
+
+    def _held(self, number: int, holder: Holder) -> LeaseHeldError:
+        kept = "Nothing was changed. Every checkpoint is safe in the repository, and saves go on."
+        if not holder.home:
+            return LeaseHeldError(
+                f"The lease {_name(number)} on {self._remote.location} cannot be read, so who writes is not known.",
+                kept=kept,
+                hint="There is nothing to do: a machine that is alive writes it anew, and one that has not changed for "
+                f"{self._timing.time_to_live_s:g} s is taken over.",
+                **msgspec.structs.asdict(holder),
+            )
+        return LeaseHeldError(
+            f"Another machine writes to this system: process {holder.pid} on {holder.host}.",
+            kept=kept,
+            hint="Stop the engine there, or wait: a lease whose holder is gone ends by itself.",
+            **msgspec.structs.asdict(holder),
+        )
 
     def settle(self) -> None:
         """This home knows now what others have written before."""
@@ -281,10 +304,6 @@ def _name(number: int) -> str:
     return f"{_DIRECTORY}/{number:012d}"
 
 
-def _held(holder: Holder) -> LeaseHeldError:
-    return LeaseHeldError(
-        f"Another machine writes to this system: process {holder.pid} on {holder.host}.",
-        kept="Nothing was changed.",
-        hint="Stop the engine there, or wait: a lease whose holder is gone ends by itself.",
-        **msgspec.structs.asdict(holder),
-    )
+def is_lease(name: str) -> bool:
+    """Whether an object of this name is a lease."""
+    return _NAME.fullmatch(name) is not None

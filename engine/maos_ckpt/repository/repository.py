@@ -1,4 +1,4 @@
-"""The repository: checkpoints committed, found, marked and removed.
+"""The repository: its checkpoints, and the packs that hold their chunks, under one lease.
 
 Invariants, in the order they are kept (FORMAT.md, "Write ordering"): a pack is durable before a manifest names its
 chunks; a manifest is created once and never overwritten; a manifest is gone before any of its chunks may go. Whoever
@@ -8,8 +8,6 @@ writes holds the lease; readers need none.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,15 +20,14 @@ from maos_ckpt.errors import (
     ConflictError,
     FormatError,
     IntegrityError,
-    MissingObjectError,
     NotFoundError,
     UsageError,
-    working_on,
 )
-from maos_ckpt.ids import resolve
-from maos_ckpt.model import Checkpoint, CheckpointState, Descriptor, Trigger
+from maos_ckpt.model import Checkpoint, Descriptor
 from maos_ckpt.repository import header as headers
 from maos_ckpt.repository.beside import Job, ProcessChunkWriter
+from maos_ckpt.repository.cache_place import make_cache, writable_cache
+from maos_ckpt.repository.catalogue import Catalogue
 from maos_ckpt.repository.chunks import ChunkStore, ChunkWriter, LocalChunkWriter
 from maos_ckpt.repository.connect import RemoteSettings, open_remote
 from maos_ckpt.repository.creation import DIRECTORIES, VITAL, create, create_home
@@ -38,27 +35,21 @@ from maos_ckpt.repository.descriptors import decode_descriptors
 from maos_ckpt.repository.index import ChunkIndex
 from maos_ckpt.repository.keyring import open_sealer
 from maos_ckpt.repository.lease import lease
-from maos_ckpt.repository.manifests import (
-    MANIFEST_BYTES_MAX,
-    Manifest,
-    decode_manifest,
-    encode_manifest,
-    manifest_name,
-    to_checkpoint,
-)
-from maos_ckpt.repository.marks import DIRECTORY, MarkStore
 from maos_ckpt.repository.ownership import check_source
-from maos_ckpt.repository.packs import PackReader, PackWriter
+from maos_ckpt.repository.pack_reader import PackReader
+from maos_ckpt.repository.pack_writer import PackWriter
 from maos_ckpt.repository.remote import RemoteCopy
 from maos_ckpt.seams import Seams
 
-_LOG = logging.getLogger(__name__)
 #: How long an operation waits for another one to end before it reports a conflict.
 LEASE_WAIT_S = 30.0
 
 
-class Repository:
-    """An open repository. One instance may be used by several threads of one process; `close` it."""
+class Repository(Catalogue):
+    """An open repository: its checkpoints (`Catalogue`) and the packs that hold their chunks.
+
+    One instance may be used by several threads of one process; `close` it.
+    """
 
     def __init__(
         self,
@@ -69,23 +60,26 @@ class Repository:
         remote: RemoteSettings | None = None,
         key: Secret | None = None,
     ) -> None:
-        self.path = path
-        self.seams = seams
-        self.read_only = read_only
-        self.backend = LocalBackend(path, seams)
-        self.header = headers.read_header(self.backend)
-        self.sealer = open_sealer(self.backend, self.header.id, self.header.features, key, seams.random)
-        self.remote = None if remote is None else open_remote(path, self.header.id, remote, self.sealer, seams)
-        self._remote_settings = remote
-        self.reader = PackReader(self.backend, self.sealer, self.remote)
-        cache = path / "cache"
-        self.index = ChunkIndex(cache / "chunks.sqlite" if cache.is_dir() and not read_only else None)
-        self.chunks = ChunkStore(self.index, self.reader, self._find_more, self.sealer)
-        self._marks = MarkStore(self.backend, self.sealer)
-        self._manifests: dict[str, Checkpoint] = {}
-        self._resolved: dict[str, int] = {}
-        self.damaged_packs: dict[str, CkptError] = {}
-        self.synchronise()
+        backend = LocalBackend(path, seams)
+        self.header = headers.read_header(backend)
+        sealer = open_sealer(backend, self.header.id, self.header.features, key, seams.random)
+        with contextlib.ExitStack() as opened:
+            cache = None if read_only else writable_cache(path)
+            far = None if remote is None else open_remote(path, self.header.id, remote, sealer, seams)
+            if far is not None:
+                opened.callback(far.close)
+            super().__init__(path, self.header.id, backend, sealer, far)
+            self.seams = seams
+            self.read_only = read_only
+            self._remote_settings = remote
+            self.reader = PackReader(backend, sealer, far)
+            opened.callback(self.reader.close)
+            self.index = ChunkIndex(None if cache is None else cache / "chunks.sqlite")
+            opened.callback(self.index.close)
+            self.chunks = ChunkStore(self.index, self.reader, self._find_more, sealer)
+            self.damaged_packs: dict[str, CkptError] = {}
+            self.synchronise()
+            self._opened = opened.pop_all()
 
     @classmethod
     def open(
@@ -120,6 +114,7 @@ class Repository:
             )
         if not read_only:
             backend.make_directories(DIRECTORIES)
+            make_cache(path)
         return cls(path, seams, read_only=read_only, remote=remote, key=key)
 
     @classmethod
@@ -137,7 +132,11 @@ class Repository:
         except NotFoundError:
             create(path, source, seams, key)
             repository = cls.open(path, seams, remote=remote, key=key)
-        repository.check_source(source)
+        try:
+            repository.check_source(source)
+        except CkptError:
+            repository.close()
+            raise
         return repository
 
     @classmethod
@@ -189,6 +188,8 @@ class Repository:
         for name in known.keys() - there.keys():
             self.index.remove_pack(name)
             self.reader.forget(name)
+        for name in self.damaged_packs.keys() - there.keys():
+            del self.damaged_packs[name]
         self.index_packs({name: size for name, size in self.backend.list("packs").items() if name not in known})
 
     def index_packs(self, sizes: dict[str, int]) -> None:
@@ -212,7 +213,13 @@ class Repository:
         return {name: size for name, size in self.remote.memory.below("packs").items() if name not in known}
 
     def _find_more(self) -> None:
-        """Somebody misses a chunk: look at all packs there are, wherever they lie."""
+        """Somebody misses a chunk: look at all packs there are, wherever they lie.
+
+        Raises:
+            UnavailableError, PermissionRefusedError: the remote copy has to be asked, and cannot be.
+        """
+        if self.remote is not None:
+            self.remote.learn()
         self.synchronise()
         self.index_packs(self.unindexed())
 
@@ -231,94 +238,6 @@ class Repository:
             self.synchronise()
             self._restore_marks()
             yield
-
-    def _restore_marks(self) -> None:
-        """Make a lost `marks` folder anew. Which checkpoints were pinned is not known any more, so all of them are."""
-        if self._marks.lost:
-            checkpoints = self.checkpoints()
-            self._marks.make_anew(checkpoints)
-            _LOG.warning(
-                "The folder %s was gone: it was made anew, and all %d checkpoints are pinned, since which ones were "
-                "is not known any more. `maos-ckpt unpin` gives them back to retention.",
-                self.path / DIRECTORY,
-                len(checkpoints),
-            )
-
-    # Checkpoints
-
-    def checkpoints(self) -> list[Checkpoint]:
-        """All committed checkpoints, newest first; those whose manifest is damaged are left to `damaged_manifests`."""
-        return [one for one, _ in self._read_manifests() if one is not None]
-
-    def damaged_manifests(self) -> dict[str, str]:
-        """Manifests that cannot be read: object name → what is wrong."""
-        return {str(why.data["object"]): str(why) for _, why in self._read_manifests() if why is not None}
-
-    def _read_manifests(self) -> Iterator[tuple[Checkpoint | None, CkptError | None]]:
-        names = sorted(self.backend.list("manifests"), reverse=True)
-        marked = self._marks.names()
-        replicated = {} if self.remote is None else self.remote.memory.below("manifests")
-        cached = {name: self._manifests[name] for name in names if name in self._manifests}
-        self._manifests = cached
-        for name in names:
-            try:
-                if name not in cached:
-                    cached[name] = to_checkpoint(self._decoded(name, self.backend.read(name, MANIFEST_BYTES_MAX)))
-                checkpoint = cached[name]
-            except (IntegrityError, FormatError) as error:
-                error.data.setdefault("object", name)
-                yield None, error
-                continue
-            checkpoint = self._marks.apply(checkpoint, marked)
-            if checkpoint.state is CheckpointState.COMMITTED and name in replicated:
-                checkpoint = dataclasses.replace(checkpoint, state=CheckpointState.REPLICATED)
-            yield checkpoint, None
-
-    def _decoded(self, name: str, data: bytes) -> Manifest:
-        manifest = decode_manifest(data, name, self.sealer)
-        if manifest.repository != self.header.id:
-            raise IntegrityError(f"The manifest {name} is of another repository.", object=name)
-        return manifest
-
-    def resolve(self, name: str) -> Checkpoint:
-        """The checkpoint that `name` means: an id, a unique part of one, `latest`, `latest~N`.
-
-        `latest` passes over safety checkpoints: those hold what a recovery wrote over, and whoever asks for the latest
-        state twice must not get the damage back. Where it passes over manifests that cannot be read, a warning says so.
-        """
-        checkpoints = self.checkpoints()
-        named = name.startswith("latest")
-        usual = [one for one in checkpoints if one.trigger is not Trigger.SAFETY] or checkpoints
-        wanted = resolve(name, [one.id for one in (usual if named else checkpoints)])
-        found = next(one for one in checkpoints if one.id == wanted)
-        self._resolved[found.id] = found.seq
-        if named:
-            self._tell_of_hidden(name, found)
-        return found
-
-    def _tell_of_hidden(self, name: str, found: Checkpoint) -> None:
-        hidden = [one for one in self.damaged_manifests() if one > manifest_name(found.seq)]
-        if hidden:
-            _LOG.warning(
-                "%s cannot be read, so `%s` is %s; `maos-ckpt verify --all` says what is wrong.",
-                " and ".join(hidden),
-                name,
-                found.id,
-            )
-
-    @property
-    def marks_lost(self) -> bool:
-        """Whether the folder of marks is gone, so that all checkpoints count as pinned until a writer makes it anew."""
-        return self._marks.lost
-
-    def removed_meanwhile(self) -> list[str]:
-        """Ids that were resolved here and whose checkpoints another process has removed since."""
-        there = self.backend.list("manifests")
-        return [one for one, seq in self._resolved.items() if manifest_name(seq) not in there]
-
-    def latest(self) -> Checkpoint | None:
-        """The newest checkpoint."""
-        return next((one for one, _ in self._read_manifests() if one is not None), None)
 
     def descriptors(self, checkpoint: Checkpoint) -> dict[tuple[str, str], Descriptor]:
         """How to read a checkpoint's collections, by (component, name)."""
@@ -356,67 +275,6 @@ class Repository:
                 gone=sorted(gone)[:5],
             )
 
-    def next_seq(self) -> int:
-        """The sequence number of the next checkpoint: one above the highest ever given."""
-        names = self.backend.list("manifests")
-        highest = max((int(name.rpartition("/")[2]) for name in names), default=0)
-        return max(highest, self._marks.sequence_floor()) + 1
-
-    def commit(self, manifest: Manifest) -> Checkpoint:
-        """Create the manifest: the commit point.
-
-        Raises:
-            ConflictError: somebody else owns this sequence number.
-        """
-        with working_on(manifest.id):
-            created = self.backend.create(manifest_name(manifest.seq), encode_manifest(manifest, self.sealer))
-        if not created:
-            raise ConflictError(
-                "Another process committed a checkpoint at the same moment.",
-                kept="Both its checkpoint and all earlier ones are safe.",
-                hint="Save again.",
-            )
-        return to_checkpoint(manifest)
-
-    def set_marks(
-        self,
-        checkpoint: Checkpoint,
-        *,
-        pinned: bool | None = None,
-        tags: list[str] | None = None,
-        damaged: bool | None = None,
-    ) -> Checkpoint:
-        """Change a checkpoint's pin, tags or damaged mark; None leaves as it is."""
-        is_damaged = checkpoint.state is CheckpointState.DAMAGED if damaged is None else damaged
-        # What a safety checkpoint was pinned with must not pass for a person's pin.
-        was_pinned = checkpoint.pinned and (checkpoint.marked or checkpoint.trigger is not Trigger.SAFETY)
-        changed = dataclasses.replace(
-            checkpoint,
-            tags=checkpoint.tags if tags is None else tuple(tags),
-            pinned=was_pinned if pinned is None else pinned,
-            marked=True,
-            state=CheckpointState.DAMAGED if is_damaged else CheckpointState.COMMITTED,
-        )
-        with working_on(checkpoint.id):
-            self._restore_marks()
-            self._marks.store(changed)
-        return changed
-
-    def remove(self, checkpoint: Checkpoint) -> None:
-        """Delete a checkpoint's manifest, then its marks; its chunks stay until a prune."""
-        name = manifest_name(checkpoint.seq)
-        with working_on(checkpoint.id):
-            if name == max(self.backend.list("manifests"), default=name):
-                # A number is never given twice, even when the newest checkpoint goes: readers cache by it. Older ones
-                # go without a write, so that a prune works on a full disk.
-                self._marks.raise_sequence_floor(checkpoint.seq)
-            if self.remote is not None:
-                # That a manifest is not here does not say that it should go there: only this does.
-                self.remote.memory.doom_known(name)
-            self.backend.delete(name)
-            self._manifests.pop(name, None)
-            self._marks.forget(checkpoint)
-
     def drop_pack(self, name: str) -> None:
         """Delete a pack: first from the index, so that no save can count on it, then from the disk.
 
@@ -429,58 +287,15 @@ class Repository:
         self.backend.delete(name)
 
     def evict_pack(self, name: str) -> None:
-        """Give a local pack's space back where the remote copy holds it, too; it is read from there then."""
-        assert self.remote_copy.memory.holds(name)
-        self.reader.forget(name)
-        self.backend.delete(name)
-
-    # The remote copy's side
-
-    def manifest_bytes(self, name: str) -> bytes | None:
-        """A manifest as it is stored, after a look that it can be read; None where it was removed.
+        """Give a local pack's space back where the remote copy holds it, too; it is read from there then.
 
         Raises:
-            IntegrityError, FormatError: it cannot be read.
+            ConflictError: it does not.
         """
-        try:
-            data = self.backend.read(name, MANIFEST_BYTES_MAX)
-        except MissingObjectError:
-            return None
-        self._decoded(name, data)
-        return data
-
-    def put_manifest(self, name: str, data: bytes) -> None:
-        """Take a manifest over as it is; see `adoption.adopt`."""
-        self.backend.replace(name, data)
-        self._manifests.pop(name, None)
-
-    def adopt_marks(self, name: str, data: bytes, synced: bytes) -> None:
-        """Take a checkpoint's marks, or the sequence floor, over from the remote copy.
-
-        Args:
-            synced: SHA-256 of what this home last sent or took over. Where it has changed its own marks since, both
-                count: what one side pinned or tagged stays so.
-        """
-        self._marks.adopt(name, data, synced)
-
-    def forget(self, checkpoint: Checkpoint) -> None:
-        """Drop a checkpoint that another machine's retention has removed."""
-        name = manifest_name(checkpoint.seq)
+        if not self.remote_copy.memory.holds(name):
+            raise ConflictError(f"The remote copy does not hold {name}, so it stays here.", object=name)
+        self.reader.forget(name)
         self.backend.delete(name)
-        self._manifests.pop(name, None)
-        self._marks.forget(checkpoint)
-
-    def strays(self) -> set[str]:
-        """Manifests that the remote copy holds and this home does not: while there are some, what they need is not
-        known, and nothing may be removed."""
-        if self.remote is None:
-            return set()
-        there = self.remote.memory.below("manifests")
-        return there.keys() - self.backend.list("manifests").keys()
-
-    def leave_room(self, numbers: int) -> None:
-        """Let the next checkpoint's sequence number be at least so far above all that are known."""
-        self._marks.raise_sequence_floor(self.next_seq() - 1 + numbers)
 
     def stored_bytes(self) -> int:
         """Bytes that packs and manifests take."""
@@ -488,7 +303,4 @@ class Repository:
 
     def close(self) -> None:
         """Close files; committed state needs nothing more."""
-        self.reader.close()
-        self.index.close()
-        if self.remote is not None:
-            self.remote.close()
+        self._opened.close()

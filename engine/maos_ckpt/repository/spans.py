@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from maos_ckpt.errors import CkptError
@@ -92,8 +92,8 @@ class SpanReader:
         future, start = found
         try:
             data = future.result()
-        except CkptError:
-            # Whoever needs it reads it again, and is told what is wrong.
+        except (CkptError, CancelledError):
+            # Whoever needs it reads it again, and is told what is wrong. A request goes with the oldest of its ranges.
             return None
         return data[offset - start : offset - start + length]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -28,23 +29,28 @@ def main() -> int:
     job = msgspec.msgpack.decode(job_data, type=Job)
     _, _, key = _read(requests) or (b"", b"", b"")
     try:
-        master = Secret("master", key) if key else None
-        repository = Repository.open(Path(job.repository), SYSTEM, remote=job.remote, key=master)
-        if repository.header.id != job.identity:
-            raise ConflictError("Another repository has taken the place of this one.", kept="Nothing was stored.")
-        writer = repository.writer(job.settings, job.measures, job.expected_bytes)
         try:
-            _serve(requests, answers, writer)
-        finally:
-            writer.close()
-            repository.close()
-    except CkptError as error:
-        failure = Failure(error.kind, error.message, error.kept, error.hint)
-        _answer(answers, msgspec.msgpack.encode(failure), failed=True)
+            _work(requests, answers, job, Secret("master", key) if key else None)
+        except CkptError as error:
+            failure = Failure(error.kind, error.message, error.kept, error.hint)
+            _answer(answers, msgspec.msgpack.encode(failure), failed=True)
     except BrokenPipeError:
         # Whoever gave the job is gone; nothing was sealed.
         return 1
     return 0
+
+
+def _work(requests: BinaryIO, answers: BinaryIO, job: Job, master: Secret | None) -> None:
+    repository = Repository.open(Path(job.repository), SYSTEM, remote=job.remote, key=master)
+    with contextlib.closing(repository):
+        if repository.header.id != job.identity:
+            raise ConflictError("Another repository has taken the place of this one.", kept="Nothing was stored.")
+        remote = repository.remote
+        with (
+            contextlib.closing(repository.writer(job.settings, job.measures, job.expected_bytes)) as writer,
+            contextlib.nullcontext() if remote is None else remote.hurried(),
+        ):
+            _serve(requests, answers, writer)
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO, writer: ChunkWriter) -> None:
@@ -54,7 +60,7 @@ def _serve(requests: BinaryIO, answers: BinaryIO, writer: ChunkWriter) -> None:
             sealed = Sealed(writer.seal(), pack_measures(writer.measures()))
             _answer(answers, msgspec.msgpack.encode(sealed))
         else:
-            _answer(answers, writer.put(plain, label.decode(), predecessor or None).result())
+            _answer(answers, writer.put(plain, label.decode(errors="replace"), predecessor or None).result())
 
 
 def _read(requests: BinaryIO) -> tuple[bytes, bytes, bytes] | None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from maos_ckpt.environment import expanded
 from maos_ckpt.errors import UsageError
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
@@ -41,7 +42,7 @@ def open_source(spec: str, *, claude_home: Path, seams: Seams, allow_missing: bo
         raise _unknown(spec, scheme if colon else "")
     if not rest or "\0" in rest:
         raise UsageError(f"The source {scheme}: names no path.", hint=f"Write {_FORMS}.", spec=spec)
-    path = Path(rest).expanduser()
+    path = expanded(rest)
     source: MaosSource | SqliteSource
     if scheme == "maos":
         source = MaosSource(Layout.of(path, claude_home), seams, allow_missing=allow_missing)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import moment, rfc3339, table
 from maos_ckpt.codec.slots import Slot
-from maos_ckpt.errors import ExitCode, UsageError
+from maos_ckpt.engine.lock import engine_owner
+from maos_ckpt.errors import CkptError, ExitCode, UsageError
 from maos_ckpt.operations import keys
+from maos_ckpt.operations.tiers import replicate_now
 from maos_ckpt.safe_text import safe_text
 
 _KINDS = {"passphrase": "passphrase", "key_file": "key file"}
@@ -50,6 +52,7 @@ def _add(context: Context) -> int:
         context.out.document({"key": _shape(slot)})
     else:
         context.out.lines([f"{slot.id}  opens the repository, too"])
+    _replicate(context)
     return ExitCode.DONE
 
 
@@ -74,7 +77,22 @@ def _rotate(context: Context) -> int:
     return ExitCode.DONE
 
 
+def _replicate(context: Context) -> None:
+    """Let the remote copy have the slots as they are now; where it cannot, whoever changed them knows."""
+    waits = "the remote copy still opens with the keys from before, until it is brought up to date"
+    if context.workspace.remote is None:
+        return
+    if engine_owner(context.workspace.repository) is not None:
+        context.out.notice(f"note: {waits}, which the running engine does next")
+        return
+    try:
+        replicate_now(context.workspace)
+    except CkptError as error:
+        context.out.notice(f"warning: {waits}: {safe_text(error.message)}")
+
+
 def _tell_of_copies(context: Context) -> None:
+    _replicate(context)
     context.out.notice(
         "The data are not written again: whoever has a copy of the old slot and its secret still has the master key."
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import age, count, duration, moment, rfc3339, size, span
+from maos_ckpt.cli.upkeep_text import scrub_due_ms, upkeep_lines
 from maos_ckpt.engine.lock import Owner, engine_owner
 from maos_ckpt.errors import ExitCode
 from maos_ckpt.model import LOCAL_TIER, TierStatus
@@ -37,7 +38,7 @@ class _Status:
     @property
     def ratio(self) -> float | None:
         found = self.found
-        return round(found.logical_bytes / found.stored_bytes, 2) if found.stored_bytes else None
+        return round(found.logical_bytes / found.all_bytes, 2) if found.all_bytes else None
 
     @property
     def target(self) -> float:
@@ -57,8 +58,6 @@ def _tier_words(tier: TierStatus, one: _Status) -> str:
         parts.append(f"{count(tier.pending, 'checkpoint')} ({size(tier.pending_bytes)}) {verb}")
         if one.owner is None:
             parts.append("no engine is running")
-    if tier.next_try_ms is not None and tier.state != "ok":
-        parts.append(f"next try {age(tier.next_try_ms, one.now_ms)}")
     if tier.last_success_at_ms is not None and tier.state != "ok":
         parts.append(f"last replicated {age(tier.last_success_at_ms, one.now_ms)}")
     return "; ".join(parts)
@@ -92,6 +91,7 @@ def _document(one: _Status) -> dict[str, object]:
         "spool": _spool(one),
         "unfinished_recovery": one.unfinished or None,
         "damaged": list(one.found.damaged_manifests),
+        "damaged_checkpoints": list(one.found.damaged_checkpoints),
     }
 
 
@@ -103,10 +103,17 @@ def _tier(one: _Status, tier: TierStatus) -> dict[str, object]:
         "checkpoints": tier.checkpoints,
         "stored_bytes": tier.bytes,
         "reason": tier.reason or None,
+        "scrub": {
+            "share": tier.scrub_share,
+            "completed_at": _time(tier.scrubbed_at_ms),
+            "due_at": _time(scrub_due_ms(tier, one.workspace.config.scrub_days)),
+            "damaged": list(tier.damaged),
+        },
     }
     if tier.name == LOCAL_TIER:
         held = {"logical_bytes": one.found.logical_bytes, "ratio": one.ratio, "ratio_target": one.target}
         return {**shape, "path": tier.location, "stored_bytes": one.found.stored_bytes, **held}
+    outcome = one.found.outcome
     return {
         **shape,
         "pending": tier.pending,
@@ -115,6 +122,10 @@ def _tier(one: _Status, tier: TierStatus) -> dict[str, object]:
         "last_success_at": _time(tier.last_success_at_ms),
         "since": _time(tier.since_ms),
         "breaker": tier.breaker or None,
+        "breaker_since": _time(outcome.breaker_since_ms or None if outcome else None),
+        "trying_since": _time(outcome.trying_ms or None if outcome else None),
+        "lease": outcome.writer or None if outcome else None,
+        "lease_since": _time(outcome.writer_since_ms or None if outcome else None),
         "next_try_at": _time(tier.next_try_ms),
     }
 
@@ -128,6 +139,7 @@ def _spool(one: _Status) -> dict[str, object] | None:
     return {
         "pending": sum(tier.pending for tier in waiting),
         "bytes": sum(tier.pending_bytes for tier in waiting),
+        "bytes_max": one.workspace.config.storage.spool_size_bytes,
         "oldest_age_s": None if oldest_ms is None else max(0.0, round((one.now_ms - oldest_ms) / 1000, 3)),
     }
 
@@ -183,6 +195,7 @@ def _lines(one: _Status) -> list[str]:
     ]
     told = [tier for tier in one.found.tiers if tier.name != LOCAL_TIER or tier.state != "ok"]
     pairs += [(tier.name, _tier_words(tier, one)) for tier in told]
+    pairs += upkeep_lines(one.found.tiers, one.found.outcome, one.workspace.config, one.now_ms)
     parts = one.found.ratios
     if parts.codec and parts.dedup and parts.whole:
         text = f"{parts.whole:,.1f} : 1 (codec {parts.codec:,.1f}, deduplication {parts.dedup:,.1f})"
@@ -193,6 +206,12 @@ def _lines(one: _Status) -> list[str]:
         what = ", ".join(one.found.damaged_manifests[:_DAMAGED_LISTED])
         number = count(len(one.found.damaged_manifests), "checkpoint")
         pairs.append(("damaged", f"{number} cannot be read ({what}); see `maos-ckpt verify --all`"))
+    if one.found.damaged_checkpoints:
+        what = ", ".join(one.found.damaged_checkpoints[:_DAMAGED_LISTED])
+        more = ", …" if len(one.found.damaged_checkpoints) > _DAMAGED_LISTED else ""
+        number = count(len(one.found.damaged_checkpoints), "checkpoint")
+        verb = "is" if len(one.found.damaged_checkpoints) == 1 else "are"
+        pairs.append(("damaged", f"{number} {verb} marked as damaged ({what}{more}); see `maos-ckpt verify --all`"))
     if one.unfinished:
         pairs.append(("unfinished", one.unfinished))
     return [f"{name:<14}{safe_text(value)}" for name, value in pairs]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import moment, name, rfc3339, table
-from maos_ckpt.errors import ExitCode
+from maos_ckpt.errors import ExitCode, NotFoundError
 from maos_ckpt.operations.systems import System, find_systems
 
 
@@ -23,8 +23,11 @@ def systems(context: Context) -> int:
     if not found.complete:
         context.out.notice(f"warning: there are more systems below {name(found.location)} than are looked at")
     if not found.systems:
-        context.out.notice(f"There is no system below {name(found.location)}.")
-        return ExitCode.DONE
+        raise NotFoundError(
+            f"There is no system below {name(found.location)}.",
+            kept="Nothing was changed.",
+            hint="Look at the bucket and the prefix: systems lie one level below the prefix that they share.",
+        )
     now_ms = context.seams.clock.now_ms()
     rows = [
         (

@@ -1,4 +1,4 @@
-"""Which part of a checkpoint a recovery takes, as a frozen value; standard library only, as `model`."""
+"""Which part of a checkpoint a recovery takes."""
 
 from __future__ import annotations
 

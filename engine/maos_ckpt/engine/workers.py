@@ -1,0 +1,103 @@
+"""Two lanes of operations, each carried out by a worker process of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from maos_ckpt import wire
+from maos_ckpt.engine.child import Child
+from maos_ckpt.engine.lane import Lane
+from maos_ckpt.errors import CkptError
+from maos_ckpt.model import Checkpoint, Progress, RecoveryResult, RunningOperation
+from maos_ckpt.operations.registry import OPERATIONS
+from maos_ckpt.operations.workspace import Workspace
+
+_LOG = logging.getLogger(__name__)
+
+
+class Workers:
+    """The lanes `writers` and `readers`. Thread-safe.
+
+    Args:
+        progressed: told of every step.
+        failed: told of every operation that failed; called in its lane, as are the others.
+        done: told when one went through.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        progressed: Callable[[Progress], None],
+        failed: Callable[[str, CkptError], None],
+        done: Callable[[], object],
+    ) -> None:
+        self._workspace = workspace
+        self._progressed = progressed
+        self._failed = failed
+        self._done = done
+        self.writers = Lane("writers", workspace.seams)
+        self.readers = Lane("readers", workspace.seams)
+        self._children: dict[str, Child] = {}
+
+    @property
+    def running(self) -> RunningOperation | None:
+        """What runs now; where something is written, that."""
+        return self.writers.running or self.readers.running
+
+    def run(self, name: str, arguments: object) -> Any:
+        """Carry out a registered operation in its turn; blocks until it is done.
+
+        Raises:
+            CkptError: whatever the operation raised.
+        """
+        lane = self.writers if OPERATIONS[name].writes else self.readers
+        return lane.submit(name, lambda: self.carry_out(name, arguments, lane)).result()
+
+    def carry_out(self, name: str, arguments: object, lane: Lane) -> Any:
+        """Carry out a registered operation now, in the lane that this is called in; raises as `run`."""
+        operation = OPERATIONS[name]
+        request = wire.Request(name, self._workspace.place, msgspec.Raw(wire.encode(arguments)))
+
+        def progressed(progress: Progress) -> None:
+            lane.progressed(progress)
+            self._progressed(progress)
+
+        child = self._children[lane.name] = Child()
+        try:
+            result = child.run(request, operation.result, progressed)
+        except CkptError as error:
+            self._failed(name, error)
+            raise
+        finally:
+            del self._children[lane.name]
+        self._report_slow(name, result)
+        self._done()
+        return result
+
+    def _report_slow(self, name: str, result: object) -> None:
+        performance = self._workspace.config.performance
+        if isinstance(result, Checkpoint):
+            budget_ms = performance.max_save_time_ms
+        elif isinstance(result, RecoveryResult):
+            budget_ms = performance.max_recovery_time_ms
+        else:
+            return
+        if result.duration_s * 1000 > budget_ms:
+            _LOG.warning("the %s took %.1f s, longer than %.1f s", name, result.duration_s, budget_ms / 1000)
+
+    def close(self, *, writer_stops: bool) -> None:
+        """Take no more operations, and ask what reads (with `writer_stops` also what writes) to stop."""
+        for lane, stops in ((self.writers, writer_stops), (self.readers, True)):
+            lane.close()
+            child = self._children.get(lane.name)
+            if stops and child is not None:
+                child.terminate()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for what runs, after `close`; False where `timeout_s` passed first for one of the lanes."""
+        return self.writers.join(timeout_s) and self.readers.join(timeout_s)

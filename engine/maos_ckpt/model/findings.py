@@ -1,0 +1,25 @@
+"""What a plan or a verification found, for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a finding matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something a plan or a verification found. `object` names what, `affected` the records or checkpoints touched."""
+
+    severity: Severity
+    kind: str
+    message: str
+    object: str = ""
+    affected: tuple[str, ...] = ()

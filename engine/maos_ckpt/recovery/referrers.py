@@ -1,0 +1,145 @@
+"""Which records refer to an agent, without reading all that might.
+
+The answer is worked out once in idle time, kept up to date by the differences between checkpoints, and stored as a
+tree of its own (`capture.referrers`). Asked of a checkpoint that has such a tree, it reads one path of it, and the
+difference between the collections that the tree is true for and the present ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from maos_ckpt.capture.referrers import (
+    CHANGES_MAX,
+    REFERENCES_MAX,
+    key_of,
+    prepare,
+    prepared,
+    range_of,
+    record_of,
+)
+from maos_ckpt.errors import UNREADABLE
+from maos_ckpt.model import Collection, Descriptor, Progress
+from maos_ckpt.recovery.lookup import Record, Shape, every
+from maos_ckpt.recovery.reference_rules import Json, references
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.states import CollectionName, StoredState
+from maos_ckpt.tree.cursor import records
+from maos_ckpt.tree.diff import StoredStream, differences
+
+ProgressSink = Callable[[Progress], None]
+#: What the tree covers: the records that come and go with an agent. Few others refer to agents, in few records.
+COVERED: Final[tuple[CollectionName, ...]] = (("memory", "sessions"), ("queue", "messages"), ("tasks", "tasks"))
+_REPORT_EVERY: Final = 10_000
+
+
+class _TooManyError(Exception):
+    """There is more than is worked out."""
+
+
+def agents_of(shape: Shape, table: str, record: Record, parse: Json) -> set[str]:
+    """The agents that a record refers to."""
+    return {one.id for one in references(table, shape.stored(record), parse) if one.table == "agents"}
+
+
+def work_out(repository: Repository, progress: ProgressSink = lambda _: None) -> bool:
+    """Bring the references of the newest checkpoint up to date for the next save; whether there was anything to do.
+
+    The caller holds the lease. What cannot be read, or is too much, is left alone.
+    """
+    newest = repository.latest()
+    if newest is None or newest.source.partition(":")[0] != "maos":
+        return False
+    waiting = prepared(repository)
+    if waiting is not None and waiting.checkpoint == newest.id:
+        return False
+    state = StoredState(repository, newest)
+    of = [one for one in newest.collections if (one.component, one.name) in COVERED]
+    try:
+        kept = newest.referrers
+        if kept is not None and kept.descriptors == newest.descriptors:
+            changes = dict(_changes(state, kept.of, of, progress))
+            if len(changes) <= CHANGES_MAX:
+                base = kept.tree.root or b""
+                return bool(changes) and prepare(repository, newest, base, of, changes.items())
+        rows = ((key, True) for key in _all(state, of, progress))
+        return prepare(repository, newest, b"", of, rows)
+    except (_TooManyError, *UNREADABLE):
+        return False
+
+
+def _all(state: StoredState, of: list[Collection], progress: ProgressSink) -> Iterator[bytes]:
+    number = 0
+    for collection in of:
+        name, find = (collection.component, collection.name), _Finder(state, collection)
+        for record in every(state, name):
+            for agent in find.agents(record):
+                number += 1
+                if number > REFERENCES_MAX:
+                    raise _TooManyError
+                if number % _REPORT_EVERY == 0:
+                    # Also where an idle engine can be stopped from outside.
+                    progress(Progress("references", "read", number))
+                yield key_of(agent, collection.path, record[0])
+
+
+def _changes(
+    state: StoredState, before: tuple[Collection, ...], after: list[Collection], progress: ProgressSink
+) -> Iterator[tuple[bytes, bool]]:
+    """References that came (True) or went between two versions of the covered collections."""
+    old = {one.path: one.root for one in before}
+    new = {one.path: one for one in after}
+    number = 0
+    for path in sorted(old.keys() | new.keys()):
+        root = new[path].root if path in new else None
+        streams = StoredStream(state.chunks, old.get(path)), StoredStream(state.chunks, root)
+        find = _Finder(state, new[path]) if path in new else None
+        for key, was, now in differences(*streams):
+            number += 1
+            if number > REFERENCES_MAX:
+                raise _TooManyError
+            if number % _REPORT_EVERY == 0:
+                progress(Progress("references", "compare", number))
+            if find is None:
+                raise _TooManyError
+            gone = set() if was is None else find.agents((key, was))
+            here = set() if now is None else find.agents((key, now))
+            yield from ((key_of(agent, path, key), True) for agent in sorted(here - gone))
+            yield from ((key_of(agent, path, key), False) for agent in sorted(gone - here))
+
+
+class _Finder:
+    """Finds the agents that records of one collection refer to."""
+
+    def __init__(self, state: StoredState, collection: Collection) -> None:
+        descriptor: Descriptor = state.descriptors()[collection.component, collection.name]
+        self._shape = Shape(descriptor, descriptor.columns, state.get)
+        self._table = descriptor.name
+        self._parse = Json()
+
+    def agents(self, record: Record) -> set[str]:
+        found = agents_of(self._shape, self._table, record, self._parse)
+        if self._parse.exhausted:
+            raise _TooManyError
+        return found
+
+
+def referring(state: StoredState, agent: str) -> set[tuple[str, bytes]] | None:
+    """The records of covered collections that refer to an agent, as (`component/collection`, key).
+
+    None where the checkpoint has no such tree, or it cannot be read: then all records have to be looked at.
+    """
+    kept = state.checkpoint.referrers
+    if kept is None or kept.descriptors != state.checkpoint.descriptors:
+        return None
+    low, high = range_of(agent)
+    try:
+        found = {record_of(key) for key, _ in records(state.chunks, kept.tree.root, low, high)}
+        present = [one for one in state.checkpoint.collections if (one.component, one.name) in COVERED]
+        for key, there in _changes(state, kept.of, present, lambda _: None):
+            if low <= key < high:
+                (found.add if there else found.discard)(record_of(key))
+    except (_TooManyError, *UNREADABLE):
+        return None
+    return found

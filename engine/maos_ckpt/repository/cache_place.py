@@ -1,0 +1,34 @@
+"""The folder of a home for what costs only time to lose; where it cannot be used, everything goes on without it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+_LOG = logging.getLogger(__name__)
+NAME = "cache"
+
+
+def make_cache(home: Path) -> None:
+    """See that there is a folder, in the place of whatever else has its name; that it fails shows at its use."""
+    path = home / NAME
+    with contextlib.suppress(OSError):
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
+            path.mkdir(mode=0o700, exist_ok=True)
+
+
+def writable_cache(home: Path) -> Path | None:
+    """The folder, if files can be made in it now; with a warning where not."""
+    path = home / NAME
+    try:
+        fd, name = tempfile.mkstemp(prefix=".try-", dir=path)
+        os.close(fd)
+        os.unlink(name)
+    except OSError as error:
+        _LOG.warning("%s cannot be used (%s): everything works without it, but slower.", path, error.strerror)
+        return None
+    return path

@@ -1,0 +1,140 @@
+"""A client that answers with frozen values, for snapshots alone.
+
+What the console *does* is tested against a real engine on a real MAOS (test_flows); this only gives every run the same
+picture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from maos_ckpt.client import EventSink
+from maos_ckpt.errors import CkptError, NotFoundError
+from maos_ckpt.model import (
+    ChangeKind,
+    Checkpoint,
+    DiffResult,
+    EngineStatus,
+    Plan,
+    RecoveryResult,
+    RunningOperation,
+    Selection,
+    TierStatus,
+    VerifyLevel,
+    VerifyResult,
+)
+from tests.console.fixtures import (
+    CHANGES,
+    FINDINGS,
+    INTERVAL_S,
+    NOW_MS,
+    RUNNING,
+    SOURCE,
+    count_changes,
+    make_checkpoints,
+    make_events,
+)
+
+
+class FrozenClient:
+    """An engine that stands still; attributes are the answers."""
+
+    def __init__(
+        self, number: int = 64, *, error: CkptError | None = None, running: RunningOperation | None = None
+    ) -> None:
+        self.listed = make_checkpoints(number)
+        self.error = error
+        self.running = running
+        self.changes = CHANGES
+        self.read_only = False
+        self.damaged_manifests: tuple[str, ...] = ()
+        self.held: list[frozenset[str]] = []
+        self.tiers: tuple[TierStatus, ...] = ()
+        self.asked = 0
+
+    def start(self) -> None:
+        return None
+
+    def close(self, timeout_s: float) -> bool:
+        return True
+
+    def subscribe(self, sink: EventSink) -> Callable[[], None]:
+        return lambda: None
+
+    def status(self) -> EngineStatus:
+        self.asked += 1
+        return EngineStatus(
+            source=SOURCE,
+            repository="/srv/agents/team-alpha/.maos-ckpt",
+            role="engine",
+            owner="",
+            interval_s=INTERVAL_S,
+            next_run_at_ms=NOW_MS + 18_000,
+            last_success=self.listed[0] if self.listed else None,
+            last_error=self.error.message if self.error else "",
+            last_error_at_ms=NOW_MS - 2_000 if self.error else None,
+            running=self.running,
+            checkpoints=len(self.listed),
+            repository_bytes=sum(one.stored_bytes for one in self.listed),
+            missed_ticks=2,
+            read_only=self.read_only,
+            damaged_manifests=self.damaged_manifests,
+            tiers=self.tiers,
+        )
+
+    def checkpoints(self, limit: int = 500) -> list[Checkpoint]:
+        return self.listed[:limit]
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        for one in self.listed:
+            if name in (one.id, one.id[-6:]):
+                return one
+        raise NotFoundError(f"There is no checkpoint {name!r}.")
+
+    def hold(self, names: frozenset[str]) -> None:
+        self.held.append(names)
+
+    def save(self, description: str = "", tags: Sequence[str] = ()) -> Checkpoint:
+        return self._newest()
+
+    def diff(self, before: str, after: str, limit: int = 1000) -> DiffResult:
+        total, parts = count_changes(self.changes)
+        return DiffResult(before, after, total, parts, self.changes[:limit], len(self.changes) > limit)
+
+    def plan(self, name: str, selection: Selection, limit: int = 1000) -> Plan:
+        listed = (one for one in self.changes if selection.whole or one.component in selection.components)
+        changes = tuple(one for one in listed if selection.exact or one.kind is not ChangeKind.REMOVED)
+        total, parts = count_changes(changes)
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        return Plan(name, selection, digest, total, parts, changes[:limit], False, FINDINGS, 41_200, 0.4, RUNNING)
+
+    def recover(
+        self, name: str, selection: Selection, *, digest: str | None, reason: str, limit: int = 1000
+    ) -> RecoveryResult:
+        commands = ("cd /srv/agents/team-alpha && claude --resume 5f0c2a9e-8f5f-4a43-9d6e-0f8f2c7a1b11",)
+        return RecoveryResult(self.plan(name, selection), True, True, self.listed[0].id, 0.41, 0.12, commands, ())
+
+    def undo_plan(self, limit: int = 1000) -> Plan:
+        return self.plan(self._newest().id, Selection(exact=True), limit)
+
+    def undo(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
+        return self.recover(self._newest().id, Selection(exact=True), digest=digest, reason=reason)
+
+    def _newest(self) -> Checkpoint:
+        if not self.listed:
+            raise NotFoundError("There is no checkpoint yet.")
+        return self.listed[0]
+
+    def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
+        return VerifyResult(level, True, len(names), 14, 4_300_000, (), 0.32)
+
+    def set_pinned(self, name: str, pinned: bool) -> Checkpoint:
+        return replace(self.checkpoint(name), pinned=pinned)
+
+    def delete(self, name: str) -> str:
+        return self.checkpoint(name).id
+
+    def recent_events(self, limit: int = 200) -> list[tuple[str, dict[str, object]]]:
+        return make_events(self.listed)[:limit]
