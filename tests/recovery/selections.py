@@ -29,6 +29,7 @@ from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery import journal
 from maos_ckpt.recovery.completion import complete
 from maos_ckpt.recovery.planner import Planner
+from maos_ckpt.recovery.referrers import work_out
 from maos_ckpt.seams import SYSTEM
 from maos_ckpt.sources.maos.layout import Layout
 from maos_ckpt.states import StoredState
@@ -69,7 +70,10 @@ class Rounds:
         self.counts: collections.Counter[str] = collections.Counter()
 
     def save(self) -> None:
-        """One more checkpoint to choose from."""
+        """One more checkpoint to choose from; some know which records refer to which agent."""
+        if self.saved and self.rng.random() < 0.5:
+            with self.workspace.writing("references") as (repository, _):
+                self.counts["references worked out"] += work_out(repository)
         one = checkpoints.save(self.workspace, Trigger.MANUAL, "", (), lambda step: None)
         # The first one stays: what the rounds wear away comes back from it.
         self.saved = [*self.saved[:1], *self.saved[1:][1 - CHECKPOINTS_MAX :], one.id]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from maos_ckpt.errors import NotFoundError, UsageError
 from maos_ckpt.model import MergePolicy, Plan, Selection
+from maos_ckpt.recovery.referrers import work_out
 from tests.recovery.conftest import Site, kinds
 
 A, B = "analyst-0000000a", "builder-0000000b"
@@ -80,6 +82,28 @@ def test_an_agent_comes_with_all_that_is_its_own_and_nothing_else(site: Site) ->
     assert site.run("SELECT message FROM messages ORDER BY id") == [("Hello World",), ("hi",), ("gone",)]
     assert site.undo().verified
     assert site.run("SELECT DISTINCT message FROM messages") == [("gone",)]
+
+
+def test_it_makes_no_difference_whether_the_checkpoint_knows_what_refers_to_an_agent(site: Site) -> None:
+    fill(site)
+    site.save()
+    with site.workspace.writing("references") as (repository, _):
+        assert work_out(repository)
+    site.run("UPDATE agents SET capabilities = '[]'")
+    knows = site.save()
+    assert knows.referrers is not None
+    site.run("UPDATE messages SET message = 'since' WHERE id = 2")
+    ruin(site)
+    selections = [Selection(agents=(A,)), Selection(orchestrations=("o-1",), with_dependencies=True)]
+    selections += [Selection(agents=(A, B), exact=True), Selection(agents=(B,), merge=MergePolicy.ADD_MISSING)]
+    for live_is_there in (True, False):
+        if not live_is_there:
+            site.run(*(f"DELETE FROM {table}" for table in ("messages", "sessions", "tasks", "key_value_store")))
+        found = [site.plan(knows.id, one) for one in selections]
+        # Where anything else is chosen too, all records are compared.
+        more = [site.plan(knows.id, replace(one, records=("system/schema/table/agents",))) for one in selections]
+        assert [one.changes for one in found] == [one.changes for one in more]
+        assert touched(found[0]) >= OF_AGENT
 
 
 def test_an_orchestration_comes_with_its_checkpoints_and_agents(site: Site) -> None:

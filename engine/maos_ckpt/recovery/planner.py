@@ -30,7 +30,7 @@ from maos_ckpt.recovery.unread import Unread
 from maos_ckpt.sources.change import Alignment, Change, align
 from maos_ckpt.sources.sqlite.create import PRAGMA_TYPE
 from maos_ckpt.states import CollectionName, CollectionPair, State, StoredState, collection_pairs
-from maos_ckpt.tree.diff import differences
+from maos_ckpt.tree.diff import RecordDifference, differences
 from maos_ckpt.tree.large import load_row
 
 #: Kinds of collections that are files; the others live in the database.
@@ -122,7 +122,8 @@ class Planner:
     def _of_collection(self, pair: CollectionPair, alignment: Alignment) -> Iterator[tuple[Change, tuple[Field, ...]]]:
         """The changes of one collection, each with the fields that it is about, none for a whole record."""
         choose = self._matcher.choose(pair) if self.pinned is None else self.pinned.touched(pair.name)
-        for key, old, new in differences(self.live.stream(pair.name), self.target.stream(pair.name)):
+        extra = [key for path, key in self.extra if path == alignment.live.path]
+        for key, old, new in self._differences(pair.name, extra):
             fields = choose(key, old, new)
             if fields != () and self._is_extra(pair, alignment, key):
                 fields = ()
@@ -136,6 +137,11 @@ class Planner:
                 change = self._change(pair, alignment, key, before, after)
             if change is not None and self._fits(pair, change):
                 yield change, fields
+
+    def _differences(self, name: CollectionName, extra: list[bytes]) -> Iterator[RecordDifference]:
+        if self.pinned is not None:
+            return differences(self.live.stream(name), self.target.stream(name))
+        return self._matcher.differences(name, extra)
 
     def touched(self, name: CollectionName) -> Choose:
         """The records of one collection that this plan changes, for a pass over them in key order; all lines of a

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
 from typing import Final
 
@@ -13,9 +13,11 @@ from maos_ckpt.model import CollectionKind, Descriptor, MergePolicy, Row, Select
 from maos_ckpt.recovery.conversations import paths_holding
 from maos_ckpt.recovery.json_path import Field, parse_field
 from maos_ckpt.recovery.lookup import Shape
+from maos_ckpt.recovery.narrow import Narrow
 from maos_ckpt.recovery.owners import Owners, find_owners
 from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS
-from maos_ckpt.states import CollectionName, CollectionPair, State
+from maos_ckpt.states import CollectionName, CollectionPair, State, StoredState
+from maos_ckpt.tree.diff import RecordDifference, differences
 from maos_ckpt.tree.large import load_row
 
 #: Tables in which SQLite keeps the highest id ever given; a partial recovery never lowers one.
@@ -94,6 +96,21 @@ class Matcher:
             return _AS_A_WHOLE if found else chosen or None
 
         return choose
+
+    def differences(self, name: CollectionName, extra: Iterable[bytes]) -> Iterator[RecordDifference]:
+        """What differs in the records of a collection that can be meant, those with `extra` keys included."""
+        narrow = self._narrow
+        found = None if narrow is None else narrow.differences(name, extra)
+        return differences(self._live.stream(name), self._target.stream(name)) if found is None else found
+
+    @cached_property
+    def _narrow(self) -> Narrow | None:
+        """Where only what belongs to agents is asked for, that alone need be read."""
+        one = self._selection
+        others = one.all_records or one.components or one.records or one.searches or one.fields
+        if others or not isinstance(self._target, StoredState):
+            return None
+        return Narrow(self._owners, self._live, self._target)
 
     @cached_property
     def _owners(self) -> Owners:
