@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 
 from maos_ckpt.cli.options import COMMANDS, parser_for
-from maos_ckpt.cli.selecting import selection_of, words_of
+from maos_ckpt.cli.selecting import MERGE_POLICIES, selection_of, words_of
 from maos_ckpt.model import MergePolicy, Selection
 from tests.cli.conftest import Cli
 
@@ -81,6 +81,8 @@ def test_a_selection_that_means_nothing_is_refused_and_says_what_to_do(cli: Cli)
 
 
 def test_every_option_is_typed_again_as_it_was_meant() -> None:
+    assert list(MERGE_POLICIES) == [one.value for one in MergePolicy]
+    assert MergePolicy(MERGE_POLICIES[0]) is Selection().merge
     meant = Selection(
         components=("tasks",),
         records=("a/b/-c*",),

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from maos_ckpt.model import MergePolicy, Selection
+if TYPE_CHECKING:
+    from maos_ckpt.model import Selection
+
+#: The values of `model.MergePolicy`, which takes longer to load than help may take; the first is what is done by default.
+MERGE_POLICIES = ("replace", "add-missing", "keep-newer")
 
 #: Option → (its place in the parsed arguments and field of a selection, metavar, help); all repeatable.
 _NAMED = {
@@ -47,13 +52,14 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     """What a recovery takes."""
     for option, (place, _, metavar, text) in _NAMED.items():
         parser.add_argument(option, dest=place, metavar=metavar, action="append", default=[], help=text)
-    policies = [one.value for one in MergePolicy]
     text = "what becomes of live records that differ; by default replace, that is: as in the checkpoint"
-    parser.add_argument("--merge", choices=policies, default=MergePolicy.REPLACE.value, help=text)
+    parser.add_argument("--merge", choices=MERGE_POLICIES, default=MERGE_POLICIES[0], help=text)
 
 
 def selection_of(arguments: argparse.Namespace) -> Selection:
     """What the options mean."""
+    from maos_ckpt.model import MergePolicy, Selection
+
     named = {field: tuple(getattr(arguments, place)) for place, field, _, _ in _NAMED.values()}
     return Selection(
         **named,
@@ -70,7 +76,7 @@ def words_of(selection: Selection) -> list[str]:
         words += option(name, getattr(selection, field))
     words += ["--with-dependencies"] if selection.with_dependencies else []
     words += ["--exact"] if selection.exact else []
-    return words if selection.merge is MergePolicy.REPLACE else [*words, "--merge", selection.merge.value]
+    return words if selection.merge.value == MERGE_POLICIES[0] else [*words, "--merge", selection.merge.value]
 
 
 def option(name: str, values: Sequence[str]) -> list[str]:
