@@ -198,6 +198,11 @@ class Oracle:
             return
         column, *steps = [one for one in re.split(r"[.\[\]]+", path) if one]
         row, then = dict(found[key]), self.target[key]
+        if self.selection.merge is MergePolicy.KEEP_NEWER and not self._takes(key, self.before[key], then):
+            return
+        # All fields that are asked for here are there live.
+        if self.selection.merge is MergePolicy.ADD_MISSING and (steps or row[column] is not None):
+            return
         if not steps:
             row[column] = then[column]
         else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from maos_ckpt.model import Selection
 
-#: The values of `model.MergePolicy`, which takes longer to load than help may take; the first is what is done by default.
+#: The values of `model.MergePolicy`, which takes longer to load than help may take; the first is the default.
 MERGE_POLICIES = ("replace", "add-missing", "keep-newer")
 
 #: Option → (its place in the parsed arguments and field of a selection, metavar, help); all repeatable.
