@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from maos_ckpt.errors import NotFoundError, UsageError
-from maos_ckpt.model import MergePolicy, Plan, Selection
+from maos_ckpt.errors import InterruptedByUserError, NotFoundError, PartialError, UsageError
+from maos_ckpt.model import MergePolicy, Plan, Progress, Selection
+from maos_ckpt.operations import recoveries
 from maos_ckpt.recovery.referrers import work_out
 from tests.recovery.conftest import Site, kinds
 
@@ -307,3 +308,29 @@ def test_an_undo_finds_what_was_changed_though_it_belongs_to_nobody_now(site: Si
     assert site.undo().verified
     assert found.read_text() == '{"a": 1}\n{"a": 2}\n'
     assert json.loads(str(site.run("SELECT assigned_agents FROM tasks WHERE id = 't-both'")[0][0])) == []
+
+
+def test_what_was_cut_short_is_finished_though_the_database_tells_of_other_sessions_by_then(site: Site) -> None:
+    fill(site)
+    site.save()
+    ruin(site)
+    site.run("UPDATE agents SET session_id = 'another'")
+
+    def stop_after_the_first_file(step: Progress) -> None:
+        if step.phase == "files":
+            raise InterruptedByUserError("stopped")
+
+    with pytest.raises(PartialError):
+        recoveries.recover(
+            site.workspace, "latest", Selection(agents=(A, B)), None, "test", 10, stop_after_the_first_file
+        )
+    folder = site.layout.projects / site.layout.slugs[0]
+    kept = ['{"a": 1}\n{"a": 2}\n', '{"b": 1}\n']
+    assert [(folder / f"{name}.jsonl").read_text() for name in (SESSION, OTHER)] != kept
+    site.save()
+    assert [(folder / f"{name}.jsonl").read_text() for name in (SESSION, OTHER)] == kept
+    assert site.undo().verified
+    assert [(folder / f"{name}.jsonl").read_text() for name in (SESSION, OTHER)] == [
+        '{"a": 1}\n{"gone": 2}\n',
+        '{"gone": 1}\n',
+    ]

@@ -199,14 +199,14 @@ class _Recovery:
             live = StoredState(self._repository, safety, "live")
             target = StoredState(self._repository, request.checkpoint)
             asked = request.digest is None and not request.undo
-            if asked:
-                require_collections(request.selection, target, live)
-            pinned = pinned_planner(self._repository, request.pinned, request.extra)
-            planner = Planner(
-                live, target, request.selection, request.extra, droppable=request.droppable, pinned=pinned
-            )
             stopped = () if held is None else held.stopped
             with naming_damage(self._repository, request.checkpoint, request.selection):
+                if asked:
+                    require_collections(request.selection, target, live)
+                pinned = pinned_planner(self._repository, request.pinned, request.extra)
+                planner = Planner(
+                    live, target, request.selection, request.extra, droppable=request.droppable, pinned=pinned
+                )
                 plan = plan_quickly(planner, self._source, stopped, request.limit, self._beating(held), "recovery")
             about = (*damage_findings(planner, self._damage), *request.findings)
             plan = replace(plan, findings=(*plan.findings, *about))
