@@ -17,7 +17,10 @@ SIGNS = {ChangeKind.ADDED: ("+", "ok"), ChangeKind.MODIFIED: ("~", "accent"), Ch
 
 @dataclass(frozen=True, slots=True)
 class ChangeRow:
-    """One visible line; `node` names its place in the tree, `folded` is None where nothing is below it."""
+    """One visible line; `node` names its place in the tree, `folded` is None where nothing is below it.
+
+    The line of a change's reason has a `field` without values, whose path is the reason.
+    """
 
     level: int
     name: str
@@ -32,6 +35,7 @@ def _matches(change: RecordChange, words: Sequence[str]) -> bool:
     texts = [change.component, change.collection, change.key, change.kind.value, change.reason]
     for field in change.fields:
         texts += [field.path, field.before or "", field.after or ""]
+    texts.append(change.reason)
     text = "\n".join(texts).casefold()
     return all(word in text for word in words)
 
@@ -111,6 +115,9 @@ class ChangeTree:
             if not hidden:
                 for number, field in enumerate(change.fields):
                     yield ChangeRow(FIELD, field.path, (*record, str(number)), None, change=change, field=field)
+                if change.reason:
+                    why = FieldChange(change.reason, None, None)
+                    yield ChangeRow(FIELD, change.reason, (*record, "why"), None, change=change, field=why)
 
 
 def _count(changes: Iterable[RecordChange]) -> Counts:

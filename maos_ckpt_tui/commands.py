@@ -65,6 +65,7 @@ DIFF = "diff"
 CHOOSE = "choose"
 PLAN = "plan"
 RUN = "run"
+DRILLS = "drills"
 LIST = "list"
 
 _R, _W, _D = Level.READ, Level.REVERSIBLE, Level.DANGER
@@ -91,7 +92,10 @@ COMMANDS: tuple[Command, ...] = (
         ("verify", "v", "verify", _R, 7, "Check the selected checkpoint's bytes", "quick, standard or full"),
         ("copy", "y", "copy id", _R, 0, "Copy the selected checkpoint's id", "and show it, for terminals that refuse"),
         ("filter", "slash", "filter", _R, 6, "Filter the checkpoints", "by id, description, tag, trigger, state, date"),
+        ("rescue", "m", "mend", _D, 0, "Mend what a crash left behind", "shows the plan first; " + _NOTHING_YET),
+        ("processes", "w", "who runs", _R, 0, "Show every live MAOS", "its agents, their processes, and orphans"),
         ("bars", "b", "bars", _R, 0, "Switch the timeline's bars", "bytes stored by each save, or size of the state"),
+        ("drills", "e", "drills", _R, 0, "Rehearse recoveries", "in a scratch copy; the live system is not touched"),
         ("older", "left", "older", _R, 0, "Select the next older checkpoint", ""),
         ("newer", "right", "newer", _R, 0, "Select the next newer checkpoint", ""),
         ("delete", "x", "delete", _D, 0, "Delete the selected checkpoint", "for ever; its short id must be typed"),
@@ -152,6 +156,21 @@ COMMANDS: tuple[Command, ...] = (
         ("back", "escape,enter", "back", _R, 3, "Go back", "to the overview; to the plan where nothing was done"),
     ),
     *_at(
+        DRILLS,
+        (
+            "run",
+            "enter",
+            "rehearse",
+            _W,
+            1,
+            "Rehearse the selected scenario",
+            "in a scratch copy of the latest checkpoint",
+        ),
+        ("run_all", "a", "all", _W, 2, "Rehearse all scenarios", "those that apply, one after the other"),
+        ("copy", "y", "copy evidence", _R, 4, "Copy the path of the evidence", "the report of the last result"),
+        ("back", "escape", "back", _R, 3, "Go back", "a drill under way goes on"),
+    ),
+    *_at(
         APP,
         ("help", "question_mark,f1", "help", _R, 20, "Help for this screen", "keys in force, and what the signs mean"),
         ("palette", "colon,ctrl+p", "palette", _R, 21, "Find an action or checkpoint by name", ""),
@@ -168,6 +187,7 @@ PLACES = {
     CHOOSE: "Recovery: choose",
     PLAN: "Plan",
     RUN: "Recovery",
+    DRILLS: "Drills",
     APP: "Everywhere",
 }
 

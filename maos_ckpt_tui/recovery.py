@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from maos_ckpt.client import EngineClient
 from maos_ckpt.errors import CkptError
-from maos_ckpt.model import Checkpoint, MergePolicy, Plan, RecoveryResult, Selection
+from maos_ckpt.model import RESCUE, Checkpoint, MergePolicy, Plan, RecoveryResult, Selection
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.safe_text import safe_text
 from maos_ckpt_tui.sentences import at_ms
@@ -22,6 +22,7 @@ _POLICIES = {
     MergePolicy.ADD_MISSING: "adds what is missing, changes nothing",
     MergePolicy.KEEP_NEWER: "adds, and changes what is older live",
 }
+_MEND = "mend what a crash of MAOS left behind: dead agents, their tasks, lost orchestrations, a stuck queue"
 _LAST = "take the last recovery back: to the state of its safety checkpoint"
 
 
@@ -85,6 +86,18 @@ def take_back(client: EngineClient, now_ms: int) -> Recovery:
     )
 
 
+def mend(client: EngineClient) -> Recovery:
+    """Mend what a crash of MAOS left behind."""
+    return Recovery(
+        RESCUE,
+        _MEND,
+        False,
+        client.rescue_plan,
+        lambda digest, reason: client.rescue(digest=digest, reason=reason),
+        lambda _: _MEND,
+    )
+
+
 def undo_words(safety: str, journal: Iterable[Entry], now_ms: int) -> str:
     """Which recovery an undo takes back, or which undo, and so which recovery it brings back.
 
@@ -102,6 +115,8 @@ def undo_words(safety: str, journal: Iterable[Entry], now_ms: int) -> str:
             return f"undo the undo of {fmt.when(at_ms(last), now_ms)}"
         first = before
     recovery = f"the recovery of {fmt.when(at_ms(first), now_ms)} to {short(str(first.get('checkpoint')))}"
+    if first.get("checkpoint") == RESCUE:
+        recovery = f"the rescue of {fmt.when(at_ms(first), now_ms)}"
     if reason := safe_text(str(first.get("reason") or ""), _REASON_CELLS_MAX):
         recovery += f" ({reason})"
     if not undos:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from maos_ckpt.model import RESCUE
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.viewmodel import short
 
@@ -82,12 +83,15 @@ def _failed(fields: Fields) -> Sentence:
 
 def _recovered(fields: Fields) -> Sentence:
     what = "Recovery taken back to" if fields.get("undo") else "Recovered"
+    name = _short(fields)
+    if fields.get("checkpoint") == RESCUE:
+        what, name = "Mended", "what a crash left behind"
     verified = bool(fields.get("verified"))
     facts = f"{fmt.plural(_int(fields, 'changes'), 'change')} in {_seconds(fields, 'duration_s')}"
     reason = f" ({reason})" if (reason := _text(fields, "reason")) else ""
     if verified:
-        return "ok", f"OK {what} {_short(fields)}, verified: {facts}{reason}"
-    return "bad", f"XX {what} {_short(fields)}, NOT verified: {facts}{reason}"
+        return "ok", f"OK {what} {name}, verified: {facts}{reason}"
+    return "bad", f"XX {what} {name}, NOT verified: {facts}{reason}"
 
 
 def _resumed(fields: Fields) -> Sentence:
@@ -132,6 +136,18 @@ def _compacted(fields: Fields) -> Sentence:
     return "dim", f"{fmt.plural(_int(fields, 'packs'), 'pack')} compacted: {before} to {after}"
 
 
+def _drilled(fields: Fields) -> Sentence:
+    played, failed = fields.get("scenarios"), fields.get("failed")
+    number = len(played) if isinstance(played, list | tuple) else 0
+    if fields.get("passed"):
+        facts = f"{fmt.plural(number, 'scenario')}, RTO {_seconds(fields, 'rto_s')}"
+        return "ok", f"OK Drill of {_short(fields)} passed: {facts}"
+    names = [one for one in failed if isinstance(one, str)] if isinstance(failed, list | tuple) else []
+    if not names:
+        return "warn", f"!! Drill of {_short(fields)} rehearsed nothing: no scenario applied"
+    return "bad", f"XX Drill of {_short(fields)} FAILED: {', '.join(names)}"
+
+
 _TELLERS: dict[str, Callable[[Fields], Sentence]] = {
     "EngineStarted": _started,
     "EngineStopped": lambda _: ("dim", "Engine stopped"),
@@ -148,4 +164,5 @@ _TELLERS: dict[str, Callable[[Fields], Sentence]] = {
     "CheckpointsRemoved": _removed,
     "CheckpointMarked": _marked,
     "VerificationCompleted": _verified,
+    "DrillCompleted": _drilled,
 }

@@ -14,16 +14,22 @@ from maos_ckpt.model import (
     Checkpoint,
     DiffResult,
     EngineStatus,
+    FindResult,
     Plan,
+    ProcessReport,
     Progress,
+    Recommendation,
     RecoveryResult,
+    ResumePoint,
     Selection,
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.drills import DrillHistory, DrillReport
 
 ProgressSink = Callable[[Progress], None]
 EventSink = Callable[[Event], None]
+EVERYTHING = Selection()
 
 
 class EngineClient(Protocol):
@@ -81,16 +87,88 @@ class EngineClient(Protocol):
         """
         ...
 
-    def undo_plan(self, limit: int = 1000) -> Plan:
-        """Long: what taking back the last recovery would change."""
+    def recover_to(
+        self,
+        name: str,
+        selection: Selection,
+        to: str,
+        *,
+        digest: str | None = None,
+        dry_run: bool = False,
+        limit: int = 1000,
+    ) -> RecoveryResult:
+        """Long: build the selected part at another place, `sqlite:NEW.db`, `maos:DIR` or `dir:PATH` with an absolute
+        path, and read it back. The live state is neither read nor touched.
+
+        Raises:
+            ConflictError: there is something at that place.
+        """
         ...
 
-    def undo(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
-        """Long: take back the last recovery; itself undoable."""
+    def undo_plan(self, limit: int = 1000, only: Selection = EVERYTHING) -> Plan:
+        """Long: what taking back the last recovery, or a part of it, would change."""
+        ...
+
+    def undo(
+        self, *, digest: str | None, reason: str, limit: int = 1000, only: Selection = EVERYTHING
+    ) -> RecoveryResult:
+        """Long: take back the last recovery, or a part of it; itself undoable."""
+        ...
+
+    def cancel_recovery(self) -> bool:
+        """Ask the recovery or undo that this engine carries out to stop; it does where it has not been committed.
+
+        Quick; False where there is none. The call that began it raises InterruptedByUserError, or ends as usual.
+        """
+        ...
+
+    def rescue_plan(self, limit: int = 1000) -> Plan:
+        """Long: what would mend what a crash of MAOS left behind; its `checkpoint` is `RESCUE`."""
+        ...
+
+    def rescue(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
+        """Long: mend it; undoable. Errors as `recover`'s, and ConflictError where all of it belongs to a live MAOS."""
+        ...
+
+    def resume_point(self, agent: str, at: str = "") -> ResumePoint:
+        """Long: where an agent's conversation can be continued: at a checkpoint, or where it was last."""
+        ...
+
+    def processes(self) -> ProcessReport:
+        """Every live MAOS of the engine's machine, its agents' processes, and those that have lost their MAOS."""
         ...
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         """Long: check stored checkpoints; all where `names` is empty."""
+        ...
+
+    def drill(self, name: str = "latest", scenarios: Sequence[str] = (), *, reason: str = "") -> DrillReport:
+        """Long: rehearse recovering a checkpoint in a scratch copy; all scenarios where none is named. The live system
+        is not touched.
+
+        Raises:
+            ConflictError: another drill is running.
+        """
+        ...
+
+    def drills(self, limit: int = 20) -> DrillHistory:
+        """The last drills, newest first, with the trend of each scenario."""
+        ...
+
+    def find(
+        self,
+        text: str,
+        *,
+        between: tuple[str, str] | None = None,
+        component: str | None = None,
+        ignore_case: bool = False,
+        limit: int = 1000,
+    ) -> FindResult:
+        """Long: which records held a text, and in which checkpoints."""
+        ...
+
+    def recommend(self, name: str | None = None) -> Recommendation:
+        """Long: which checkpoint to go back to, and why; and what is to be said about the one named."""
         ...
 
     def set_pinned(self, name: str, pinned: bool) -> Checkpoint:

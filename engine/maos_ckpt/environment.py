@@ -81,3 +81,9 @@ def child_environment() -> dict[str, str]:
     inherited = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     path = os.pathsep.join(dict.fromkeys([package_root, *inherited]))
     return {**own, "PYTHONPATH": path}
+
+
+def login_variables() -> tuple[str, str]:
+    """The account behind `sudo`, and the address of the SSH client; "" where there is none."""
+    client = os.environ.get("SSH_CLIENT") or os.environ.get("SSH_CONNECTION") or ""
+    return os.environ.get("SUDO_USER", ""), client.partition(" ")[0][:100]

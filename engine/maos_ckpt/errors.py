@@ -101,6 +101,12 @@ class LeaseHeldError(ConflictError):
     kind = "lease_held"
 
 
+class RecoveryRunningError(ConflictError):
+    """Another recovery is under way; `data` says whose, since when, and how far it is."""
+
+    kind = "recovery_running"
+
+
 class PlanMovedError(ConflictError):
     """A live record that the plan touches changed since the plan was made; nothing was written."""
 

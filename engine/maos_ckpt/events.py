@@ -159,6 +159,29 @@ class VerificationCompleted(Event):
     bytes: int
     findings: int
     scrub: bool = False
+    #: Those that were named; `everything` where none was, and all were checked.
+    checkpoints: tuple[str, ...] = ()
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DrillCompleted(Event):
+    """A recovery was rehearsed in a scratch copy; `passed` where every scenario that applied did, else `failed` names
+    them. `report_sha256` (hex) is of the report as JSON, which lies beside `evidence`."""
+
+    drill: str
+    checkpoint: str
+    passed: bool
+    scenarios: tuple[str, ...]
+    failed: tuple[str, ...]
+    rto_s: float | None
+    rpo_s: float | None
+    duration_s: float
+    trigger: str
+    reason: str
+    who: str
+    evidence: str
+    report_sha256: str
 
 
 #: Closed registry: the journal knows these names and no others.
@@ -180,6 +203,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         CheckpointsRemoved,
         CheckpointMarked,
         VerificationCompleted,
+        DrillCompleted,
     )
 }
 

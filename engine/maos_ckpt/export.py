@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from maos_ckpt.diff import BrowsedRecord, browse
-from maos_ckpt.errors import CkptError, ConflictError, UsageError
+from maos_ckpt.errors import CkptError, ConflictError, IntegrityError, UsageError
 from maos_ckpt.fields import json_value
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Checkpoint, Progress
@@ -71,25 +71,31 @@ def export(
     directory: Path,
     progress: Callable[[Progress], None],
     seams: Seams,
+    *,
+    records: Iterator[BrowsedRecord] | None = None,
 ) -> list[ExportedFile]:
     """Write a checkpoint as `directory`, which must be empty or not exist; every file is synced.
 
     A directory that does not exist yet appears with all files in it. One that exists is filled, `checkpoint.json` last.
-    What a failed export has written is removed again.
+    What a failed export has written is removed again. Every file is read back before the last step.
+
+    Args:
+        records: only these, all of one collection together; None means all that the checkpoint holds.
 
     Raises:
         ConflictError: the target holds something already.
+        IntegrityError: a file read back is not what was written.
         StorageError: the disk refuses; `data["checkpoint"]` names the checkpoint.
     """
     # A link keeps pointing at where the files are.
     directory = Path(os.path.realpath(directory))
-    exists = _is_empty(directory)
+    exists = is_empty(directory)
     place = directory
     if not exists:
         place = directory.with_name(f".{directory.name}-{seams.random.token(4).hex()}{UNFINISHED_SUFFIX}")
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=exists)
-        files = _write(repository, checkpoint, place, progress, seams)
+        files = _write(repository, checkpoint, place, progress, seams, records)
         if not exists:
             place.rename(directory)
             seams.fs.sync_directory(directory.parent)
@@ -133,21 +139,25 @@ def _write(
     directory: Path,
     progress: Callable[[Progress], None],
     seams: Seams,
+    chosen: Iterator[BrowsedRecord] | None,
 ) -> list[ExportedFile]:
     writer = _Writer(checkpoint, directory, progress, seams)
-    found = itertools.groupby(browse(repository, checkpoint), key=lambda one: (one.component, one.collection))
+    all_records = browse(repository, checkpoint) if chosen is None else chosen
+    found = itertools.groupby(all_records, key=lambda one: (one.component, one.collection))
     files = [writer.collection(*name, records) for name, records in found]
-    written = {(one.component, one.collection) for one in files}
-    empty = [one for one in checkpoint.collections if (one.component, one.name) not in written]
-    files += [writer.collection(one.component, one.name, iter(())) for one in empty]
+    if chosen is None:
+        written = {(one.component, one.collection) for one in files}
+        empty = [one for one in checkpoint.collections if (one.component, one.name) not in written]
+        files += [writer.collection(one.component, one.name, iter(())) for one in empty]
     writer.description(files)
+    writer.read_back()
     for component in {Path(one.path).parent for one in files}:
         seams.fs.sync_directory(directory / component)
     seams.fs.sync_directory(directory)
     return files
 
 
-def _is_empty(directory: Path) -> bool:
+def is_empty(directory: Path) -> bool:
     """True where there is an empty directory, False where there is nothing."""
     try:
         with os.scandir(directory) as entries:
@@ -182,6 +192,8 @@ class _Writer:
         self._seams = seams
         self._done = 0
         self._bytes = 0
+        #: SHA-256 of each file's bytes as they were written.
+        self._written: dict[Path, bytes] = {}
 
     def collection(self, component: str, name: str, records: Iterator[BrowsedRecord]) -> ExportedFile:
         relative = Path(file_name(component), file_name(name) + ".jsonl")
@@ -195,10 +207,12 @@ class _Writer:
         fs = self._seams.fs
         fd = fs.create(path)
         records = size = 0
+        digest = hashlib.sha256()
         try:
             buffer = bytearray()
             for line in lines:
                 buffer += line
+                digest.update(line)
                 records, size = records + 1, size + len(line)
                 if len(buffer) >= _BUFFER_BYTES:
                     fs.write(fd, bytes(buffer))
@@ -208,7 +222,15 @@ class _Writer:
             fs.sync(fd)
         finally:
             fs.close(fd)
+        self._written[path] = digest.digest()
         return records, size
+
+    def read_back(self) -> None:
+        """Raise IntegrityError where a file does not hold what was written to it."""
+        for path, digest in self._written.items():
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").digest() != digest:
+                    raise IntegrityError(f"{path.name} does not hold what was written to it.", path=str(path))
 
     def _tick(self, size: int) -> None:
         self._done += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from maos_ckpt.states import StoredState
 from maos_ckpt.tree.cursor import find, records
 from maos_ckpt.tree.large import load_row
 
+#: Versions told where the caller names no number: the newest.
+VERSIONS_TOLD = 1000
 #: Records named where a glob means several, or none.
 CANDIDATES_MAX = 5
 #: Keys looked through for those that resemble one that is not there.
@@ -30,7 +33,8 @@ _REAL = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[-+][0-9]+)?|-?inf")
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A record as it became with one checkpoint; `fields` says what changed since the version before."""
+    """A record as it became with one checkpoint; `fields` says what changed since the version before: all of it
+    where the record was added or removed."""
 
     checkpoint: str
     created_at_ms: int
@@ -41,8 +45,16 @@ class Version:
     fields: tuple[FieldChange, ...]
 
 
-def history(repository: Repository, key: str) -> list[Version]:
-    """How the records that a key names changed over the checkpoints, oldest first.
+@dataclass(frozen=True, slots=True)
+class History:
+    """Versions, oldest first; `omitted` older ones are not told."""
+
+    versions: tuple[Version, ...]
+    omitted: int
+
+
+def history(repository: Repository, key: str, limit: int = VERSIONS_TOLD) -> History:
+    """How the records that a key names changed over the checkpoints: the newest `limit` versions.
 
     Args:
         key: as shown by `records`, alone or as `component/collection/key`; or a glob over either that means one record.
@@ -51,17 +63,18 @@ def history(repository: Repository, key: str) -> list[Version]:
         NotFoundError: no checkpoint holds such a record; `data["nearest"]` names some.
         UsageError: a glob that several records match; `data["candidates"]` names some.
     """
-    versions = _versions(repository, lambda descriptor: _shown_as(descriptor, key)) or _versions(
-        repository, lambda descriptor: _typed_as(descriptor, key)
-    )
-    if not versions:
+    found = _versions(repository, lambda descriptor: _shown_as(descriptor, key), limit)
+    if not found.versions:
+        found = _versions(repository, lambda descriptor: _typed_as(descriptor, key), limit)
+    if not found.versions:
         place, encoded = _search(repository, key)
-        versions = _versions(repository, lambda descriptor: {encoded} if descriptor.path == place else set())
-    return versions
+        found = _versions(repository, lambda descriptor: {encoded} if descriptor.path == place else set(), limit)
+    return found
 
 
-def _versions(repository: Repository, keys: Callable[[Descriptor], set[bytes]]) -> list[Version]:
-    versions: list[Version] = []
+def _versions(repository: Repository, keys: Callable[[Descriptor], set[bytes]], limit: int) -> History:
+    versions: deque[Version] = deque(maxlen=limit)
+    number = 0
     last: dict[tuple[str, str, bytes], tuple[Descriptor, Row]] = {}
     previous: dict[tuple[str, str], bytes | None] = {}
     for checkpoint in reversed(repository.checkpoints()):
@@ -77,7 +90,8 @@ def _versions(repository: Repository, keys: Callable[[Descriptor], set[bytes]]) 
                 version = _version(checkpoint, descriptor, encoded, row, last)
                 if version is not None:
                     versions.append(version)
-    return versions
+                    number += 1
+    return History(tuple(versions), number - len(versions))
 
 
 def _search(repository: Repository, pattern: str) -> tuple[str, bytes]:
@@ -143,11 +157,10 @@ def _version(
         last[place] = (descriptor, row)
     if before is None and row is None:
         return None
-    fields: tuple[FieldChange, ...] = ()
-    if before is not None and row is not None:
-        if same_record(before, (descriptor, row)):
-            return None
-        fields = changed_fields(named(before[0], (), before[1]), named(descriptor, (), row))
+    if before is not None and row is not None and same_record(before, (descriptor, row)):
+        return None
+    old = {} if before is None else named(before[0], (), before[1])
+    fields = changed_fields(old, named(descriptor, (), row))
     kind = ChangeKind.ADDED if before is None else ChangeKind.REMOVED if row is None else ChangeKind.MODIFIED
     return Version(
         checkpoint.id, checkpoint.created_at_ms, descriptor.component, descriptor.name, display_key(key), kind, fields

@@ -35,8 +35,8 @@ TEXT_CHARACTERS_MAX = 4000
 LIST_ITEMS_MAX = 1000
 _LOCK_TRIES = 20
 _LOCK_PAUSE_S = 0.01
-#: Events after which a power cut must not make us forget.
-_DURABLE = frozenset({"RecoveryCompleted", "RecoveryResumed", "CheckpointsRemoved"})
+#: Events that a power cut must not make us forget.
+_DURABLE = frozenset({"RecoveryCompleted", "RecoveryResumed", "CheckpointsRemoved", "DrillCompleted"})
 
 #: What a reader gets: the event's name and its fields; times are `at_ms`.
 Entry = tuple[str, dict[str, object]]

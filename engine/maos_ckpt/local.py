@@ -4,25 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from maos_ckpt.client import EngineClient, EventSink
+from maos_ckpt.client import EVERYTHING, EngineClient, EventSink
 from maos_ckpt.engine.service import Engine
 from maos_ckpt.ids import resolve
 from maos_ckpt.model import (
     Checkpoint,
     DiffResult,
     EngineStatus,
+    FindResult,
     Plan,
+    ProcessReport,
+    Recommendation,
     RecoveryResult,
+    ResumePoint,
     Selection,
     Trigger,
     VerifyLevel,
     VerifyResult,
 )
-from maos_ckpt.operations import checkpoints, state
+from maos_ckpt.model.drills import DrillHistory, DrillReport
+from maos_ckpt.operations import checkpoints, drills, state
 from maos_ckpt.operations.registry import (
     DiffArguments,
+    DrillArguments,
+    FindArguments,
     PlanArguments,
+    ProcessesArguments,
+    RecommendArguments,
     RecoverArguments,
+    RecoverToArguments,
+    RescueArguments,
+    RescuePlanArguments,
+    ResumePointArguments,
     SaveArguments,
     UndoArguments,
     UndoPlanArguments,
@@ -95,23 +108,98 @@ class LocalClient(EngineClient):
         assert isinstance(result, RecoveryResult)
         return result
 
-    def undo_plan(self, limit: int = 1000) -> Plan:
+    def recover_to(
+        self,
+        name: str,
+        selection: Selection,
+        to: str,
+        *,
+        digest: str | None = None,
+        dry_run: bool = False,
+        limit: int = 1000,
+    ) -> RecoveryResult:
+        """See `EngineClient.recover_to`."""
+        result = self._engine.run("restore to", RecoverToArguments(name, selection, to, digest, limit, dry_run))
+        assert isinstance(result, RecoveryResult)
+        return result
+
+    def undo_plan(self, limit: int = 1000, only: Selection = EVERYTHING) -> Plan:
         """See `EngineClient.undo_plan`."""
-        made = self._engine.run("undo plan", UndoPlanArguments(limit))
+        made = self._engine.run("undo plan", UndoPlanArguments(limit, only))
         assert isinstance(made, Plan)
         return made
 
-    def undo(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
+    def undo(
+        self, *, digest: str | None, reason: str, limit: int = 1000, only: Selection = EVERYTHING
+    ) -> RecoveryResult:
         """See `EngineClient.undo`."""
-        result = self._engine.run("undo", UndoArguments(digest, reason, limit))
+        result = self._engine.run("undo", UndoArguments(digest, reason, limit, only))
         assert isinstance(result, RecoveryResult)
         return result
+
+    def cancel_recovery(self) -> bool:
+        """See `EngineClient.cancel_recovery`."""
+        return self._engine.cancel_recovery()
+
+    def rescue_plan(self, limit: int = 1000) -> Plan:
+        """See `EngineClient.rescue_plan`."""
+        made = self._engine.run("rescue plan", RescuePlanArguments(limit))
+        assert isinstance(made, Plan)
+        return made
+
+    def rescue(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
+        """See `EngineClient.rescue`."""
+        result = self._engine.run("rescue", RescueArguments(digest, reason, limit))
+        assert isinstance(result, RecoveryResult)
+        return result
+
+    def resume_point(self, agent: str, at: str = "") -> ResumePoint:
+        """See `EngineClient.resume_point`."""
+        point = self._engine.run("resume point", ResumePointArguments(agent, at))
+        assert isinstance(point, ResumePoint)
+        return point
+
+    def processes(self) -> ProcessReport:
+        """See `EngineClient.processes`."""
+        report = self._engine.run("ps", ProcessesArguments())
+        assert isinstance(report, ProcessReport)
+        return report
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         """See `EngineClient.verify`."""
         result = self._engine.run("verify", VerifyArguments(tuple(names), level))
         assert isinstance(result, VerifyResult)
         return result
+
+    def drill(self, name: str = "latest", scenarios: Sequence[str] = (), *, reason: str = "") -> DrillReport:
+        """See `EngineClient.drill`."""
+        report = self._engine.run("drill", DrillArguments(name, tuple(scenarios), drills.MANUAL, reason))
+        assert isinstance(report, DrillReport)
+        return report
+
+    def drills(self, limit: int = 20) -> DrillHistory:
+        """See `EngineClient.drills`."""
+        return drills.history(self._workspace, limit)
+
+    def find(
+        self,
+        text: str,
+        *,
+        between: tuple[str, str] | None = None,
+        component: str | None = None,
+        ignore_case: bool = False,
+        limit: int = 1000,
+    ) -> FindResult:
+        """See `EngineClient.find`."""
+        found = self._engine.run("find", FindArguments(text, between, component, ignore_case, limit))
+        assert isinstance(found, FindResult)
+        return found
+
+    def recommend(self, name: str | None = None) -> Recommendation:
+        """See `EngineClient.recommend`."""
+        made = self._engine.run("recommend", RecommendArguments(name))
+        assert isinstance(made, Recommendation)
+        return made
 
     def set_pinned(self, name: str, pinned: bool) -> Checkpoint:
         """See `EngineClient.set_pinned`."""

@@ -12,6 +12,7 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Protocol
 
 #: Longest line of ancestors that `terminal_chain` follows; real ones are three to six long.
@@ -19,6 +20,8 @@ CHAIN_LENGTH_MAX = 32
 
 # Places in /proc/PID/stat, counted from the state, which is field 3.
 _PARENT, _SESSION, _TERMINAL, _STARTED = 1, 3, 4, 19
+#: What the kernel puts behind the path of a file that was deleted.
+_DELETED = " (deleted)"
 #: Stopped, stopped by a tracer, zombie, dead.
 _STILL = (b"T", b"t", b"Z", b"X")
 
@@ -34,6 +37,24 @@ class ProcessInfo:
     started: int
     command: tuple[str, ...]
     directory: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A file that a process has open. `path` is where it is, or, where it is `deleted`, where it was."""
+
+    path: str
+    deleted: bool
+    writing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a process stands: its parent, the session (of terminals) it belongs to, and its user's id."""
+
+    parent: int
+    session: int
+    user: int
 
 
 class Processes(Protocol):
@@ -56,6 +77,18 @@ class Processes(Protocol):
 
     def matching(self, needle: str) -> list[ProcessInfo]:
         """Processes other than this one with `needle` inside one of their arguments."""
+        ...
+
+    def every(self) -> list[ProcessInfo]:
+        """All processes other than this one that can be seen, by pid."""
+        ...
+
+    def standing(self, pid: int) -> Standing | None:
+        """Where the process behind `pid` stands; None where there is none that can be seen."""
+        ...
+
+    def open_files(self, process: ProcessInfo) -> list[OpenFile] | None:
+        """The regular files that the process has open; None where the right to know is missing, or it is gone."""
         ...
 
     def started_ms(self, process: ProcessInfo) -> int:
@@ -134,6 +167,37 @@ class SystemProcesses:
         """See `Processes.matching`."""
         infos = (self.describe(pid) for pid in self._pids() if pid != os.getpid())
         return [info for info in infos if info and any(needle in part for part in info.command)]
+
+    def every(self) -> list[ProcessInfo]:
+        """See `Processes.every`."""
+        infos = (self.describe(pid) for pid in sorted(self._pids()) if pid != os.getpid())
+        return [info for info in infos if info is not None]
+
+    def standing(self, pid: int) -> Standing | None:
+        """See `Processes.standing`."""
+        stat = self._stat(pid)
+        try:
+            user = os.stat(f"/proc/{pid}").st_uid
+        except OSError:
+            return None
+        return None if stat is None else Standing(int(stat[_PARENT]), int(stat[_SESSION]), user)
+
+    def open_files(self, process: ProcessInfo) -> list[OpenFile] | None:
+        """See `Processes.open_files`."""
+        found = []
+        try:
+            for descriptor in os.listdir(f"/proc/{process.pid}/fd"):
+                with contextlib.suppress(OSError):
+                    name = f"/proc/{process.pid}/fd/{descriptor}"
+                    status = os.stat(name)
+                    if not S_ISREG(status.st_mode):
+                        continue
+                    path, deleted = os.readlink(name), status.st_nlink == 0
+                    writing = _opened_for_writing(process.pid, descriptor)
+                    found.append(OpenFile(path.removesuffix(_DELETED) if deleted else path, deleted, writing))
+        except OSError:
+            return None
+        return found
 
     def started_ms(self, process: ProcessInfo) -> int:
         """See `Processes.started_ms`."""

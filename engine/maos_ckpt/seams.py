@@ -1,4 +1,4 @@
-"""The seams to the outside world: time, randomness, file system and processes.
+"""The seams to the outside world: time, randomness, file system, processes, and the steps of a recovery.
 
 Engine code never calls `time`, `os.urandom` or `os.kill` directly: it takes a `Seams`, so that tests can turn the
 clock, fail the n-th write, and kill at any point. `SYSTEM` is the real world.
@@ -63,6 +63,24 @@ class SystemRandom:
         return os.urandom(length)
 
 
+class Steps(Protocol):
+    """Hears of each step of a recovery (`recovery.steps.Step`) when it is done; a test stops or kills it there."""
+
+    def reached(self, step: str) -> None:
+        """The step is done, and the next one has not begun."""
+        ...
+
+
+class NoSteps:
+    """Nobody listens."""
+
+    def reached(self, step: str) -> None:
+        """See `Steps.reached`."""
+
+
+_NO_STEPS = NoSteps()
+
+
 @dataclass(frozen=True, slots=True)
 class Seams:
     """All seams in one value, handed down from the outermost caller."""
@@ -71,6 +89,7 @@ class Seams:
     random: Random
     fs: Filesystem
     processes: Processes
+    steps: Steps = _NO_STEPS
 
 
 SYSTEM = Seams(SystemClock(), SystemRandom(), SystemFilesystem(), SystemProcesses())

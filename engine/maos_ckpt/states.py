@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Protocol
 
+from maos_ckpt.capture.known_changes import KnownChanges
 from maos_ckpt.capture.memo import load_memo
 from maos_ckpt.capture.records import OutOfOrderError, read_records
 from maos_ckpt.errors import IntegrityError
@@ -19,7 +20,7 @@ from maos_ckpt.repository.chunks import ChunkStore
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.sources.base import Cut, Source
 from maos_ckpt.tree.cutter import OpenLeaf, cut_leaves
-from maos_ckpt.tree.diff import LeafStream, StoredStream, Stream
+from maos_ckpt.tree.diff import LeafStream, RecordDifference, StoredStream, Stream, differences
 from maos_ckpt.tree.sink import Done, Pending
 
 ProgressSink = Callable[[Progress], None]
@@ -82,6 +83,24 @@ class StoredState:
     def get(self, chunk: bytes) -> bytes:
         """See `State.get`."""
         return self._repository.chunks.get(chunk)
+
+
+class SavedState(StoredState):
+    """A checkpoint that was saved a moment ago, of which it may be known what it changed in its parent."""
+
+    def __init__(self, repository: Repository, checkpoint: Checkpoint, name: str, known: KnownChanges) -> None:
+        super().__init__(repository, checkpoint, name)
+        self.known = known
+
+
+def differing(before: State, after: State, collection: CollectionName) -> Iterator[RecordDifference]:
+    """The records of a collection that differ, in key order: as they are known, or by comparing both trees."""
+    if isinstance(before, SavedState) and isinstance(after, StoredState):
+        known = before.known.since(collection, after.root(collection))
+        if known is not None:
+            yield from ((key, new, old) for key, old, new in known)
+            return
+    yield from differences(before.stream(collection), after.stream(collection))
 
 
 class LiveState:
@@ -179,15 +198,21 @@ def live_state(
     if memo and latest and sound and token and memo.token == token and memo.checkpoint == latest.id:
         yield StoredState(repository, latest, LIVE)
         return
+    with (
+        open_cut(repository, source, progress, operation) as cut,
+        contextlib.closing(LiveState(repository, cut, progress, operation)) as state,
+    ):
+        yield state
+
+
+@contextlib.contextmanager
+def open_cut(repository: Repository, source: Source, progress: ProgressSink, operation: str) -> Iterator[Cut]:
+    """A cut of the live state, whose private files are gone after the block."""
     directory = repository.backend.make_cut_directory()
     try:
         progress(Progress(operation, "cut"))
         with contextlib.closing(source.open_cut(directory)) as cut:
-            state = LiveState(repository, cut, progress, operation)
-            try:
-                yield state
-            finally:
-                state.close()
+            yield cut
     finally:
         import shutil
 

@@ -3,7 +3,8 @@
 Started as `python -m maos_ckpt.worker` in a session of its own; `maos_ckpt.wire` says what it reads and writes.
 
 An operation that changes something (save, recovery, prune) is always finished: neither SIGTERM nor the death of the
-engine stops it half-way. One that only reads stops at its next progress report.
+engine stops it half-way. One that only reads stops at its next progress report. A recovery is taken back by SIGTERM, as
+long as it has not been committed; the death of the engine does not stop it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Progress
 from maos_ckpt.operations.registry import OPERATIONS
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.recovery.cancellation import Cancellation
 from maos_ckpt.seams import SYSTEM
 
 #: Progress within one phase is reported at most this often.
@@ -37,12 +39,18 @@ class Reporter:
         self._out: IO[bytes] | None = out
         self._finish = finish
         self._stop = threading.Event()
+        self.cancellation = Cancellation()
         self._phase = ""
         self._next_s = 0.0
 
     def stop(self) -> None:
         """Ask a reading operation to stop; callable from a signal handler or thread."""
         self._stop.set()
+
+    def cancel(self) -> None:
+        """As `stop`, and take a recovery back that has not been committed."""
+        self.cancellation.ask()
+        self.stop()
 
     def progress(self, progress: Progress) -> None:
         """The operation's progress sink.
@@ -80,7 +88,9 @@ def _carry_out(request: wire.Request, reporter: Reporter) -> wire.Frame:
     arguments: object = msgspec.msgpack.decode(request.arguments, type=operation.arguments)
     workspace = Workspace.from_place(request.place, SYSTEM)
     try:
-        result = operation.run(workspace, arguments, reporter.progress)
+        progress = reporter.progress
+        sink = reporter.cancellation.watch(progress) if operation.cancellable else progress
+        result = operation.run(workspace, arguments, sink)
     except CkptError as error:
         return wire.error_frame(error)
     except OSError as error:
@@ -109,7 +119,7 @@ def main() -> int:
         return EXIT_BROKEN_REQUEST
     reporter = Reporter(out, finish=OPERATIONS[request.operation].writes)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: reporter.stop())
+        signal.signal(number, lambda *_: reporter.cancel())
     threading.Thread(target=_watch, args=(reporter,), name="engine-watch", daemon=True).start()
     reporter.send(_carry_out(request, reporter))
     return EXIT_DONE

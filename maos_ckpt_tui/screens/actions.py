@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maos_ckpt.model import Checkpoint, VerifyLevel, VerifyResult
+from maos_ckpt.model import Checkpoint, ProcessReport, VerifyLevel, VerifyResult
 from maos_ckpt_tui.modals.choice import Choice, ChoiceModal
 from maos_ckpt_tui.modals.confirm import delete_modal
 from maos_ckpt_tui.modals.report import VerifyReport
@@ -102,6 +102,23 @@ class CheckpointActions(ConsoleScreen):
         from maos_ckpt_tui.screens.undo import undo_screen  # See `action_recover`.
 
         self.app.push_screen(undo_screen(self.console.client, self.console.now_ms()))
+
+    def action_rescue(self) -> None:
+        """Plan what mends a state that a crash left behind."""
+        from maos_ckpt_tui.recovery import mend
+        from maos_ckpt_tui.screens.plan import PlanScreen  # See `action_recover`.
+
+        self.app.push_screen(PlanScreen(mend(self.console.client)))
+
+    def action_processes(self) -> None:
+        """Show every live MAOS of the engine's machine."""
+        self.console.say("Looking at the processes…")
+        self.ask(self.console.client.processes, self._show_processes, group="processes")
+
+    def _show_processes(self, report: ProcessReport) -> None:
+        from maos_ckpt_tui.modals.processes import ProcessesModal  # See `action_recover`.
+
+        self.app.push_screen(ProcessesModal(report, self.console.now_ms()))
 
     def action_diff(self) -> None:
         """Against the live state."""

@@ -38,7 +38,10 @@ class ChangeScreen(ConsoleScreen):
         one = row.change
         key, path = safe_name(one.key, _KEY_CELLS_MAX), safe_name(row.field.path, _PATH_CELLS_MAX)
         title = f"{one.component}/{one.collection} {key}: {path}"
-        self.app.push_screen(FullTextModal(title, row.field.before, row.field.after))
+        before, after = row.field.before, row.field.after
+        if before is None and after is None:
+            title, after = f"{one.component}/{one.collection} {key}: why", row.field.path
+        self.app.push_screen(FullTextModal(title, before, after))
 
     def action_fold_all(self) -> None:
         """Fold all records, or unfold them."""

@@ -152,6 +152,12 @@ class OverviewScreen(CheckpointActions):
         if (one := self._chosen()) is not None:
             self.app.push_screen(DetailScreen(one))
 
+    def action_drills(self) -> None:
+        """Rehearsed recoveries."""
+        from maos_ckpt_tui.screens.drills import DrillsScreen  # See `action_open`.
+
+        self.app.push_screen(DrillsScreen())
+
     def action_save(self) -> None:
         """Ask for a description, then save."""
         from maos_ckpt_tui.modals.prompt import PromptModal  # See `action_open`.

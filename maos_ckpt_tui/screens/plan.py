@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from maos_ckpt.errors import CkptError
-from maos_ckpt.model import Plan, Severity
+from maos_ckpt.model import RESCUE, Plan, Severity
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.changes import ChangeTree
 from maos_ckpt_tui.commands import PLAN, bindings_for
@@ -117,7 +117,7 @@ class PlanScreen(ChangeScreen):
     @property
     def held(self) -> frozenset[str]:
         """See `ConsoleScreen.held`."""
-        return frozenset({self.plan.checkpoint} if self.plan else ())
+        return frozenset({self.plan.checkpoint} if self.plan and self.plan.checkpoint != RESCUE else ())
 
     def on_mount(self) -> None:
         """Plan at once."""
@@ -184,7 +184,7 @@ class PlanScreen(ChangeScreen):
             ("The state of now is kept as a safety checkpoint: undo takes this back.", "dim"),
         ]
         word = short(plan.checkpoint)
-        title = "!! Undo? Step 3 of 4" if self._recovery.undo else f"!! Recover {word}? Step 3 of 4"
+        title = f"!! {self._recovery.title.capitalize()}? Step 3 of 4"
         modal = DangerModal(title, text, word=word, label="Apply", reason=self._reason)
         self.app.push_screen(modal, lambda reason: self._confirmed(plan, reason))
 

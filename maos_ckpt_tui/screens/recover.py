@@ -8,13 +8,14 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from maos_ckpt.errors import CkptError
-from maos_ckpt.model import Checkpoint, Counts, DiffResult, Selection
+from maos_ckpt.model import Checkpoint, Counts, DiffResult, Recommendation, Selection
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.commands import CHOOSE, bindings_for
 from maos_ckpt_tui.recovery import recover
 from maos_ckpt_tui.safe_text import safe_text
 from maos_ckpt_tui.screens.base import ConsoleScreen
 from maos_ckpt_tui.viewmodel import short
+from maos_ckpt_tui.widgets.advice import AdviceView
 from maos_ckpt_tui.widgets.key_bar import KeyBar
 from maos_ckpt_tui.widgets.lines import Line, LineView, Paragraphs, Span, rule
 from maos_ckpt_tui.widgets.operation_bar import OperationBar
@@ -153,6 +154,7 @@ class RecoverScreen(ConsoleScreen):
         words += f": {one.description}" if one.description else ""
         promise = "Nothing is written before you have seen the plan and confirmed it."
         yield Paragraphs([(words, "plain"), (promise, "dim")], indent=" ")
+        yield AdviceView()
         yield ComponentChoice(one)
         yield Options()
         yield OperationBar()
@@ -176,10 +178,20 @@ class RecoverScreen(ConsoleScreen):
 
     def _compared(self, result: DiffResult) -> None:
         self._choice.show_since(result.by_component)
+        self._ask_advice()
 
     def _unknown(self, error: CkptError) -> None:
         self._choice.show_since(None)
+        self._ask_advice()
         self.console.say(f"The live state cannot be compared now: {error.message}", "warn")
+
+    def _ask_advice(self) -> None:
+        """Whether this is the checkpoint to go back to; who does not wait for the answer goes on without it."""
+        client, name = self.console.client, self._checkpoint.id
+        self.ask(lambda: client.recommend(name), self._advised, group="advice", failed=lambda _: None, quiet=True)
+
+    def _advised(self, found: Recommendation) -> None:
+        self.query_one(AdviceView).show(found, self.console.now_ms())
 
     @property
     def _choice(self) -> ComponentChoice:
@@ -230,4 +242,5 @@ class RecoverScreen(ConsoleScreen):
             self.console.say("Mark at least one component with space.", "warn")
             return
         self.abandon("since")
+        self.abandon("advice")
         self.app.push_screen(PlanScreen(recover(self.console.client, self._checkpoint, self.selection())))

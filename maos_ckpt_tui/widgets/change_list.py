@@ -30,7 +30,9 @@ def component_counts(by_component: dict[str, Counts]) -> list[Line]:
 
 
 def field_line(field: FieldChange, width: int) -> Line:
-    """One field with both values on one line, from where they differ."""
+    """One field with both values on one line, from where they differ; or a reason, see `ChangeRow`."""
+    if field.before is None and field.after is None:
+        return [("because ", "dim"), (safe_text(field.path, width - 8), "plain")]
     path_width = min(_PATH_CELLS_MAX, max(12, width // 4))
     room = max(8, width - path_width - 4)
     path: Span = (pad(safe_name(field.path, path_width), path_width), "dim")
@@ -46,7 +48,10 @@ def field_line(field: FieldChange, width: int) -> Line:
 
 
 def glance(change: RecordChange) -> str:
-    """What a folded record holds, in a line: the fields that changed, or, where it came or went, their values."""
+    """What a folded record holds, in a line: why it is touched, or the fields that changed, or, where it came or went,
+    their values."""
+    if change.reason:
+        return f"because {change.reason}"
     if change.kind is ChangeKind.MODIFIED:
         return ", ".join(one.path for one in change.fields)
     values = ((one.path, (one.before or one.after or "")[:_GLANCE_CHARACTERS_MAX]) for one in change.fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from maos_ckpt_tui import formatting as fmt
+from maos_ckpt_tui.drill_words import flag
 from maos_ckpt_tui.viewmodel import ConsoleModel, health, next_run, next_try, remote_trouble, remote_words
 from maos_ckpt_tui.widgets.lines import Line, LineView, Span, fit, line_width, paragraph, spread
 
@@ -122,6 +123,8 @@ class StatusLine(LineView):
             extras.append((f"  {fmt.utc(status.last_success.created_at_ms)}", "dim"))
         if status.missed_ticks:
             extras.append((f"  {fmt.plural(status.missed_ticks, 'save')} missed", "warn"))
+        if (drill := flag(status.drill)) is not None:
+            extras.append((f"  {drill[0]}", drill[1]))
         words = remote_words(status) if remote_trouble(status, self._now_ms) is None else ""
         if words:
             extras.append((f"  {words}", "dim"))

@@ -100,9 +100,15 @@ def test_history_tells_how_one_record_changed(cli: Cli) -> None:
         (fourth["id"], "removed"),
     ]
     assert [f["path"] for f in versions[1]["fields"]] == ["status"]
+    added, _, removed = ({f["path"]: f for f in one["fields"]} for one in versions)
+    assert added.keys() == removed.keys() > {"name", "status", "metadata"}
+    assert removed["status"] == {"path": "status", "before": "lost"}
+    assert added["name"]["after"] == removed["name"]["before"]
     text = cli.ok("history", key).out
     assert text.startswith(f"3 versions of agents/agents/{key}\n")
-    assert "status" in text
+    assert text.count(f"    name: {added['name']['after']}\n") == 2
+    newest = cli.ok("history", key, "--limit", "1", "--json").json
+    assert (newest["omitted"], newest["versions"]) == (2, versions[2:])
 
 
 def test_export_gives_plain_files_that_hold_every_record(cli: Cli, tmp_path: Path) -> None:

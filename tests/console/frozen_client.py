@@ -13,11 +13,14 @@ from dataclasses import replace
 from maos_ckpt.client import EventSink
 from maos_ckpt.errors import CkptError, NotFoundError
 from maos_ckpt.model import (
+    Advice,
     ChangeKind,
     Checkpoint,
+    CheckpointState,
     DiffResult,
     EngineStatus,
     Plan,
+    Recommendation,
     RecoveryResult,
     RunningOperation,
     Selection,
@@ -25,6 +28,7 @@ from maos_ckpt.model import (
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.drills import DrillHistory, DrillReport
 from tests.console.fixtures import (
     CHANGES,
     FINDINGS,
@@ -36,6 +40,9 @@ from tests.console.fixtures import (
     make_checkpoints,
     make_events,
 )
+from tests.console.frozen_drills import DRILLED, HISTORY
+
+UNREAD = "It has not been read back in full since it was taken."
 
 
 class FrozenClient:
@@ -116,6 +123,21 @@ class FrozenClient:
         commands = ("cd /srv/agents/team-alpha && claude --resume 5f0c2a9e-8f5f-4a43-9d6e-0f8f2c7a1b11",)
         return RecoveryResult(self.plan(name, selection), True, True, self.listed[0].id, 0.41, 0.12, commands, ())
 
+    def recommend(self, name: str | None = None) -> Recommendation:
+        best = next(one for one in self.listed[2:] or self.listed if one.state is not CheckpointState.DAMAGED)
+        reasons = (
+            "The last one before it went wrong (2026-01-10 02:13:35 to 02:14:05 UTC): 3 agents "
+            "turned failed (reviewer-8f3a12cd, writer-0011aabb, analyst-77aa01ce).",
+            "1 min 12 s of work would be lost: 14 turns, 2 new tasks, 31 messages.",
+        )
+        advice = Advice(best.id, best.created_at_ms, reasons, (UNREAD,), {"turns": 14}, 72.0)
+        if name in (None, best.id):
+            return Recommendation(advice, advice, None, len(self.listed), True)
+        asked = self.checkpoint(name)
+        held = "It holds the damage, or a part of it (2026-01-10 02:13:35 to 02:14:05 UTC): 3 agents turned failed."
+        about = Advice(asked.id, asked.created_at_ms, ("2 s of work would be lost: 1 turn.",), (held, UNREAD), {}, 2.0)
+        return Recommendation(advice, about, None, len(self.listed), True)
+
     def undo_plan(self, limit: int = 1000) -> Plan:
         return self.plan(self._newest().id, Selection(exact=True), limit)
 
@@ -129,6 +151,12 @@ class FrozenClient:
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         return VerifyResult(level, True, len(names), 14, 4_300_000, (), 0.32)
+
+    def drill(self, name: str = "latest", scenarios: Sequence[str] = (), *, reason: str = "") -> DrillReport:
+        return DRILLED[0]
+
+    def drills(self, limit: int = 20) -> DrillHistory:
+        return HISTORY
 
     def set_pinned(self, name: str, pinned: bool) -> Checkpoint:
         return replace(self.checkpoint(name), pinned=pinned)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from maos_ckpt.client import EventSink
-from maos_ckpt.model import ChangeKind, Checkpoint, FieldChange, RecordChange
+from maos_ckpt.model import ChangeKind, Checkpoint, FieldChange, Recommendation, RecordChange
 from maos_ckpt_tui.app import run_console
 from tests.console.fixtures import NOW_MS
 from tests.console.frozen_client import FrozenClient
@@ -56,6 +56,12 @@ class HostileClient(FrozenClient):
             for evil in HOSTILE
             for kind in ChangeKind
         )
+
+    def recommend(self, name: str | None = None) -> Recommendation:
+        found = super().recommend(name)
+        assert found.asked is not None
+        evil = replace(found.asked, reasons=HOSTILE, warnings=HOSTILE)
+        return replace(found, recommended=evil, asked=evil)
 
     def recent_events(self, limit: int = 200) -> list[tuple[str, dict[str, object]]]:
         told: list[tuple[str, dict[str, object]]] = [

@@ -13,6 +13,7 @@ from maos_ckpt_tui.console import ConsoleApp
 from maos_ckpt_tui.screens.base import ConsoleScreen
 from maos_ckpt_tui.screens.detail import DetailScreen
 from maos_ckpt_tui.screens.diff import DiffScreen
+from maos_ckpt_tui.screens.drills import DrillsScreen
 from maos_ckpt_tui.screens.overview import OverviewScreen
 from maos_ckpt_tui.screens.plan import PlanScreen
 from maos_ckpt_tui.screens.recover import RecoverScreen
@@ -25,6 +26,7 @@ SCREENS: list[type[ConsoleScreen]] = [
     RecoverScreen,
     PlanScreen,
     RecoveryRunScreen,
+    DrillsScreen,
 ]
 SOURCES = sorted(Path(maos_ckpt_tui.__file__).parent.rglob("*.py"))
 
@@ -61,6 +63,7 @@ def test_whatever_changes_something_is_marked_so() -> None:
     assert changing == {
         "recover",
         "undo",
+        "rescue",
         "save",
         "pin",
         "delete",
@@ -70,6 +73,8 @@ def test_whatever_changes_something_is_marked_so() -> None:
         "dependencies",
         "plan",
         "apply",
+        "run",
+        "run_all",
     }
 
 

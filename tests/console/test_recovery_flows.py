@@ -25,7 +25,7 @@ async def test_a_whole_recovery_and_its_undo_restore_every_byte(lab: Lab) -> Non
         second = lab.dump()
         assert first != second
         await operator.press("r")
-        await operator.sees("Everything is marked")
+        await operator.sees("Everything is marked", "Recommended")
         await operator.press("enter")
         await operator.sees("What is written", "a apply")
         await operator.press("a")

@@ -63,6 +63,11 @@ def test_screen(snap_compare: Compare, pressed: tuple[str, ...], size: tuple[int
     assert snap_compare(app(), terminal_size=size, run_before=keys(*pressed))
 
 
+def test_drills(snap_compare: Compare) -> None:
+    """The scenarios with their last results, and the evidence of the one under the cursor."""
+    assert snap_compare(app(), terminal_size=(80, 24), run_before=keys("e"))
+
+
 def test_large_overview(snap_compare: Compare) -> None:
     """A large terminal shows more of everything."""
     assert snap_compare(app(), terminal_size=(200, 60), run_before=keys("down", "down"))

@@ -11,6 +11,8 @@ from maos_ckpt import errors, wire
 from maos_ckpt.config import Config
 from maos_ckpt.errors import CkptError, PlanMovedError
 from maos_ckpt.model import (
+    Advice,
+    AgentProcess,
     CaptureInfo,
     ChangeKind,
     Checkpoint,
@@ -21,19 +23,28 @@ from maos_ckpt.model import (
     DiffResult,
     FieldChange,
     Finding,
+    FindResult,
+    Incident,
+    MaosProcess,
+    Match,
     ObjectRepair,
     Plan,
+    ProcessReport,
     Progress,
     PruneResult,
+    Recommendation,
     RecordChange,
     RecoveryResult,
+    ResumePoint,
     Selection,
     Severity,
+    Sign,
     TierRead,
     Trigger,
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.drills import Assertion, DrillReport, DrillStep, ScenarioResult
 from maos_ckpt.operations.registry import OPERATIONS
 
 CHANGE = RecordChange("tasks", "tasks", "a\x1b\ud7ff", ChangeKind.MODIFIED, (FieldChange("x[1]", None, "é"),))
@@ -47,13 +58,25 @@ CHECKPOINT = Checkpoint(
     (Collection("agents", "agents", b"\0" * 32, 3, 2**40), Collection("queue", "messages", None, 0, 0)),
     7, 0.25, CaptureInfo(0.1, 0.2, True, ("note",)), b"\xff" * 64, b"\1" * 32,
 )  # fmt: skip
+MATCH = Match("tasks", "tasks", "k", "description", "…x…", "cp_a", 1, "cp_b", 2, "", 0, 2, True)
+SIGN = Sign("failed", "tasks", "tasks", "failed", 3, 10, ("t-1",))
+ADVICE = Advice("cp_a", 5, ("r",), ("w",), {"turns": 3}, 1.5)
+AGENT = AgentProcess(8, "claude (pid 8)", None, "/x", 1_800_000_000_000, "5f0c", "a-1", "session")
+MAOS = MaosProcess(
+    7, "maos (pid 7)", 0, "/x", "/x/maos.db", "replaced", 1, True, {"active": 2}, (AGENT,), ("/x/log",), "why",
+)  # fmt: skip
 RESULTS = {
     "save": CHECKPOINT,
     "diff": DiffResult("a", "live", Counts(0, 1, 0), {"tasks": Counts(0, 1, 0)}, (CHANGE,), False),
     "plan": PLAN,
     "restore": RecoveryResult(PLAN, True, False, None, 1.5, 0.1, ("cd x",), ("n",)),
+    "restore to": RecoveryResult(PLAN, True, True, None, 1.5, notes=("n",)),
     "undo plan": PLAN,
     "undo": RecoveryResult(PLAN, False, True, "cp_b", 0.0),
+    "rescue plan": PLAN,
+    "rescue": RecoveryResult(PLAN, True, True, "cp_b", 0.5),
+    "resume point": ResumePoint("a-1", "5f0c", "", "cd x", Selection(records=("memory/transcripts/x/*",))),
+    "ps": ProcessReport((MAOS,), (AGENT,), ("note",)),
     "verify": VerifyResult(VerifyLevel.FULL, False, 1, 2, 3, (FINDING,), 0.1),
     "scrub": VerifyResult(
         VerifyLevel.STANDARD,
@@ -67,6 +90,46 @@ RESULTS = {
         unrepaired=(ObjectRepair("s3", "packs/00/00", "gone"),),
         last_good="cp_x",
     ),
+    "drill": DrillReport(
+        "dr_1",
+        1,
+        0.5,
+        False,
+        "cp_a",
+        2,
+        "ff" * 64,
+        "maos:/x",
+        "/r",
+        "0" * 32,
+        "a@b",
+        "manual",
+        "",
+        {"Python": "3"},
+        (
+            ScenarioResult(
+                "full-loss",
+                True,
+                False,
+                "why",
+                "fault",
+                "cp_a",
+                0.1,
+                None,
+                (DrillStep("a", 0.1),),
+                (Assertion("n", False, "\x1b"),),
+                (TierRead("s3", 2, 3),),
+                ("note",),
+            ),
+        ),
+        0.1,
+        None,
+        60.0,
+        35.0,
+        (TierRead("local", 1, 2),),
+        "/r/drills/dr_1.md",
+    ),
+    "find": FindResult("x", (MATCH,), True, 3, 4, ("cp_a",)),
+    "recommend": Recommendation(ADVICE, None, Incident("cp_a", "live", 1, 2, (SIGN,)), 3, False),
     "compact": CompactResult(3, 10, 5, True, 0.5),
     "prune": PruneResult(("cp_a",), {"cp_b": "pinned"}, 10, False),
 }

@@ -62,11 +62,11 @@ class Site:
             self.workspace, name, selection or Selection(), digest, "test", 100, lambda step: None
         )
 
-    def undo_plan(self) -> Plan:
-        return recoveries.undo_plan(self.workspace, 100, lambda step: None)
+    def undo_plan(self, only: Selection | None = None) -> Plan:
+        return recoveries.undo_plan(self.workspace, 100, lambda step: None, only=only or Selection())
 
-    def undo(self, digest: str | None = None) -> RecoveryResult:
-        return recoveries.undo(self.workspace, digest, "test", 100, lambda step: None)
+    def undo(self, digest: str | None = None, only: Selection | None = None) -> RecoveryResult:
+        return recoveries.undo(self.workspace, digest, "test", 100, lambda step: None, only=only or Selection())
 
 
 @pytest.fixture

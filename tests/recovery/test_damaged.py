@@ -160,13 +160,16 @@ def test_a_crash_before_the_new_file_stands_is_forgotten_and_one_after_it_is_fin
     folder = site.workspace.repository / "recovery"
     intent = json.loads((folder / "last.json").read_text())
     assert intent["builds"] is True
+    (folder / "last.json").unlink()
     path.unlink()
-    # As it would be left: the intent is noted, the file does not stand yet.
+    # As it would be left: the intent is noted, the file does not stand yet, the damaged one is aside already.
     (folder / "intent.json").write_text(json.dumps(intent))
     site.database.rename(site.database.with_name("maos.db.kept"))
-    site.save()
+    with pytest.raises(SourceError):
+        site.save()
     assert not (folder / "intent.json").exists()
     assert not path.exists()
+    assert site.database.exists()
     # And this way: the file stands, with the mark of the recovery, and the files were still to follow.
     site.database.with_name("maos.db.kept").rename(site.database)
     with closing(site.connect()) as connection:

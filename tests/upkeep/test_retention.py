@@ -178,5 +178,5 @@ def test_a_history_goes_on_where_retention_takes_a_checkpoint_on_the_way(
         return read(self, chunk)
 
     monkeypatch.setattr(ChunkStore, "read", read_beside_a_prune)
-    assert whole
-    assert [one.checkpoint for one in checkpoints.history(workspace, record.key)] == [newest.id]
+    assert whole.versions
+    assert [one.checkpoint for one in checkpoints.history(workspace, record.key).versions] == [newest.id]

@@ -6,9 +6,12 @@ import contextlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from maos_ckpt.audit.log import AuditLog
 from maos_ckpt.capture import referrers
 from maos_ckpt.capture.background import BackgroundWriter
+from maos_ckpt.capture.known_changes import KnownChanges
 from maos_ckpt.capture.memo import Memo, kept_directory, load_memo, store_memo
 from maos_ckpt.capture.records import OutOfOrderError, encode_records, read_records
 from maos_ckpt.codec.measures import StoredMeasures, pack_measures
@@ -62,11 +65,13 @@ def save_checkpoint(
     progress: ProgressSink,
     seams: Seams,
     held: Held | None = None,
+    known: KnownChanges | None = None,
 ) -> Checkpoint:
     """Take one checkpoint; the caller holds the repository's lease.
 
     Args:
         held: see `Source.open_cut`.
+        known: filled with what the new checkpoint changed in its parent's trees.
 
     Raises:
         SourceError: the source cannot be read now.
@@ -74,7 +79,7 @@ def save_checkpoint(
     """
     # A remote side that hangs must not keep a save from its commit.
     with contextlib.nullcontext() if repository.remote is None else repository.remote.hurried():
-        return _save_checkpoint(repository, source, request, progress, seams, held)
+        return _save_checkpoint(repository, source, request, progress, seams, held, known)
 
 
 def _save_checkpoint(
@@ -84,9 +89,10 @@ def _save_checkpoint(
     progress: ProgressSink,
     seams: Seams,
     held: Held | None,
+    known: KnownChanges | None,
 ) -> Checkpoint:
     started_s = seams.clock.monotonic_s()
-    save = _Save(repository, source, request, progress, seams)
+    save = _Save(repository, source, request, progress, seams, known)
     parent, memo = save.parent, save.memo
     token = source.token()
     if token and parent is not None and memo is not None and memo.token == token:
@@ -110,8 +116,15 @@ class _Save:
     """One save under way."""
 
     def __init__(
-        self, repository: Repository, source: Source, request: SaveRequest, progress: ProgressSink, seams: Seams
+        self,
+        repository: Repository,
+        source: Source,
+        request: SaveRequest,
+        progress: ProgressSink,
+        seams: Seams,
+        known: KnownChanges | None,
     ) -> None:
+        self.known = known
         self.repository = repository
         self.source = source
         self.request = request
@@ -189,6 +202,8 @@ class _Save:
                     edited = self._edit(root, ranges, descriptor, writer)
                     if unchanged or cut.count(descriptor) in (None, edited.count):
                         return edited
+        if self.known is not None:
+            self.known.forget((descriptor.component, descriptor.name))
         previous = None
         if root is not None:
             with contextlib.suppress(*UNREADABLE):
@@ -216,7 +231,12 @@ class _Save:
             keys, values = encode_records(descriptor, list(one.rows), lambda plain: writer.put(plain, label))
             self.reader.tick(len(keys), sum(map(len, values)))
             replacements.append(Replacement(one.low, one.high, keys, values))
-        return edit(root, replacements, self.repository.chunks, writer, label)
+        note = None
+        if self.known is not None:
+            name = descriptor.component, descriptor.name
+            self.known.begin(name, root)
+            note = partial(self.known.note, name)
+        return edit(root, replacements, self.repository.chunks, writer, label, note)
 
     def _previous_root(self, descriptor: Descriptor) -> bytes | None:
         if self.parent is None:
@@ -275,6 +295,7 @@ class _Save:
             pinned=request.pinned,
             pack=sealed.digest,
             referrers=self.referrers,
+            audit=AuditLog(self.repository.path, self.seams).anchor(),
         )
         checkpoint = self.repository.commit(manifest)
         if self.waiting is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from maos_ckpt.cli.text import moment, rfc3339
+from maos_ckpt.model import RESCUE
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery import journal
 from maos_ckpt.recovery.journal import Intent
@@ -23,14 +24,18 @@ class LastRecovery:
     last: Intent
     brings_back: bool
 
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+        return "the rescue" if self.checkpoint == RESCUE else f"the recovery of {self.checkpoint}"
+
     def line(self, now_ms: int) -> str:
         """One sentence."""
         when = moment(self.last.started_at_ms, now_ms)
-        recovery = f"the recovery of {self.checkpoint}"
         why = f', made for "{safe_text(self.reason)}"' if self.reason else ""
         if self.brings_back:
-            return f"brings back {recovery}{why}, which an undo took back on {when}"
-        return f"takes back {recovery}{why}, of {when}"
+            return f"brings back {self.name}{why}, which an undo took back on {when}"
+        return f"takes back {self.name}{why}, of {when}"
 
     @property
     def shape(self) -> dict[str, object]:
@@ -56,7 +61,9 @@ def last_recovery(workspace: Workspace) -> LastRecovery | None:
         for name, fields in workspace.journal.newest_first()
         if name == "RecoveryCompleted"
     }
-    checkpoint, reason, undo, undone = last.checkpoint, last.reason, last.undo, False
+    # What was computed on the state before names that state: it comes from no checkpoint.
+    checkpoint = RESCUE if last.checkpoint == last.safety else last.checkpoint
+    reason, undo, undone = last.reason, last.undo, False
     while undo:
         undone = not undone
         # Taken out as they are followed, so that a journal that somebody has written to cannot lead in a circle.

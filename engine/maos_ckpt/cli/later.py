@@ -13,10 +13,6 @@ _ONE_MACHINE = "Run it in the MAOS directory: commands and console work there be
 
 #: Command → what serves instead.
 _COMMANDS = {
-    "find": "`maos-ckpt records ID --record GLOB` looks for keys.",
-    "ps": "`maos-ckpt restore ID --dry-run` names the processes that have the database open.",
-    "rescue": "`maos-ckpt restore latest --dry-run` shows what a recovery would put back.",
-    "drill": "`maos-ckpt verify --all --level full` reads every record back; `maos-ckpt export` restores to files.",
     "metrics": "`maos-ckpt status` and `maos-ckpt events --since 1d` tell how the saves went.",
     "token": _ONE_MACHINE,
 }
@@ -25,7 +21,6 @@ _OPTIONS = {
     ("", "--connect"): _ONE_MACHINE,
     ("", "--token-file"): _ONE_MACHINE,
     ("", "--listen"): _ONE_MACHINE,
-    ("restore", "--to"): "`maos-ckpt export ID --to DIR` writes a checkpoint to files, away from the live MAOS.",
 }
 
 

@@ -117,6 +117,19 @@ def _history(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "key", metavar="KEY", help="a key, or component/collection/key, as `records` shows it; or a glob that means one"
     )
+    parser.add_argument("--limit", metavar="N", type=_number(1), help="the newest N versions; by default 1,000")
+
+
+def _find(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "text", metavar="TEXT", help="what records hold, in any text or key; JSON's escapes are seen through"
+    )
+    parser.add_argument(
+        "--between", metavar=("A", "B"), nargs=2, help="only in these checkpoints and those between them"
+    )
+    parser.add_argument("--component", metavar="C", help="only this component")
+    parser.add_argument("-i", "--ignore-case", action="store_true", help="whatever the case of its letters")
+    parser.add_argument("--limit", metavar="N", type=_number(1), help="at most N matches; by default 1,000")
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:
@@ -138,8 +151,25 @@ def _apply(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", metavar="N", type=_number(0), help=_LIMIT_HELP)
 
 
+def _part(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--component", metavar="C", action="append", default=[], help="this component; repeatable")
+    parser.add_argument(
+        "--record",
+        metavar="COMPONENT/COLLECTION/KEY-GLOB",
+        action="append",
+        default=[],
+        help="records that match, besides those of --component; repeatable",
+    )
+
+
+def _undo(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Without --component and --record the whole of the last recovery is taken back; else that part."
+    _part(parser)
+    _apply(parser)
+
+
 def _restore(parser: argparse.ArgumentParser) -> None:
-    _checkpoint(parser)
+    parser.add_argument("id", metavar="ID", nargs="?", help=f"{_CHECKPOINT_HELP}; without, one is recommended")
     parser.epilog = (
         "Where nothing is named everything is recovered. --component, --record, --search, --agent, --orchestration and "
         "--field add up: a record is recovered where any of them names it."
@@ -147,7 +177,53 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
     parser.add_argument("--with-dependencies", action="store_true", help="also missing records these refer to")
     parser.add_argument("--exact", action="store_true", help="also remove what the checkpoint does not hold")
+    parser.add_argument(
+        "--to",
+        metavar="SPEC",
+        help="build it elsewhere and leave the live state alone: sqlite:NEW.db, maos:DIR or dir:PATH, which is empty",
+    )
     _apply(parser)
+
+
+def _rescue(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "After a crash MAOS takes up neither its orchestrations nor its messages. A rescue proposes what mends its "
+        "records, each with the reason; --agent continues one agent's conversation instead."
+    )
+    parser.add_argument(
+        "--agent", metavar="ID", default="", help="put this agent's transcript back, and say how to resume"
+    )
+    parser.add_argument("--at", metavar="CHECKPOINT", default="", help=f"with --agent: as it was in {_CHECKPOINT_HELP}")
+    _apply(parser)
+
+
+def _drill(parser: argparse.ArgumentParser) -> None:
+    from maos_ckpt.model.drills import SCENARIO_TITLES
+
+    parser.add_argument(
+        "checkpoint", metavar="ID", nargs="?", default="latest", help=f"{_CHECKPOINT_HELP}; by default latest"
+    )
+    parser.add_argument(
+        "--scenario",
+        metavar="NAME",
+        action="append",
+        choices=("all", *(one.value for one in SCENARIO_TITLES)),
+        default=[],
+        help="only this one; repeatable; all by default",
+    )
+    parser.add_argument("--history", action="store_true", help="the last drills and their trends instead")
+    parser.add_argument("--limit", metavar="N", type=_number(1), default=10, help="with --history: at most N")
+    parser.add_argument("--reason", metavar="TEXT", default="", help="why; kept in the report")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    width = max(len(one) for one in SCENARIO_TITLES)
+    lines = [f"  {one.value:<{width}}  {title}" for one, title in SCENARIO_TITLES.items()]
+    parser.epilog = "Scenarios, each in a scratch copy; the live system is not touched:\n" + "\n".join(lines)
+
+
+def _guide(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "id", metavar="ID", nargs="?", help=f"also what is to be said about this one: {_CHECKPOINT_HELP}"
+    )
 
 
 def _tag(parser: argparse.ArgumentParser) -> None:
@@ -169,6 +245,10 @@ def _export(parser: argparse.ArgumentParser) -> None:
 def _events(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--follow", action="store_true", help="the last 10, then go on with what happens")
     parser.add_argument("--since", metavar="T", help="from an RFC 3339 time, or an age such as 90s, 30m, 2h, 1d")
+
+
+def _audit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--limit", metavar="N", type=_number(1), help="the newest N entries; by default 100")
 
 
 def _config(parser: argparse.ArgumentParser) -> None:
@@ -215,13 +295,19 @@ COMMANDS = {
         Command("diff", "Looking inside", "what differs, record by record", "contents:diff", _diff),
         Command("records", "Looking inside", "a checkpoint's records", "contents:records", _records),
         Command("history", "Looking inside", "how one record changed", "contents:history", _history),
+        Command("find", "Looking inside", "which records held a text, and when", "insight:find", _find),
         Command("export", "Looking inside", "a checkpoint as plain files", "contents:export", _export),
+        Command("guide", "Recovery", "which checkpoint to go back to, and why", "insight:guide", _guide),
         Command("restore", "Recovery", "plan a recovery, then apply it", "recovery:restore", _restore),
-        Command("undo", "Recovery", "take the last recovery back", "recovery:undo", _apply),
+        Command("rescue", "Recovery", "mend what a crash left behind", "rescue:rescue", _rescue),
+        Command("ps", "Recovery", "every live MAOS on this machine", "processes:ps", _nothing),
+        Command("undo", "Recovery", "take the last recovery back", "recovery:undo", _undo),
+        Command("drill", "Recovery", "rehearse recoveries in a scratch copy", "drills:drill", _drill),
         Command("verify", "Upkeep", "check what is stored", "upkeep:verify", _verify),
         Command("prune", "Upkeep", "apply retention, free space", "upkeep:prune", _prune),
         Command("status", "Upkeep", "engine, storage, last success", "status:status", _nothing),
         Command("events", "Upkeep", "what has happened", "upkeep:events", _events),
+        Command("audit", "Upkeep", "who changed what, and why", "audit:audit", _audit),
         Command("doctor", "Upkeep", "check source, storage and machine", "upkeep:doctor", _nothing),
         Command("config", "Upkeep", "show, init or check the configuration", "configure:config", _config),
         Command("key", "Upkeep", "the keys of an encrypted repository", "keys:key", _key),

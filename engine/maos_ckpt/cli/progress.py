@@ -35,8 +35,7 @@ class ProgressLine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._shown:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            self._show("")
 
     def __call__(self, progress: Progress) -> None:
         """Show where an operation is."""
@@ -48,10 +47,16 @@ class ProgressLine:
         if now_s < self._next_s:
             return
         self._next_s = now_s + INTERVAL_S
-        line = describe(progress, now_s - self._phase_started_s)
-        self._stream.write("\r" + line[:_WIDTH_MAX] + "\x1b[K")
-        self._stream.flush()
-        self._shown = True
+        self._show(describe(progress, now_s - self._phase_started_s))
+
+    def _show(self, line: str) -> None:
+        try:
+            self._stream.write("\r" + line[:_WIDTH_MAX] + "\x1b[K")
+            self._stream.flush()
+            self._shown = True
+        except OSError:
+            # The terminal is gone; the operation is not its business.
+            self._on = self._shown = False
 
 
 def describe(progress: Progress, elapsed_s: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from maos_ckpt.cli.commands.contents import change_lines, count_lines, more_line
 from maos_ckpt.cli.text import clip, count, duration, name, size
 from maos_ckpt.errors import PlanMovedError
-from maos_ckpt.model import Finding, Plan, RecoveryResult
+from maos_ckpt.model import RESCUE, Finding, Plan, RecoveryResult
 from maos_ckpt.safe_text import safe_text
 
 AFFECTED_LISTED = 5
@@ -29,6 +29,8 @@ def plan_lines(plan: Plan) -> list[str]:
 
 
 def _nothing_left(plan: Plan) -> str:
+    if plan.checkpoint == RESCUE:
+        return "Nothing is left to mend."
     if plan.findings:
         return f"Nothing to write: besides what is said above, the live state equals {plan.checkpoint}."
     return f"The live state already equals the selected part of {plan.checkpoint}: nothing to do."
@@ -64,7 +66,7 @@ def result_lines(result: RecoveryResult, after: str) -> list[str]:
     if result.verified:
         lines.append("verified: the live state now equals the plan's")
     elif not result.skipped:
-        lines.append("NOT verified: the live state differs again; `maos-ckpt diff` shows where")
+        lines.append("NOT verified: `maos-ckpt diff` shows whether and where the live state differs again")
     lines += finding_lines(result.plan.findings)
     lines += [f"note: {clip(note, 1000)}" for note in result.notes]
     if result.partial:

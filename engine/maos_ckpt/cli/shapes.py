@@ -86,6 +86,8 @@ def change(one: RecordChange) -> dict[str, object]:
         "key": one.key,
         "kind": one.kind.value,
     }
+    if one.reason:
+        shape["reason"] = one.reason
     if one.fields:
         shape["fields"] = [field(one) for one in one.fields]
     if one.reason:

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from maos_ckpt.model.drills import DrillScenario
+
 Codec = Literal["auto", "zstd", "lz4", "gzip", "brotli", "none"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Primary = Literal["local", "s3"]
@@ -85,6 +87,28 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             description="Parts of a large object that are uploaded to S3 at once; each takes 16 MiB of memory.",
         ),
     ] = 5
+
+
+_Command = tuple[Annotated[str, Meta(max_length=4096)], ...]
+
+
+class Recovery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is run around a recovery or undo; programs with their arguments, without a shell."""
+
+    quiesce_command: Annotated[
+        _Command,
+        Meta(max_length=100, description="Run before: it holds the system still; where it fails nothing is changed."),
+    ] = ()
+    resume_command: Annotated[
+        _Command,
+        Meta(max_length=100, description="Run after, also where the recovery failed or was killed."),
+    ] = ()
+    quiesce_timeout_s: Annotated[
+        float, Meta(gt=0, le=100, description="The quiesce command is ended, and counts as failed, after this long.")
+    ] = 30.0
+    resume_timeout_s: Annotated[
+        float, Meta(gt=0, le=100, description="The resume command is ended, and counts as failed, after this long.")
+    ] = 30.0
 
 
 class LocalStorage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -173,6 +197,45 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     s3: S3Storage = S3Storage()
 
 
+class Drill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rehearsed recoveries."""
+
+    interval_hours: Annotated[
+        float,
+        Meta(
+            ge=0, le=8760, description="The engine rehearses a recovery so often, when it is idle; 0: never by itself."
+        ),
+    ] = 0.0
+    scenarios: Annotated[
+        tuple[DrillScenario, ...],
+        Meta(
+            max_length=20,
+            description="Scenarios of these drills; empty means all.",
+            extra={"wanted": f"a list of {', '.join(DrillScenario)}"},
+        ),
+    ] = ()
+    sql: Annotated[
+        tuple[Annotated[str, Meta(max_length=10_000, pattern=r"^(?s:.*\S.*=>.*)$")], ...],
+        Meta(
+            max_length=100,
+            extra={"wanted": "a list of STATEMENT => EXPECTED"},
+            description="Your own checks, run read-only on the recovered copy, each as STATEMENT => EXPECTED"
+            " (values joined by a comma and a blank, rows by a semicolon and a blank).",
+        ),
+    ] = ()
+    command: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=4096)], ...],
+        Meta(
+            max_length=100,
+            description="Your own program and its arguments, run in the recovered copy, which MAOS_DRILL_DIRECTORY and"
+            " MAOS_DRILL_DATABASE name; it passes by ending with 0.",
+        ),
+    ] = ()
+    directory: Annotated[
+        str, Meta(max_length=4096, description="Where the scratch copies lie; empty means drills/ in the repository.")
+    ] = ""
+
+
 class Console(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The console's looks."""
 
@@ -237,5 +300,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     retention: Retention = Retention()
     compression: Compression = Compression()
     performance: Performance = Performance()
+    recovery: Recovery = Recovery()
     storage: Storage = Storage()
+    drill: Drill = Drill()
     console: Console = Console()

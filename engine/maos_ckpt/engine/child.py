@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import subprocess
 import sys
 import tempfile
@@ -53,6 +54,8 @@ class Child:
                         with contextlib.suppress(OSError):
                             stream.close()
                 status = self._reap(process)
+            if answer is None and self._terminated and status == -signal.SIGTERM:
+                raise _stopped_early()
             if answer is None:
                 raise self._death(request.operation, status, stderr)
         if isinstance(answer, wire.ErrorFrame):
@@ -64,7 +67,7 @@ class Child:
         command = [sys.executable, "-P", "-m", "maos_ckpt.worker"]
         with self._lock:
             if self._terminated:
-                raise InterruptedByUserError("Stopped before it began.", kept="Nothing was changed.")
+                raise _stopped_early()
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -94,7 +97,7 @@ class Child:
         return None
 
     def terminate(self) -> None:
-        """Ask the worker to stop at the next safe point; a save or recovery finishes instead."""
+        """Ask the worker to stop at the next safe point; a save, or a recovery from its commit on, finishes instead."""
         with self._lock:
             self._terminated = True
             if self._process is not None and self._process.returncode is None:
@@ -122,3 +125,7 @@ class Child:
             operation=operation,
             status=status,
         )
+
+
+def _stopped_early() -> InterruptedByUserError:
+    return InterruptedByUserError("Stopped before it began.", kept="Nothing was changed.")

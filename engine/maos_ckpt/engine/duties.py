@@ -1,5 +1,5 @@
 """What the one engine of a repository does by itself: saves on schedule, replication, a look at all stored objects in
-turn, and denser packs between two saves. An observer has no duties."""
+turn, drills, and denser packs between two saves. An observer has no duties."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from maos_ckpt.drill.reports import Reports
 from maos_ckpt.engine.idle import IdleTime
 from maos_ckpt.engine.lane import Lane
+from maos_ckpt.engine.rehearsals import Rehearsals
 from maos_ckpt.engine.replicator import Replicator
 from maos_ckpt.engine.scrubber import Scrubber
 from maos_ckpt.errors import CkptError, LeaseHeldError
 from maos_ckpt.events import Event
 from maos_ckpt.model import CompactResult, Trigger
-from maos_ckpt.operations.registry import CompactArguments, SaveArguments, ScrubArguments
+from maos_ckpt.operations.drills import LATEST, SCHEDULE, schedule_of
+from maos_ckpt.operations.registry import CompactArguments, DrillArguments, SaveArguments, ScrubArguments
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.scheduler import Scheduler
 
@@ -45,6 +48,7 @@ class Duties:
         age_s: float | None,
         writers: Lane,
         readers: Lane,
+        drills: Lane,
         *,
         carry_out: CarryOut,
         record: Callable[[Event], None],
@@ -55,6 +59,8 @@ class Duties:
         self._keep_last = config.max_checkpoints
         self._writers = writers
         self._readers = readers
+        self._drills = drills
+        self._drill = DrillArguments(LATEST, config.drill.scenarios, SCHEDULE)
         self._carry_out = carry_out
         self._missed = missed
         self._ending = threading.Event()
@@ -63,6 +69,12 @@ class Duties:
             seams, config.interval_seconds, run=self._save, busy=lambda: writers.busy, missed=missed, age_s=age_s
         )
         self._scrubber = Scrubber(seams, idle=self._is_idle, run=self._scrub) if config.scrub_days else None
+        self._rehearsals: Rehearsals | None = None
+        if config.drill.interval_hours:
+            reports, schedule = Reports(workspace.repository, seams), schedule_of(config)
+            self._rehearsals = Rehearsals(
+                seams, lambda: reports.status(schedule), idle=self._is_idle, run=self._rehearse
+            )
         self._replicator: Replicator | None = None
         if workspace.remote is not None:
             storage = workspace.config.storage
@@ -79,6 +91,8 @@ class Duties:
         """Begin what is due beside the schedule; to be called every now and then."""
         if self._scrubber is not None:
             self._scrubber.look()
+        if self._rehearsals is not None:
+            self._rehearsals.look()
 
     def replicate(self) -> None:
         """Something was committed, marked or removed."""
@@ -105,11 +119,15 @@ class Duties:
             self._replicator.close(REPLICATOR_END_S)
 
     def _is_idle(self) -> bool:
-        return not self._writers.busy and not self._readers.busy
+        return not any(lane.busy for lane in (self._writers, self._readers, self._drills))
 
     def _scrub(self) -> None:
         with contextlib.suppress(CkptError):
             self._readers.submit("scrub", lambda: self._carry_out("scrub", ScrubArguments(), self._readers))
+
+    def _rehearse(self) -> None:
+        with contextlib.suppress(CkptError):
+            self._drills.submit("drill", lambda: self._carry_out("drill", self._drill, self._drills))
 
     def _save(self) -> None:
         arguments = SaveArguments(Trigger.SCHEDULE, keep_last=self._keep_last)

@@ -1,7 +1,7 @@
 """A lane carries out operations one after the other in a thread of its own.
 
-An engine has two: writers (saves, recoveries, prunes, deletions) and readers (diffs, plans, verifications), so that
-a long verification never holds up the next scheduled save.
+An engine has three: writers (saves, recoveries, prunes, deletions), readers (diffs, plans, verifications) and drills,
+so that a long verification never holds up the next scheduled save, and a drill never a plan.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The engine: keeps the schedule of one repository, carries out operations, and tells what happened.
 
-Threads: the scheduler; two lanes of operations, each waiting for its worker process; the watch, which polls journal and
-repository; one per listener. None of them does the work itself, so an embedding console stays quick.
+Threads: the scheduler; three lanes of operations, each waiting for its worker process; the watch, which polls journal
+and repository; one per listener. None of them does the work itself, so an embedding console stays quick.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from maos_ckpt.client import EventSink
+from maos_ckpt.drill.reports import Reports
 from maos_ckpt.engine.duties import Duties
 from maos_ckpt.engine.feed import Feed
 from maos_ckpt.engine.lock import TRIES, EngineLock, Owner, engine_owner
@@ -32,6 +33,7 @@ from maos_ckpt.events import (
 )
 from maos_ckpt.model import Checkpoint, EngineStatus, Progress
 from maos_ckpt.operations import state
+from maos_ckpt.operations.drills import schedule_of
 from maos_ckpt.operations.workspace import Workspace, is_failure
 from maos_ckpt.repository.holds import hold_shown
 from maos_ckpt.repository.repository import Repository
@@ -53,6 +55,7 @@ class Engine:
         self._lock = EngineLock(workspace.repository, workspace.seams)
         self._repository: Repository | None = None
         self._watch: Watch | None = None
+        self._reports = Reports(workspace.repository, workspace.seams)
         self._duties: Duties | None = None
         self._workers = Workers(workspace, progressed=self._tell_progress, failed=self._after_failure, done=self.poll)
         self._ending = threading.Event()
@@ -110,6 +113,7 @@ class Engine:
             None if newest is None else (self._now_ms() - newest.created_at_ms) / 1000,
             self._workers.writers,
             self._workers.readers,
+            self._workers.drills,
             carry_out=self._workers.carry_out,
             record=self._record,
             missed=self._note_missed,
@@ -187,6 +191,7 @@ class Engine:
             unfinished_recovery=state.unfinished_recovery(workspace),
             damaged_manifests=self._watching.damaged_manifests(),
             tiers=self._watching.tiers(),
+            drill=self._reports.status(schedule_of(workspace.config)),
         )
 
     def _next_run_at_ms(self, owner: Owner | None) -> int | None:
@@ -210,6 +215,10 @@ class Engine:
             CkptError: whatever the operation raised.
         """
         return self._workers.run(name, arguments)
+
+    def cancel_recovery(self) -> bool:
+        """See `EngineClient.cancel_recovery`."""
+        return self._workers.cancel_recovery()
 
     def _tell_progress(self, progress: Progress) -> None:
         self._feed.publish(OperationProgressed(self._now_ms(), progress))

@@ -1,9 +1,11 @@
-"""Two lanes of operations, each carried out by a worker process of its own."""
+"""Lanes of operations, each carried out by a worker process of its own."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -15,12 +17,13 @@ from maos_ckpt.errors import CkptError
 from maos_ckpt.model import Checkpoint, Progress, RecoveryResult, RunningOperation
 from maos_ckpt.operations.registry import OPERATIONS
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.recovery.alone import already_running
 
 _LOG = logging.getLogger(__name__)
 
 
 class Workers:
-    """The lanes `writers` and `readers`. Thread-safe.
+    """The lanes `writers`, `readers` and `drills`. Thread-safe.
 
     Args:
         progressed: told of every step.
@@ -42,12 +45,15 @@ class Workers:
         self._done = done
         self.writers = Lane("writers", workspace.seams)
         self.readers = Lane("readers", workspace.seams)
+        # A drill takes minutes and disturbs nobody, so that nobody waits for it.
+        self.drills = Lane("drills", workspace.seams)
         self._children: dict[str, Child] = {}
+        self._recovering = threading.Lock()
 
     @property
     def running(self) -> RunningOperation | None:
         """What runs now; where something is written, that."""
-        return self.writers.running or self.readers.running
+        return self.writers.running or self.readers.running or self.drills.running
 
     def run(self, name: str, arguments: object) -> Any:
         """Carry out a registered operation in its turn; blocks until it is done.
@@ -55,8 +61,28 @@ class Workers:
         Raises:
             CkptError: whatever the operation raised.
         """
-        lane = self.writers if OPERATIONS[name].writes else self.readers
-        return lane.submit(name, lambda: self.carry_out(name, arguments, lane)).result()
+        operation = OPERATIONS[name]
+        lane = self.drills if name == "drill" else self.writers if operation.writes else self.readers
+        with self._only_recovery() if operation.cancellable else contextlib.nullcontext():
+            return lane.submit(name, lambda: self.carry_out(name, arguments, lane)).result()
+
+    @contextlib.contextmanager
+    def _only_recovery(self) -> Iterator[None]:
+        """A second recovery is refused rather than queued: what was planned does not hold after the first."""
+        if not self._recovering.acquire(blocking=False):
+            raise already_running(self._workspace.repository, self._workspace.seams)
+        try:
+            yield
+        finally:
+            self._recovering.release()
+
+    def cancel_recovery(self) -> bool:
+        """See `EngineClient.cancel_recovery`."""
+        running, child = self.writers.running, self._children.get(self.writers.name)
+        if running is None or child is None or not OPERATIONS[running.operation].cancellable:
+            return False
+        child.terminate()
+        return True
 
     def carry_out(self, name: str, arguments: object, lane: Lane) -> Any:
         """Carry out a registered operation now, in the lane that this is called in; raises as `run`."""
@@ -92,7 +118,7 @@ class Workers:
 
     def close(self, *, writer_stops: bool) -> None:
         """Take no more operations, and ask what reads (with `writer_stops` also what writes) to stop."""
-        for lane, stops in ((self.writers, writer_stops), (self.readers, True)):
+        for lane, stops in ((self.writers, writer_stops), (self.readers, True), (self.drills, True)):
             lane.close()
             child = self._children.get(lane.name)
             if stops and child is not None:
@@ -100,4 +126,4 @@ class Workers:
 
     def join(self, timeout_s: float) -> bool:
         """Wait for what runs, after `close`; False where `timeout_s` passed first for one of the lanes."""
-        return self.writers.join(timeout_s) and self.readers.join(timeout_s)
+        return all(lane.join(timeout_s) for lane in (self.writers, self.readers, self.drills))

@@ -23,7 +23,9 @@ from maos_ckpt.model.checkpoint import (
     Value,
 )
 from maos_ckpt.model.findings import Finding, Severity
+from maos_ckpt.model.insight import Advice, FindResult, Incident, Match, Recommendation, Sign
 from maos_ckpt.model.recovery import LEFT_OUT_KINDS, Plan, RecoveryResult
+from maos_ckpt.model.rescue import RESCUE, AgentProcess, MaosProcess, ProcessReport, ResumePoint
 from maos_ckpt.model.selection import MergePolicy, Selection
 from maos_ckpt.model.status import LOCAL_TIER, REMOTE_TIER, EngineStatus, Progress, RunningOperation, TierStatus
 from maos_ckpt.model.upkeep import CompactResult, PruneResult, Ratios
@@ -56,6 +58,11 @@ __all__ = [
     "Plan",
     "LEFT_OUT_KINDS",
     "RecoveryResult",
+    "RESCUE",
+    "ResumePoint",
+    "AgentProcess",
+    "MaosProcess",
+    "ProcessReport",
     "VerifyLevel",
     "VerifyTier",
     "TierRead",
@@ -64,6 +71,12 @@ __all__ = [
     "PruneResult",
     "CompactResult",
     "Ratios",
+    "Match",
+    "FindResult",
+    "Sign",
+    "Incident",
+    "Advice",
+    "Recommendation",
     "Progress",
     "RunningOperation",
     "LOCAL_TIER",

@@ -34,8 +34,8 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class RecordChange:
-    """One record that differs between two states, for display; `key` is a display text. `reason`: why a plan holds a
-    record that was not chosen itself."""
+    """One record that differs between two states, for display; `key` is a display text. `reason`: why a plan changes
+    it, where that is more than that it was asked for."""
 
     component: str
     collection: str

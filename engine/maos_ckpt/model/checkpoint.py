@@ -120,7 +120,8 @@ class Checkpoint:
     the SHA-512 of the canonical collection list (FORMAT.md, "State digest"); `descriptors` the chunk that says how
     to read the collections; `pack` the object that this save added, "" where it added none or that is not known;
     `referrers` is derived, None where nobody has taken the time yet.
-    `marked`: pin and tags are what somebody made them after the commit.
+    `marked`: pin and tags are what somebody made them after the commit. `audit` names the newest entry that the audit
+    log had then.
     """
 
     id: str
@@ -142,6 +143,7 @@ class Checkpoint:
     marked: bool = False
     pack: str = ""
     referrers: Referrers | None = None
+    audit: bytes = b""
 
     @property
     def trees(self) -> tuple[Collection, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from maos_ckpt.model.checkpoint import Checkpoint
+from maos_ckpt.model.drills import DrillStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +98,5 @@ class EngineStatus:
     unfinished_recovery: str = ""
     damaged_manifests: tuple[str, ...] = ()
     tiers: tuple[TierStatus, ...] = ()
+    drill: DrillStatus | None = None
     events: tuple[str, ...] = field(default=())

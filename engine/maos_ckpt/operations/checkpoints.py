@@ -30,6 +30,7 @@ from maos_ckpt.model import (
     VerifyResult,
     VerifyTier,
 )
+from maos_ckpt.operations.audit import audited, verified
 from maos_ckpt.operations.keeping import apply_retention, needed_by_recoveries
 from maos_ckpt.operations.tiers import tiers
 from maos_ckpt.operations.workspace import LEASE_WAIT_S, Workspace
@@ -150,6 +151,8 @@ def verify(
         chosen = [repository.resolve(name) for name in names]
         complete = workspace.config.storage.primary == "local"
         result = verification.verify(repository, chosen, level, progress, tier=tier, repair=repair, complete=complete)
+        if not names and tier is not VerifyTier.S3:
+            result = verified(workspace, repository, result, repair=repair)
     if result.ok and not names and level is not VerifyLevel.QUICK and tier is VerifyTier.ALL:
         scrubbing.forget_damage(repository)
     result = dataclasses.replace(
@@ -159,7 +162,14 @@ def verify(
     )
     workspace.record(
         VerificationCompleted(
-            workspace.now_ms(), level.value, result.ok, result.objects, result.bytes, len(result.findings)
+            workspace.now_ms(),
+            level.value,
+            result.ok,
+            result.objects,
+            result.bytes,
+            len(result.findings),
+            checkpoints=tuple(one.id for one in chosen),
+            everything=not names and tier is not VerifyTier.S3,
         )
     )
     return result
@@ -244,7 +254,8 @@ def delete(workspace: Workspace, name: str) -> Checkpoint:
                 hint=f"`maos-ckpt unpin {checkpoint.id}` first.",
                 id=checkpoint.id,
             )
-        repository.remove(checkpoint)
+        with audited(workspace, "delete", about=(checkpoint.id,)):
+            repository.remove(checkpoint)
         workspace.record(CheckpointsRemoved(workspace.now_ms(), (checkpoint.id,), 0, "deleted"))
     return checkpoint
 
@@ -257,17 +268,17 @@ def records(
         yield from differences.browse(repository, repository.resolve(name), component, pattern)
 
 
-def history(workspace: Workspace, key: str) -> list[histories.Version]:
-    """How the records with this key changed over the checkpoints, oldest first."""
+def history(workspace: Workspace, key: str, limit: int = histories.VERSIONS_TOLD) -> histories.History:
+    """How the records with this key changed over the checkpoints: the newest `limit` versions, oldest first."""
     with workspace.reading() as repository:
         before = repository.checkpoints()
         try:
-            return histories.history(repository, key)
+            return histories.history(repository, key, limit)
         except IntegrityError:
             if repository.checkpoints() == before:
                 raise
             # Retention took one on the way; the others are still there to be asked.
-            return histories.history(repository, key)
+            return histories.history(repository, key, limit)
 
 
 def export(workspace: Workspace, name: str, directory: Path, progress: ProgressSink) -> list[exporting.ExportedFile]:

@@ -12,6 +12,7 @@ from maos_ckpt.config import Config
 from maos_ckpt.errors import CkptError
 from maos_ckpt.events import CheckpointsRemoved, PacksCompacted, SpaceBoundExceeded, SpoolOverflowed
 from maos_ckpt.model import CompactResult, PruneResult
+from maos_ckpt.operations.audit import Note, audited, record
 from maos_ckpt.operations.tiers import waiting_bytes
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery import journal as recoveries
@@ -31,7 +32,10 @@ def prune(workspace: Workspace, keep_last: int, dry_run: bool, progress: Progres
     """Apply retention and give space back; `dry_run` only says what would go."""
     if not dry_run:
         with workspace.marking("prune") as repository:
-            return _prune(workspace, repository, keep_last, progress)
+            with audited(workspace, "prune") as note:
+                result = _prune(workspace, repository, keep_last, progress)
+                _tell(note, result)
+            return result
     with workspace.reading() as repository:
         return pruning.prune(
             repository,
@@ -54,7 +58,15 @@ def apply_retention(workspace: Workspace, repository: Repository, keep_last: int
     reclaim = checkpoints[0].seq % RECLAIM_SAVES == 0
     # The checkpoint is committed: that old ones cannot be removed now must not make its save a failure.
     with contextlib.suppress(CkptError), workspace.journalled("prune"):
-        _prune(workspace, repository, keep_last, progress, reclaim=reclaim)
+        result = _prune(workspace, repository, keep_last, progress, reclaim=reclaim)
+        if result.removed:
+            detail = f"{len(result.removed)} checkpoints"
+            record(workspace, "prune", reason="retention after a save", detail=detail, about=result.removed)
+
+
+def _tell(note: Note, result: PruneResult) -> None:
+    note.about = result.removed
+    note.detail = f"{len(result.removed)} checkpoints, {result.bytes_freed} bytes"
 
 
 def rules(config: Config, repository: Repository) -> Rules:

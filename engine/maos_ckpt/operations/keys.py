@@ -8,6 +8,7 @@ from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.codec.secret import Secret
 from maos_ckpt.codec.slots import Slot, check_new, slot_name
 from maos_ckpt.errors import NotFoundError, UsageError
+from maos_ckpt.operations.audit import audited
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.repository.header import read_header
 from maos_ckpt.repository.keyring import ENCRYPTION, Keyring, add_slot, keyring, remove_slot
@@ -46,8 +47,10 @@ def add_key(workspace: Workspace, reference: str, label: str) -> Slot:
         ConflictError: there is no room for another one.
     """
     secret = _new_secret(workspace, reference, "key add")
-    with workspace.marking("key add") as repository:
-        return _add(repository, secret, label)
+    with workspace.marking("key add") as repository, audited(workspace, "key add") as note:
+        slot = _add(repository, secret, label)
+        note.about = (slot.id,)
+        return slot
 
 
 def remove_key(workspace: Workspace, wanted: str) -> str:
@@ -57,8 +60,9 @@ def remove_key(workspace: Workspace, wanted: str) -> str:
         NotFoundError, UsageError: there is none, or there are several.
         ConflictError: it is the last one.
     """
-    with workspace.marking("key remove") as repository:
+    with workspace.marking("key remove") as repository, audited(workspace, "key remove") as note:
         slot_id = _find(repository, wanted)
+        note.about = (slot_id,)
         _remove(repository, slot_id)
     return slot_id
 
@@ -69,11 +73,12 @@ def rotate_key(workspace: Workspace, reference: str, label: str, wanted: str = "
     Interrupted, both open it. Raises as `add_key` and `remove_key`.
     """
     secret = _new_secret(workspace, reference, "key rotate")
-    with workspace.marking("key rotate") as repository:
+    with workspace.marking("key rotate") as repository, audited(workspace, "key rotate") as note:
         unlocked = workspace.key.unlocked
         old = _find(repository, wanted) if wanted or unlocked is None else unlocked.slot
         labels = {one.id: one.label for one in keyring(repository.backend, repository.header.id).slots}
         slot = _add(repository, secret, label or labels.get(old, ""))
+        note.about = (slot.id, old)
         _remove(repository, old)
     return Rotated(slot, old)
 

@@ -5,20 +5,28 @@ from __future__ import annotations
 import contextlib
 import itertools
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
-from maos_ckpt.client import ProgressSink
+from maos_ckpt.audit.entries import PARTIAL
+from maos_ckpt.client import EVERYTHING, ProgressSink
 from maos_ckpt.events import RecoveryCompleted
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Plan, RecoveryResult, Selection
+from maos_ckpt.operations.audit import Note, audited, record
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery import plan as planning
 from maos_ckpt.recovery import undo as undoing
+from maos_ckpt.recovery.alone import alone
 from maos_ckpt.recovery.apply import recover as apply_plan
+from maos_ckpt.recovery.elsewhere import recover_elsewhere
 from maos_ckpt.recovery.plan import OpenPlan, PlanRequest
+from maos_ckpt.recovery.quiesce import Hooks, quiesced
 from maos_ckpt.recovery.request import Request, checked_digest
 from maos_ckpt.repository.holds import hold_planned
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.sources.base import Source
 
 #: Recoveries whose speed counts: so many of at least so many records, among so many entries of the journal.
 _RATES_MAX: Final = 5
@@ -77,12 +85,61 @@ def recover(
         UsageError: see `checked_digest`; raised before anything is looked at.
     """
     digest = checked_digest(digest)
-    with workspace.writing("restore", allow_missing=True) as (repository, source):
-        _make_home(workspace)
+
+    def apply(repository: Repository, source: Source, sink: ProgressSink) -> RecoveryResult:
         request = Request(repository.resolve(name), selection, digest, reason, limit)
-        result = apply_plan(repository, source, request, progress, workspace.seams)
-        _record(workspace, result, reason, undo=False)
-    return result
+        return apply_plan(repository, source, request, sink, workspace.seams)
+
+    return carry_out(workspace, "restore", reason, apply, progress, digest=digest, name=name)
+
+
+def carry_out(
+    workspace: Workspace,
+    operation: str,
+    reason: str,
+    apply: Callable[[Repository, Source, ProgressSink], RecoveryResult],
+    progress: ProgressSink,
+    *,
+    digest: str | None,
+    name: str = "",
+) -> RecoveryResult:
+    """Apply a plan while no other recovery works here, and while the system is held still by its own commands.
+
+    `digest` and `name` are the plan and the checkpoint that were asked for, as the audit log tells of them.
+    """
+    recovery = workspace.config.recovery
+    hooks = Hooks(
+        recovery.quiesce_command, recovery.resume_command, recovery.quiesce_timeout_s, recovery.resume_timeout_s
+    )
+    with _alone(workspace, operation, progress) as (repository, source, sink):
+        directory = workspace.repository if workspace.database is None else workspace.database.parent
+        about = (repository.resolve(name).id,) if name else ()
+        with (
+            audited(workspace, operation, reason=reason, digest=digest or "", about=about, begun=True) as note,
+            quiesced(hooks, directory, sink, workspace.seams) as still,
+        ):
+            result = apply(repository, source, still.progress)
+            _tell(note, result)
+        _record(workspace, result, reason, undo=operation == "undo")
+    return replace(result, notes=(*result.notes, *still.notes))
+
+
+@contextlib.contextmanager
+def _alone(
+    workspace: Workspace, operation: str, progress: ProgressSink
+) -> Iterator[tuple[Repository, Source, ProgressSink]]:
+    """What a recovery works on, while no other one does.
+
+    Raises:
+        RecoveryRunningError: another one does; at once, unlike where a save or a prune has to end first.
+    """
+    workspace.refuse_if_read_only(operation)
+    with contextlib.ExitStack() as stack:
+        if workspace.bring_home():
+            progress = stack.enter_context(alone(workspace.repository, operation, progress, workspace.seams))
+        repository, source = stack.enter_context(workspace.writing(operation, allow_missing=True))
+        _make_home(workspace)
+        yield repository, source, progress
 
 
 def _make_home(workspace: Workspace) -> None:
@@ -96,36 +153,93 @@ def _make_home(workspace: Workspace) -> None:
         raise_storage_error(error, database.parent)
 
 
-def undo_plan(workspace: Workspace, limit: int, progress: ProgressSink) -> Plan:
+def recover_to(
+    workspace: Workspace,
+    name: str,
+    selection: Selection,
+    to: str,
+    digest: str | None,
+    limit: int,
+    progress: ProgressSink,
+    *,
+    dry_run: bool = False,
+) -> RecoveryResult:
+    """Build the selected part of a checkpoint at another place; see `recover_elsewhere`. Reads no live state."""
+    digest = checked_digest(digest)
+    with workspace.reading() as repository:
+        checkpoint = repository.resolve(name)
+        hold_planned(repository, checkpoint.id)
+        request = Request(checkpoint, selection, digest, "", limit)
+        result = recover_elsewhere(
+            repository, request, to, workspace.database, progress, workspace.seams, dry_run=dry_run
+        )
+        if not dry_run:
+            what, about = result.plan.digest, (checkpoint.id,)
+            record(workspace, "restore elsewhere", digest=what, detail=f"to {to}", about=about)
+        return result
+
+
+def undo_plan(workspace: Workspace, limit: int, progress: ProgressSink, *, only: Selection = EVERYTHING) -> Plan:
     """The plan of `open_undo_plan`, with at most `limit` of its changes."""
-    with open_undo_plan(workspace, limit, progress) as opened:
+    with open_undo_plan(workspace, limit, progress, only=only) as opened:
         return opened.plan
 
 
 @contextlib.contextmanager
-def open_undo_plan(workspace: Workspace, limit: int, progress: ProgressSink) -> Iterator[OpenPlan]:
-    """What taking back the last recovery would change; writes nothing."""
+def open_undo_plan(
+    workspace: Workspace, limit: int, progress: ProgressSink, *, only: Selection = EVERYTHING
+) -> Iterator[OpenPlan]:
+    """What taking back the last recovery, or a part of it, would change; writes nothing."""
     with workspace.reading() as repository:
         source = workspace.live_source(repository, allow_missing=True)
         with undoing.open_undo_plan(
-            repository, source, limit=limit, progress=progress, seams=workspace.seams
+            repository, source, only=only, limit=limit, progress=progress, seams=workspace.seams
         ) as opened:
             yield opened
 
 
-def undo(workspace: Workspace, digest: str | None, reason: str, limit: int, progress: ProgressSink) -> RecoveryResult:
-    """Take back the last recovery; itself undoable. Raises UsageError as `recover` does."""
+def undo(
+    workspace: Workspace,
+    digest: str | None,
+    reason: str,
+    limit: int,
+    progress: ProgressSink,
+    *,
+    only: Selection = EVERYTHING,
+) -> RecoveryResult:
+    """Take back the last recovery, or a part of it; itself undoable. Raises UsageError as `recover` does."""
     digest = checked_digest(digest)
-    with workspace.writing("undo", allow_missing=True) as (repository, source):
-        _make_home(workspace)
-        result = undoing.undo(
-            repository, source, digest=digest, reason=reason, limit=limit, progress=progress, seams=workspace.seams
+
+    def apply(repository: Repository, source: Source, sink: ProgressSink) -> RecoveryResult:
+        return undoing.undo(
+            repository,
+            source,
+            only=only,
+            digest=digest,
+            reason=reason,
+            limit=limit,
+            progress=sink,
+            seams=workspace.seams,
         )
-        _record(workspace, result, reason, undo=True)
-    return result
+
+    return carry_out(workspace, "undo", reason, apply, progress, digest=digest)
+
+
+def _tell(note: Note, result: RecoveryResult) -> None:
+    """What a recovery did, for the audit log."""
+    note.about = tuple(one for one in (result.plan.checkpoint, result.safety_checkpoint) if one)
+    note.digest = result.plan.digest
+    if not result.applied:
+        note.detail = "there was nothing to do"
+        return
+    if result.partial or not result.verified:
+        note.result = PARTIAL
+    how = "verified" if result.verified else "NOT verified"
+    note.detail = f"{result.plan.summary.total} changes, {how}"
 
 
 def _record(workspace: Workspace, result: RecoveryResult, reason: str, *, undo: bool) -> None:
+    """Write what a recovery did to the journal, where it did anything."""
     if not result.applied:
         return
     event = RecoveryCompleted(

@@ -7,22 +7,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from maos_ckpt.client import ProgressSink
+from maos_ckpt.client import EVERYTHING, ProgressSink
 from maos_ckpt.model import (
     Checkpoint,
     CompactResult,
     DiffResult,
+    FindResult,
     Plan,
+    ProcessReport,
     PruneResult,
+    Recommendation,
     RecoveryResult,
+    ResumePoint,
     Selection,
     Trigger,
     VerifyLevel,
     VerifyResult,
     VerifyTier,
 )
-from maos_ckpt.operations import checkpoints, keeping, recoveries
+from maos_ckpt.model.drills import DrillReport
+from maos_ckpt.operations import checkpoints, drills, insights, keeping, recoveries, rescues
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.sources.maos.running import find_running
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +71,23 @@ class RecoverArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoverToArguments:
+    """See `recoveries.recover_to`."""
+
+    name: str
+    selection: Selection
+    to: str
+    digest: str | None
+    limit: int
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class UndoPlanArguments:
     """See `recoveries.undo_plan`."""
 
     limit: int
+    only: Selection = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +97,36 @@ class UndoArguments:
     digest: str | None
     reason: str
     limit: int
+    only: Selection = EVERYTHING
+
+
+@dataclass(frozen=True, slots=True)
+class RescuePlanArguments:
+    """See `rescues.plan`."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class RescueArguments:
+    """See `rescues.rescue`."""
+
+    digest: str | None
+    reason: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePointArguments:
+    """See `rescues.resume_point`."""
+
+    agent: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessesArguments:
+    """See `find_running`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +141,16 @@ class VerifyArguments:
 @dataclass(frozen=True, slots=True)
 class ScrubArguments:
     """See `checkpoints.scrub`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrillArguments:
+    """See `drills.drill`."""
+
+    name: str
+    scenarios: tuple[str, ...]
+    trigger: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +169,33 @@ class CompactArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class FindArguments:
+    """See `insights.find`."""
+
+    text: str
+    between: tuple[str, str] | None
+    component: str | None
+    ignore_case: bool
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendArguments:
+    """See `insights.recommend`."""
+
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. `writes` says that it must be finished once begun; a compaction may stop anywhere."""
+    """One operation. `writes` says that it must be finished once begun; a compaction may stop anywhere. `cancellable`
+    ones, of which there is one at a time, may be taken back until they commit."""
 
     arguments: type
     result: type
     run: Callable[[Workspace, Any, ProgressSink], object]
     writes: bool
+    cancellable: bool = False
 
 
 def _save(workspace: Workspace, a: SaveArguments, progress: ProgressSink) -> Checkpoint:
@@ -135,12 +214,32 @@ def _recover(workspace: Workspace, a: RecoverArguments, progress: ProgressSink) 
     return recoveries.recover(workspace, a.name, a.selection, a.digest, a.reason, a.limit, progress)
 
 
+def _recover_to(workspace: Workspace, a: RecoverToArguments, progress: ProgressSink) -> RecoveryResult:
+    return recoveries.recover_to(workspace, a.name, a.selection, a.to, a.digest, a.limit, progress, dry_run=a.dry_run)
+
+
 def _undo_plan(workspace: Workspace, a: UndoPlanArguments, progress: ProgressSink) -> Plan:
-    return recoveries.undo_plan(workspace, a.limit, progress)
+    return recoveries.undo_plan(workspace, a.limit, progress, only=a.only)
 
 
 def _undo(workspace: Workspace, a: UndoArguments, progress: ProgressSink) -> RecoveryResult:
-    return recoveries.undo(workspace, a.digest, a.reason, a.limit, progress)
+    return recoveries.undo(workspace, a.digest, a.reason, a.limit, progress, only=a.only)
+
+
+def _rescue_plan(workspace: Workspace, a: RescuePlanArguments, progress: ProgressSink) -> Plan:
+    return rescues.plan(workspace, a.limit, progress)
+
+
+def _rescue(workspace: Workspace, a: RescueArguments, progress: ProgressSink) -> RecoveryResult:
+    return rescues.rescue(workspace, a.digest, a.reason, a.limit, progress)
+
+
+def _resume_point(workspace: Workspace, a: ResumePointArguments, progress: ProgressSink) -> ResumePoint:
+    return rescues.resume_point(workspace, a.agent, a.at, progress)
+
+
+def _processes(workspace: Workspace, _: ProcessesArguments, progress: ProgressSink) -> ProcessReport:
+    return find_running(workspace.seams, workspace.claude_home)
 
 
 def _verify(workspace: Workspace, a: VerifyArguments, progress: ProgressSink) -> VerifyResult:
@@ -151,6 +250,10 @@ def _scrub(workspace: Workspace, _: ScrubArguments, progress: ProgressSink) -> V
     return checkpoints.scrub(workspace, progress)
 
 
+def _drill(workspace: Workspace, a: DrillArguments, progress: ProgressSink) -> DrillReport:
+    return drills.drill(workspace, a.name, a.scenarios, a.trigger, a.reason, progress)
+
+
 def _prune(workspace: Workspace, a: PruneArguments, progress: ProgressSink) -> PruneResult:
     return keeping.prune(workspace, a.keep_last, a.dry_run, progress)
 
@@ -159,15 +262,39 @@ def _compact(workspace: Workspace, a: CompactArguments, progress: ProgressSink) 
     return keeping.compact(workspace, a.slice_s, progress)
 
 
+def _find(workspace: Workspace, a: FindArguments, progress: ProgressSink) -> FindResult:
+    return insights.find(
+        workspace,
+        a.text,
+        progress,
+        between=a.between,
+        component=a.component,
+        ignore_case=a.ignore_case,
+        limit=a.limit,
+    )
+
+
+def _recommend(workspace: Workspace, a: RecommendArguments, progress: ProgressSink) -> Recommendation:
+    return insights.recommend(workspace, a.name, progress)
+
+
 OPERATIONS: dict[str, Operation] = {
     "save": Operation(SaveArguments, Checkpoint, _save, writes=True),
     "diff": Operation(DiffArguments, DiffResult, _diff, writes=False),
     "plan": Operation(PlanArguments, Plan, _plan, writes=False),
-    "restore": Operation(RecoverArguments, RecoveryResult, _recover, writes=True),
+    "restore": Operation(RecoverArguments, RecoveryResult, _recover, writes=True, cancellable=True),
+    "restore to": Operation(RecoverToArguments, RecoveryResult, _recover_to, writes=False),
     "undo plan": Operation(UndoPlanArguments, Plan, _undo_plan, writes=False),
-    "undo": Operation(UndoArguments, RecoveryResult, _undo, writes=True),
+    "undo": Operation(UndoArguments, RecoveryResult, _undo, writes=True, cancellable=True),
+    "rescue plan": Operation(RescuePlanArguments, Plan, _rescue_plan, writes=False),
+    "rescue": Operation(RescueArguments, RecoveryResult, _rescue, writes=True, cancellable=True),
+    "resume point": Operation(ResumePointArguments, ResumePoint, _resume_point, writes=False),
+    "ps": Operation(ProcessesArguments, ProcessReport, _processes, writes=False),
     "verify": Operation(VerifyArguments, VerifyResult, _verify, writes=False),
     "scrub": Operation(ScrubArguments, VerifyResult, _scrub, writes=False),
+    "drill": Operation(DrillArguments, DrillReport, _drill, writes=False),
     "prune": Operation(PruneArguments, PruneResult, _prune, writes=True),
+    "find": Operation(FindArguments, FindResult, _find, writes=False),
+    "recommend": Operation(RecommendArguments, Recommendation, _recommend, writes=False),
     "compact": Operation(CompactArguments, CompactResult, _compact, writes=False),
 }

@@ -13,6 +13,7 @@ from maos_ckpt.operations.outcome import Outcome, last_outcome
 from maos_ckpt.operations.tiers import failed_state, tiers
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.ratios import ratios
+from maos_ckpt.recovery.alone import Recovering, running_recovery
 from maos_ckpt.recovery.journal import pending
 
 #: What clears a failure of each operation.
@@ -24,6 +25,7 @@ _SUCCESS = {
     "repair": "VerificationCompleted",
     "scrub": "VerificationCompleted",
     "prune": "CheckpointsRemoved",
+    "drill": "DrillCompleted",
 }
 #: How far back in the journal the last failure is looked for.
 ENTRIES_SEARCHED_MAX = 5000
@@ -143,4 +145,9 @@ def next_run_at_ms(since_ms: int, interval_s: float, now_ms: int) -> int:
 
 def unfinished_recovery(workspace: Workspace) -> str:
     """One sentence about a recovery that a crash interrupted and that the next operation will settle, else ""."""
-    return pending(workspace.repository)
+    return "" if recovery_under_way(workspace) is not None else pending(workspace.repository)
+
+
+def recovery_under_way(workspace: Workspace) -> Recovering | None:
+    """The recovery or undo that some process carries out now, or None."""
+    return running_recovery(workspace.repository, workspace.seams)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from maos_ckpt.audit.entries import DONE, FAILED
+from maos_ckpt.audit.log import Act, AuditLog
 from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.codec.secret import Secret
 from maos_ckpt.config import Config
@@ -77,6 +79,11 @@ class Workspace:
     def journal(self) -> Journal:
         """The repository's events journal."""
         return Journal(self.repository, self.seams)
+
+    @property
+    def audit(self) -> AuditLog:
+        """The repository's audit log."""
+        return AuditLog(self.repository, self.seams)
 
     def record(self, event: Event) -> None:
         """Write an event to the journal; a journal that refuses fails nothing."""
@@ -263,6 +270,11 @@ class Workspace:
         finished = last is not None and last.id == intent.id
         outcome = "finished" if finished else "dropped, since it had changed nothing"
         self.record(RecoveryResumed(self.now_ms(), intent.checkpoint, outcome))
+        verb = "undo" if intent.undo else "restore"
+        about = (intent.checkpoint, intent.safety)
+        self.audit.record(
+            Act(verb, DONE if finished else FAILED, f"interrupted, then {outcome}", intent.reason, intent.digest, about)
+        )
 
     @contextlib.contextmanager
     def journalled(self, operation: str) -> Iterator[None]:

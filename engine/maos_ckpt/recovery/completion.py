@@ -22,5 +22,5 @@ def complete(planner: Planner) -> None:
     if planner.selection.with_dependencies and planner.pinned is None:
         planner.reasons = missing_dependencies(planner.live, planner.target, planner.changes)
         planner.extra |= frozenset(planner.reasons)
-    if planner.selection.exact and not planner.selection.whole:
+    if planner.selection.exact and not planner.whole:
         planner.spared = still_referenced(planner.live, planner.changes, planner.target)

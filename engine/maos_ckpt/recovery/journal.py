@@ -3,12 +3,12 @@
 `recovery/intent.json` is there exactly while a recovery is under way. The database is written in one transaction whose
 last statement leaves the recovery's id in the file (`sources.sqlite.fence`): whoever finds an intent after a crash can
 tell whether the transaction was committed. If it was, the files still have to follow; if not, nothing has happened.
+Where the last recovery done is the very one of the intent, only its traces are left to be removed.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import msgspec
 from maos_ckpt.errors import CkptError, IntegrityError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Checkpoint, MergePolicy, Selection
+from maos_ckpt.recovery.steps import Step
 from maos_ckpt.repository.repository import Repository
 
 _INTENT = "recovery/intent.json"
@@ -35,41 +36,46 @@ class Pinned(msgspec.Struct, frozen=True):
 class Intent(msgspec.Struct, frozen=True):
     """One recovery: from which checkpoint, which part, and the safety checkpoint that holds what it replaces.
 
-    `extra` are (collection path, key) of records that were added because chosen ones need them, `created` the schema
-    objects (type, name) that it creates and its undo drops again. `builds`: there is no sound database, and it makes
-    one; `aside` is where a damaged one is moved to for that, "" where there is none. `part`: the whole selection, of
-    which `components` and `records` are but some; None in notes of older versions. `pinned`: of an undo, the recovery
-    whose records alone it takes back, as (checkpoint, safety checkpoint, selection).
+    `only`: what undos in part left of the selection. `extra` are (collection path, key) of records that were
+    added because chosen ones need them, `created` the schema objects (type, name) that it creates and its undo drops
+    again. `builds`: there is no sound database, and it makes one; `aside` is where a damaged one is moved to for that,
+    "" where there is none. `unmarked`: when it commits, no table is left that could carry the mark. `pinned`: of an
+    undo, the recovery whose records alone it takes back.
+
+    `components`, `records`, `exact`, `with_dependencies`: how earlier versions noted the selection.
     """
 
     id: str
     checkpoint: str
-    components: list[str]
-    records: list[str]
-    exact: bool
-    with_dependencies: bool
     extra: list[tuple[str, bytes]]
     safety: str
     digest: str
     reason: str
     started_at_ms: int
     undo: bool
+    components: list[str] = []
+    records: list[str] = []
+    exact: bool = False
+    with_dependencies: bool = False
     created: list[tuple[str, str]] = []
     builds: bool = False
     aside: str = ""
-    part: Selection | None = None
+    chosen: Selection | None = None
+    only: tuple[Selection, ...] = ()
+    unmarked: bool = False
     pinned: Pinned | None = None
 
     @property
     def selection(self) -> Selection:
         """The selection it applies."""
-        return self.part or Selection(tuple(self.components), tuple(self.records), self.exact, self.with_dependencies)
+        if self.chosen is not None:
+            return self.chosen
+        return Selection(tuple(self.components), tuple(self.records), self.exact, self.with_dependencies)
 
     @property
     def undo_selection(self) -> Selection:
         """What takes it back: the same part of the safety checkpoint, records that it added removed again."""
-        part = self.selection
-        return replace(part, exact=True, with_dependencies=False, merge=MergePolicy.REPLACE)
+        return replace(self.selection, exact=True, with_dependencies=False, merge=MergePolicy.REPLACE)
 
     @property
     def pins(self) -> Pinned | None:
@@ -77,11 +83,9 @@ class Intent(msgspec.Struct, frozen=True):
 
         Which records belong to an agent, hold a text or were older may be something else by then.
         """
-        if self.pinned is not None:
-            return self.pinned
         part = self.selection
-        if not part.looks_inside and part.merge is MergePolicy.REPLACE:
-            return None
+        if self.pinned is not None or (not part.looks_inside and part.merge is MergePolicy.REPLACE):
+            return self.pinned
         return Pinned(self.checkpoint, self.safety, part)
 
     @property
@@ -96,6 +100,7 @@ def new_intent(
     selection: Selection,
     extra: frozenset[tuple[str, bytes]],
     *,
+    only: tuple[Selection, ...],
     safety: Checkpoint,
     digest: str,
     reason: str,
@@ -103,17 +108,15 @@ def new_intent(
     created: frozenset[tuple[str, str]],
     builds: bool,
     aside: str,
-    pinned: Pinned | None = None,
+    pinned: Pinned | None,
 ) -> Intent:
     """An intent with a fresh id; not written yet."""
     seams = repository.seams
     return Intent(
         id=seams.random.token(8).hex(),
         checkpoint=checkpoint.id,
-        components=list(selection.components),
-        records=list(selection.records),
-        exact=selection.exact,
-        with_dependencies=selection.with_dependencies,
+        chosen=selection,
+        only=only,
         extra=sorted(extra),
         safety=safety.id,
         digest=digest,
@@ -123,7 +126,6 @@ def new_intent(
         created=sorted(created),
         builds=builds,
         aside=aside,
-        part=selection,
         pinned=pinned,
     )
 
@@ -133,15 +135,16 @@ def begin(repository: Repository, intent: Intent) -> None:
     repository.backend.create(_INTENT, msgspec.json.encode(intent) + b"\n", replace=True)
 
 
-def finish(repository: Repository, intent: Intent) -> None:
-    """Note durably that a recovery is done: it is the one that undo takes back."""
+def note_done(repository: Repository, intent: Intent) -> None:
+    """Note durably that a recovery is done: it is the one that undo takes back. `drop` it next."""
     repository.backend.create(_LAST, msgspec.json.encode(intent) + b"\n", replace=True)
-    drop(repository)
+    repository.seams.steps.reached(Step.DONE)
 
 
 def drop(repository: Repository) -> None:
     """Forget the intent: nothing of it happened, or all of it is done."""
     repository.backend.delete(_INTENT)
+    repository.seams.steps.reached(Step.FORGOTTEN)
 
 
 def under_way(path: Path) -> Intent | None:
@@ -185,7 +188,3 @@ def pending(path: Path) -> str:
             what = "An undo" if intent.undo else f"A recovery of {intent.checkpoint}"
             return f"{what} was interrupted; the next save or recovery settles it."
     return ""
-
-
-#: Puts the files of a committed recovery in place; gives notes for the operator.
-Resume = Callable[[Intent], tuple[str, ...]]

@@ -68,7 +68,7 @@ class Summary:
 
 def summarise(planner: Planner, found: Summary, limit: int, progress: ProgressSink, operation: str) -> Iterator[Change]:
     """Pass all changes on, and fill `found` meanwhile: counts, the first `limit` for showing, and the digest."""
-    digest = hashlib.sha256(b"maos-ckpt plan 1\n" + _selection_bytes(planner.target.checkpoint, planner.selection))
+    digest = hashlib.sha256(b"maos-ckpt plan 1\n" + _asked(planner))
     for change in planner.changes():
         digest.update(encode_row((change.descriptor.path, change.key, change.before, change.columns, change.after)))
         component = change.descriptor.component
@@ -85,20 +85,26 @@ def summarise(planner: Planner, found: Summary, limit: int, progress: ProgressSi
     found.digest = digest.hexdigest()
 
 
-def _selection_bytes(checkpoint: Checkpoint, selection: Selection) -> bytes:
-    return encode_row(
-        (
-            checkpoint.id,
-            checkpoint.digest,
-            sorted(set(selection.components)),
-            sorted(set(selection.records)),
-            selection.exact or selection.whole,
-            selection.with_dependencies,
-            *(sorted(set(names)) for names in (selection.searches, selection.agents, selection.orchestrations)),
-            sorted(set(selection.fields)),
-            selection.merge.value,
-        )
+def _asked(planner: Planner) -> bytes:
+    """What the digest of a plan covers besides the records that it touches."""
+    if planner.computed is not None:
+        return planner.computed.identity
+    checkpoint = planner.target.checkpoint
+    parts = [_selection_row(one) for one in (planner.selection, *planner.only)]
+    return encode_row((checkpoint.id, checkpoint.digest, *parts))
+
+
+def _selection_row(selection: Selection) -> list[object]:
+    named = (
+        selection.components,
+        selection.records,
+        selection.searches,
+        selection.agents,
+        selection.orchestrations,
+        selection.fields,
     )
+    how = (selection.exact or selection.whole, selection.with_dependencies, selection.merge.value)
+    return [*(sorted(set(one)) for one in named), *how]
 
 
 def shown(change: Change, *, values: bool = True, reason: str = "") -> RecordChange:
@@ -135,7 +141,7 @@ def plan_changes(
             in_flight.take(change)
             yield change
 
-    dangling = reference_findings(planner.live, changes, running=bool(stopped), whole=planner.selection.whole)
+    dangling = reference_findings(planner.live, changes, running=bool(stopped), whole=planner.whole)
     made = _to_plan(planner, found, source, stopped)
     return replace(made, findings=(*made.findings, *in_flight.findings(seams), *dangling))
 
@@ -147,26 +153,33 @@ def plan_quickly(
     limit: int,
     progress: ProgressSink,
     operation: str,
+    keep: Callable[[Change], None],
 ) -> Plan:
-    """The plan without findings on references: for the moment of applying, when MAOS stands still."""
+    """The plan without findings on references: for the moment of applying, when MAOS stands still.
+
+    `keep` is given every change.
+    """
     complete(planner)
     found = Summary()
-    for _ in summarise(planner, found, limit, progress, operation):
-        pass
+    for change in summarise(planner, found, limit, progress, operation):
+        keep(change)
     return _to_plan(planner, found, source, stopped)
 
 
-def with_findings(planner: Planner, plan: Plan) -> Plan:
-    """A quick plan with its findings; both states must be stored ones, for the live state has changed since."""
+def with_findings(planner: Planner, plan: Plan, changes: Callable[[], Iterator[Change]]) -> Plan:
+    """A quick plan with its findings; both states must be stored ones, for the live state has changed since.
+
+    `changes` gives all of the plan's.
+    """
     running = bool(plan.running)
-    dangling = reference_findings(planner.live, planner.changes, running=running, whole=planner.selection.whole)
+    dangling = reference_findings(planner.live, changes, running=running, whole=planner.whole)
     return replace(plan, findings=(*plan.findings, *dangling))
 
 
 def _to_plan(planner: Planner, found: Summary, source: Source, stopped: Sequence[ProcessInfo]) -> Plan:
     estimated_s = found.counts.total / RECORDS_PER_S + (found.write_bytes + source.bytes_hint()) / _BYTES_PER_S
     return Plan(
-        checkpoint=planner.target.checkpoint.id,
+        checkpoint=planner.aim,
         selection=planner.selection,
         digest=found.digest,
         summary=found.counts,
@@ -204,7 +217,7 @@ class PlanRequest:
 
     Args:
         limit: changes listed in the plan.
-        extra, droppable: see `Planner`.
+        extra, droppable, only: see `Planner`.
         undo: the selection is that of a recovery; what it named may be gone since.
         pinned: the recovery that an undo takes back.
         records_per_s: how fast recoveries have written here.
@@ -216,6 +229,7 @@ class PlanRequest:
     limit: int
     extra: frozenset[tuple[str, bytes]] = frozenset()
     droppable: SchemaObjects = frozenset()
+    only: tuple[Selection, ...] = ()
     undo: bool = False
     pinned: Pinned | None = None
     records_per_s: float = RECORDS_PER_S
@@ -273,12 +287,21 @@ def _planned(
     target = StoredState(repository, request.checkpoint)
     with live_state(repository, source, progress, "plan") as live:
         with naming_damage(repository, request.checkpoint, selection):
-            if not request.undo:
-                require_collections(selection, target, live)
+            named = request.only[-1:] if request.undo else (selection,)
+            for one in named:
+                require_collections(one, target, live)
             pinned = pinned_planner(repository, request.pinned, request.extra)
-            planner = Planner(live, target, selection, request.extra, droppable=request.droppable, pinned=pinned)
+            planner = Planner(
+                live,
+                target,
+                selection,
+                request.extra,
+                droppable=request.droppable,
+                only=request.only,
+                pinned=pinned,
+            )
             made = plan_changes(planner, source, holders, request.limit, progress, "plan", seams)
-            if not request.undo:
+            if named:
                 require_records(planner.quiet, (target, live))
         # A recovery reads the live state as planning does, and then writes.
         read_s = seams.clock.monotonic_s() - began_s
@@ -300,7 +323,7 @@ def damage_findings(planner: Planner, damage: str) -> tuple[Finding, ...]:
         text = f"{damage} Nothing in the selection belongs to it: it stays as it is."
         return (Finding(Severity.WARNING, "damaged", text),)
     text = f"{damage} It is built anew; the damaged file is moved aside with its journal or log, not removed."
-    if not planner.selection.whole:
+    if not planner.whole:
         text += " The new one holds only the selected part."
     return (Finding(Severity.WARNING, "damaged", text),)
 

@@ -16,6 +16,7 @@ from maos_ckpt.model import (
     Selection,
     Severity,
 )
+from maos_ckpt.recovery.computed import Computed
 from maos_ckpt.recovery.fields import put_fields
 from maos_ckpt.recovery.fitting import Fitting, fitting
 from maos_ckpt.recovery.json_path import Field
@@ -29,10 +30,12 @@ from maos_ckpt.recovery.touched import TRANSCRIPTS
 from maos_ckpt.recovery.unread import Unread
 from maos_ckpt.sources.change import Alignment, Change, align
 from maos_ckpt.sources.sqlite.create import PRAGMA_TYPE
-from maos_ckpt.states import CollectionName, CollectionPair, State, StoredState, collection_pairs
-from maos_ckpt.tree.diff import RecordDifference, differences
+from maos_ckpt.states import CollectionName, CollectionPair, State, StoredState, collection_pairs, differing
+from maos_ckpt.tree.diff import RecordDifference
 from maos_ckpt.tree.large import load_row
 
+#: Selects no record by itself: what is meant is named key by key, as `extra`.
+KEYS_ONLY: Final = Selection(records=("-/-/-",))
 #: Kinds of collections that are files; the others live in the database.
 FILE_KINDS: Final = (CollectionKind.LINES, CollectionKind.FILES)
 
@@ -43,10 +46,11 @@ class Planner:
 
     `extra`: further records, as (collection path, key); all lines of a transcript by the key of its file. `reasons`:
     why these. `pinned`: take the records that this plan changes and no others, whatever the selection would mean now;
-    so an undo finds what its recovery wrote. `spared`: records that a partial recovery
-    would remove and leaves, because others refer to them. `only_files`: leave the database out. `droppable`: schema
-    objects (type, name) that an undo may drop. While changes are read `findings` fills, with what has no place, and
-    `creates`, with the schema objects that come.
+    so an undo finds what its recovery wrote. `spared`: records that a partial recovery would remove and leaves, because
+    others refer to them. `only_files`: leave the database out. `droppable`: schema objects (type, name) that an undo
+    may drop. `only`: of all this only what these selections mean, too. `computed`: these are the changes, and nothing
+    of `target` is one. While changes are read `findings` fills, with what has no place, and `creates`, with the schema
+    objects that come.
     """
 
     live: State
@@ -57,23 +61,37 @@ class Planner:
     spared: frozenset[tuple[str, bytes]] = frozenset()
     only_files: bool = False
     droppable: SchemaObjects = frozenset()
+    only: tuple[Selection, ...] = ()
     creates: dict[tuple[str, str], str] = field(default_factory=dict)
     reasons: dict[tuple[str, bytes], str] = field(default_factory=dict)
     pinned: Planner | None = None
+    computed: Computed | None = None
     merging: Merging = field(init=False)
     _matcher: Matcher = field(init=False)
+    _only: list[Matcher] = field(init=False)
     _unread: Unread = field(init=False)
     _fittings: dict[str, Fitting | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._matcher = Matcher(self.selection, self.live, self.target)
+        self._only = [Matcher(one, self.live, self.target) for one in self.only]
         self.merging = Merging(self.selection.merge, self.live, self.target)
         self._unread = Unread(self.live, self.target)
 
     @property
+    def whole(self) -> bool:
+        """Whether nothing is left out."""
+        return self.selection.whole and not self.only
+
+    @property
+    def aim(self) -> str:
+        """What the live state becomes: a checkpoint's id, or what was computed."""
+        return self.target.checkpoint.id if self.computed is None else self.computed.identity.decode()
+
+    @property
     def quiet(self) -> Selection:
-        """What of the selection has named none of the differences read so far."""
-        return self._matcher.quiet
+        """What of the selection (of several, the last one) has named none of the differences read so far."""
+        return [self._matcher, *self._only][-1].quiet
 
     def pairs(self) -> list[tuple[CollectionPair, Alignment | None]]:
         """The collections that may change, in the order in which they are written."""
@@ -89,6 +107,8 @@ class Planner:
                 if pair.name not in pinned:
                     continue
             elif not self._matcher.collection(pair.name) and one.path not in extra:
+                continue
+            if not all(only.collection(pair.name) for only in self._only):
                 continue
             found.append((pair, self._align(pair)))
         return sorted(found, key=lambda item: write_order(item[0]))
@@ -115,6 +135,10 @@ class Planner:
     def changes(self, *, files: bool | None = None) -> Iterator[Change]:
         """All changes, streamed, collection by collection in the order of writing; `files` takes only (no) files."""
         self.merging.begin()
+        if self.computed is not None:
+            # They are rows of tables, all of them.
+            yield from () if files or self.only_files else self.computed.changes
+            return
         for pair, alignment in self.pairs():
             if alignment is not None and files in (None, alignment.live.kind in FILE_KINDS):
                 yield from (change for change, _ in self._of_collection(pair, alignment))
@@ -122,12 +146,13 @@ class Planner:
     def _of_collection(self, pair: CollectionPair, alignment: Alignment) -> Iterator[tuple[Change, tuple[Field, ...]]]:
         """The changes of one collection, each with the fields that it is about, none for a whole record."""
         choose = self._matcher.choose(pair) if self.pinned is None else self.pinned.touched(pair.name)
+        narrowed = [one.choose(pair) for one in self._only]
         extra = [key for path, key in self.extra if path == alignment.live.path]
         for key, old, new in self._differences(pair.name, extra):
             fields = choose(key, old, new)
             if fields != () and self._is_extra(pair, alignment, key):
                 fields = ()
-            if fields is None:
+            if fields is None or not all(one(key, old, new) is not None for one in narrowed):
                 continue
             before = None if old is None else load_row(old, self.live.get)
             after = None if new is None else load_row(new, self.target.get)
@@ -140,7 +165,7 @@ class Planner:
 
     def _differences(self, name: CollectionName, extra: list[bytes]) -> Iterator[RecordDifference]:
         if self.pinned is not None:
-            return differences(self.live.stream(name), self.target.stream(name))
+            return differing(self.live, self.target, name)
         return self._matcher.differences(name, extra)
 
     def touched(self, name: CollectionName) -> Choose:
@@ -195,7 +220,7 @@ class Planner:
             return None
         if descriptor.kind is CollectionKind.SCHEMA:
             return change if self._writes_schema(pair, change) else None
-        if descriptor.origin == SEQUENCE_TABLE and not self.selection.whole and not _raises(before, after):
+        if descriptor.origin == SEQUENCE_TABLE and not self.whole and not _raises(before, after):
             return None
         return change
 
@@ -282,7 +307,15 @@ class Planner:
 
     def _takes_whole_table(self, name: str) -> bool:
         tables = [one for one in self.live.descriptors().values() if one.kind is CollectionKind.TABLE]
-        return all(self._matcher.takes_all(one) for one in tables if one.origin == name)
+        matchers = (self._matcher, *self._only)
+        return all(matcher.takes_all(one) for matcher in matchers for one in tables if one.origin == name)
+
+
+def computed_planner(live: State, target: StoredState, computed: Computed) -> Planner:
+    """The planner of computed changes; `target` is what names and undoes them, and they are named key by key."""
+    findings = {f"computed:{at}": one for at, one in enumerate(computed.findings)}
+    reasons = dict(computed.reasons)
+    return Planner(live, target, KEYS_ONLY, computed.keys, findings, reasons=reasons, computed=computed)
 
 
 def _raises(before: Row | None, after: Row | None) -> bool:

@@ -56,7 +56,7 @@ JSON_BYTES_MAX: Final = 32 << 20
 #: `<type>-<8 hex digits>`: what tells an agent's id from an agent's type, both of which stand in the same lists.
 _AGENT_ID = re.compile(r".+-[0-9a-f]{8}")
 _SESSION_ID = re.compile(r"session-(.+)-(?:pending|\d+)")
-_MESSAGE_TYPES = frozenset(
+MESSAGE_TYPES = frozenset(
     ("info", "request", "response", "broadcast", "coordination", "error", "discovery", "dependency")
 )
 _JSON_COLUMNS: Final = {
@@ -130,7 +130,7 @@ def only_plain(table: str) -> bool:
 def problems(table: str, values: Values, parse: Json) -> Iterator[str]:
     """What is wrong with a record by itself, as names of checks."""
     if table == "messages":
-        if _text(values.get("message_type")) not in _MESSAGE_TYPES:
+        if _text(values.get("message_type")) not in MESSAGE_TYPES:
             yield "messages.message_type is one that MAOS knows"
         return
     for column in _JSON_COLUMNS.get(table, ()):

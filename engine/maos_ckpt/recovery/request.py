@@ -8,6 +8,7 @@ from typing import Final
 
 from maos_ckpt.errors import PlanMovedError, UsageError
 from maos_ckpt.model import Checkpoint, Finding, Plan, Selection
+from maos_ckpt.recovery.computed import Compute
 from maos_ckpt.recovery.journal import Pinned
 from maos_ckpt.recovery.schema_changes import SchemaObjects
 
@@ -22,8 +23,9 @@ _DIGEST = re.compile(rf"[0-9a-f]{{{DIGEST_CHARACTERS_MIN},{DIGEST_CHARACTERS_MAX
 class Request:
     """What a recovery is asked to do. `digest` (a plan's, or its beginning) None applies the plan as it is then.
 
-    `extra`, `droppable`: see `Planner`; `pinned`: the recovery that an undo takes back. `findings` are told besides
-    those of the plan itself.
+    `extra`, `droppable`, `only`: see `Planner`; `pinned`: the recovery that an undo takes back. `findings` are told
+    besides those of the plan itself. `compute` gives the changes instead of the checkpoint, which then is the safety
+    checkpoint itself, whichever is named here.
     """
 
     checkpoint: Checkpoint
@@ -34,7 +36,9 @@ class Request:
     undo: bool = False
     extra: frozenset[tuple[str, bytes]] = frozenset()
     droppable: SchemaObjects = frozenset()
+    only: tuple[Selection, ...] = ()
     findings: tuple[Finding, ...] = ()
+    compute: Compute | None = None
     pinned: Pinned | None = None
 
 

@@ -16,8 +16,8 @@ from maos_ckpt.recovery.lookup import Shape
 from maos_ckpt.recovery.narrow import Narrow
 from maos_ckpt.recovery.owners import Owners, find_owners
 from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS
-from maos_ckpt.states import CollectionName, CollectionPair, State, StoredState
-from maos_ckpt.tree.diff import RecordDifference, differences
+from maos_ckpt.states import CollectionName, CollectionPair, State, StoredState, differing
+from maos_ckpt.tree.diff import RecordDifference
 from maos_ckpt.tree.large import load_row
 
 #: Tables in which SQLite keeps the highest id ever given; a partial recovery never lowers one.
@@ -101,7 +101,7 @@ class Matcher:
         """What differs in the records of a collection that can be meant, those with `extra` keys included."""
         narrow = self._narrow
         found = None if narrow is None else narrow.differences(name, extra)
-        return differences(self._live.stream(name), self._target.stream(name)) if found is None else found
+        return differing(self._live, self._target, name) if found is None else found
 
     @cached_property
     def _narrow(self) -> Narrow | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 
+from maos_ckpt.client import EVERYTHING
 from maos_ckpt.errors import NotFoundError
-from maos_ckpt.model import Finding, RecoveryResult, Severity
+from maos_ckpt.model import Finding, RecoveryResult, Selection, Severity
 from maos_ckpt.recovery import journal
-from maos_ckpt.recovery.apply import ProgressSink, recover
+from maos_ckpt.recovery.apply import recover
 from maos_ckpt.recovery.plan import OpenPlan, PlanRequest, open_plan
+from maos_ckpt.recovery.prepare import ProgressSink
 from maos_ckpt.recovery.request import Request
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
@@ -16,9 +18,15 @@ from maos_ckpt.sources.base import Source
 
 
 def open_undo_plan(
-    repository: Repository, source: Source, *, limit: int, progress: ProgressSink, seams: Seams
+    repository: Repository,
+    source: Source,
+    *,
+    only: Selection = EVERYTHING,
+    limit: int,
+    progress: ProgressSink,
+    seams: Seams,
 ) -> contextlib.AbstractContextManager[OpenPlan]:
-    """What taking back the last recovery would change now.
+    """What taking back the last recovery, or `only` a part of it, would change now.
 
     Raises:
         NotFoundError: there was no recovery, or its safety checkpoint is gone.
@@ -30,6 +38,7 @@ def open_undo_plan(
         limit,
         extra=last.extra_keys,
         droppable=frozenset(last.created),
+        only=_narrowed(last, only),
         undo=True,
         pinned=last.pins,
         findings=_about(last),
@@ -41,13 +50,17 @@ def undo(
     repository: Repository,
     source: Source,
     *,
+    only: Selection = EVERYTHING,
     digest: str | None,
     reason: str,
     limit: int,
     progress: ProgressSink,
     seams: Seams,
 ) -> RecoveryResult:
-    """Take back the last recovery; the caller holds the lease. Errors as `recover`'s and `undo_plan`'s."""
+    """Take back the last recovery, or `only` a part of it; the caller holds the lease.
+
+    Raises as `recover` and `undo_plan` do.
+    """
     last = _last(repository)
     request = Request(
         checkpoint=repository.resolve(last.safety),
@@ -58,10 +71,16 @@ def undo(
         undo=True,
         extra=last.extra_keys,
         droppable=frozenset(last.created),
+        only=_narrowed(last, only),
         findings=_about(last),
         pinned=last.pins,
     )
     return recover(repository, source, request, progress, seams)
+
+
+def _narrowed(last: journal.Intent, only: Selection) -> tuple[Selection, ...]:
+    """What was left of the recovery when it was done, and the part of that which is asked for now."""
+    return last.only if only.whole else (*last.only, only)
 
 
 def _about(last: journal.Intent) -> tuple[Finding, ...]:

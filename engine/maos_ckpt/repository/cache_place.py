@@ -29,6 +29,8 @@ def writable_cache(home: Path) -> Path | None:
         os.close(fd)
         os.unlink(name)
     except OSError as error:
-        _LOG.warning("%s cannot be used (%s): everything works without it, but slower.", path, error.strerror)
+        # Where nothing can be written at all, whoever writes says so.
+        if os.access(home, os.W_OK):
+            _LOG.warning("%s cannot be used (%s): everything works without it, but slower.", path, error.strerror)
         return None
     return path

@@ -10,6 +10,7 @@ from maos_ckpt.backends.base import Backend
 from maos_ckpt.backends.breaker import CircuitBreaker
 from maos_ckpt.backends.patience import Patience
 from maos_ckpt.backends.read_cache import CacheSettings, ReadCache
+from maos_ckpt.backends.read_only import ReadOnlyBackend
 from maos_ckpt.backends.retrying import RetryingBackend
 from maos_ckpt.backends.s3_settings import S3Settings
 from maos_ckpt.codec.crypto import Sealer
@@ -33,12 +34,14 @@ class RemoteSettings:
     Args:
         single_writer: the operator states that nobody else ever writes there.
         timing: how long leases and grace periods are.
+        read_only: refuse every change there.
     """
 
     s3: S3Settings
     cache: CacheSettings
     single_writer: bool = False
     timing: Timing = field(default_factory=Timing)
+    read_only: bool = False
 
 
 def open_remote(
@@ -86,7 +89,8 @@ def connected(
     known = memory.fact(_CREATE_MODE)
     if known:
         backend.create_mode = CreateMode(int(known))
-    return RetryingBackend(backend, seams, breaker=breaker, patience=patience)
+    inner: Backend = ReadOnlyBackend(backend) if settings.read_only else backend
+    return RetryingBackend(inner, seams, breaker=breaker, patience=patience)
 
 
 def _try_out(backend: Backend, settings: RemoteSettings, memory: RemoteMemory, seams: Seams) -> None:

@@ -21,6 +21,8 @@ _HEADER = struct.Struct(">4sBI")
 _MAGIC = b"MCKM"
 _CHECKSUM_BYTES = 32
 _SEQ_DIGITS_MAX = 18
+#: What names an entry of the audit log: the log's id, the entry's number and hash.
+AUDIT_BYTES = 48
 #: A manifest, before and after compression; a longer one is refused unread.
 MANIFEST_BYTES_MAX = 8 << 20
 
@@ -53,6 +55,7 @@ class Manifest(msgspec.Struct, array_like=True, frozen=True):
 
     `pack` is the SHA-256 of the pack that the save added; empty where it added none, or an older version wrote this.
     `referrers` is None where there are none, or an older version wrote this.
+    `audit` names the newest entry of the audit log; empty where there was none.
     """
 
     id: str
@@ -76,6 +79,7 @@ class Manifest(msgspec.Struct, array_like=True, frozen=True):
     pinned: bool
     pack: bytes = b""
     referrers: ManifestReferrers | None = None
+    audit: bytes = b""
 
     @property
     def trees(self) -> list[ManifestCollection]:
@@ -155,7 +159,7 @@ def decode_manifest(data: bytes, name: str, sealer: Sealer) -> Manifest:
     except (msgspec.DecodeError, ValueError) as error:
         raise damaged from error
     fits = manifest_name(manifest.seq) == name and is_checkpoint_id(manifest.id) and len(manifest.descriptors) == 32
-    fits = fits and len(manifest.pack) in (0, ID_BYTES)
+    fits = fits and len(manifest.pack) in (0, ID_BYTES) and len(manifest.audit) in (0, AUDIT_BYTES)
     if not fits or any(len(one.root) not in (0, ID_BYTES) for one in manifest.trees):
         raise damaged
     if state_digest(manifest.collections) != manifest.digest:
@@ -189,6 +193,7 @@ def to_checkpoint(manifest: Manifest) -> Checkpoint:
         descriptors=manifest.descriptors,
         pack=pack_name(manifest.pack) if manifest.pack else "",
         referrers=None if manifest.referrers is None else _referrers(manifest.referrers),
+        audit=manifest.audit,
     )
 
 

@@ -88,6 +88,11 @@ class RemoteCopy:
         self._backend: Backend | None = None
 
     @property
+    def connected(self) -> bool:
+        """Whether the remote side has been used."""
+        return self._backend is not None
+
+    @property
     def backend(self) -> Backend:
         """The objects themselves."""
         with self._connecting:

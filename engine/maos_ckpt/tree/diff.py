@@ -17,6 +17,8 @@ from maos_ckpt.tree.nodes import Entry, Leaf, encode_leaf
 Record = tuple[bytes, bytes]
 #: Key, value before, value after; None where the record is not there.
 RecordDifference = tuple[bytes, bytes | None, bytes | None]
+#: A leaf's keys and values, in key order.
+Records = tuple[list[bytes], list[bytes]]
 
 
 class Stream(Protocol):
@@ -32,6 +34,14 @@ class Stream(Protocol):
 
     def open(self) -> None:
         """Put the children or records of the front entry in its place."""
+        ...
+
+    def take_leaf(self) -> Records:
+        """The records of the front entry, which is a leaf's; it is passed over."""
+        ...
+
+    def put_back(self, leaf: Records) -> None:
+        """Put the records of a leaf that was taken in front."""
         ...
 
 
@@ -56,9 +66,21 @@ class StoredStream:
         assert isinstance(entry, Entry)
         node = decode_node(self._source, entry)
         if isinstance(node, Leaf):
-            self._stack.extend(zip(reversed(node.keys), reversed(node.values), strict=True))
+            self.put_back((node.keys, node.values))
         else:
             self._stack.extend(reversed(node))
+
+    def take_leaf(self) -> Records:
+        """See `Stream.take_leaf`."""
+        entry = self._stack.pop()
+        assert isinstance(entry, Entry)
+        node = decode_node(self._source, entry)
+        assert isinstance(node, Leaf)
+        return node.keys, node.values
+
+    def put_back(self, leaf: Records) -> None:
+        """See `Stream.put_back`."""
+        self._stack.extend(zip(reversed(leaf[0]), reversed(leaf[1]), strict=True))
 
 
 class LeafStream:
@@ -93,9 +115,17 @@ class LeafStream:
 
     def open(self) -> None:
         """See `Stream.open`."""
+        self.put_back(self.take_leaf())
+
+    def take_leaf(self) -> Records:
+        """See `Stream.take_leaf`."""
         assert self._leaf is not None
-        self._records = list(zip(reversed(self._leaf.keys), reversed(self._leaf.values), strict=True))
         self._entry = None
+        return self._leaf.keys, self._leaf.values
+
+    def put_back(self, leaf: Records) -> None:
+        """See `Stream.put_back`."""
+        self._records = list(zip(reversed(leaf[0]), reversed(leaf[1]), strict=True))
 
 
 def differences(before: Stream, after: Stream) -> Iterator[RecordDifference]:
@@ -108,6 +138,8 @@ def differences(before: Stream, after: Stream) -> Iterator[RecordDifference]:
             if a.id == b.id:
                 before.drop()
                 after.drop()
+            elif a.level == b.level == 0 and a.key == b.key:
+                yield from _compare_leaves(before, after)
             elif a.level >= b.level:
                 before.open()
                 # Of two nodes on one level both are opened: their records must face each other.
@@ -129,6 +161,18 @@ def differences(before: Stream, after: Stream) -> Iterator[RecordDifference]:
                 after.open()
         else:
             yield from _compare(before, after, a, b)
+
+
+def _compare_leaves(before: Stream, after: Stream) -> Iterator[RecordDifference]:
+    """Two leaves that begin with one record: mostly they hold the same keys, and only some values differ."""
+    old, new = before.take_leaf(), after.take_leaf()
+    if old[0] == new[0]:
+        for key, a, b in zip(old[0], old[1], new[1], strict=True):
+            if a != b:
+                yield key, a, b
+    else:
+        before.put_back(old)
+        after.put_back(new)
 
 
 def _compare(before: Stream, after: Stream, a: Record | None, b: Record | None) -> Iterator[RecordDifference]:

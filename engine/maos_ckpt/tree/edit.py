@@ -7,7 +7,7 @@ tree goes on behind it as it was. Mostly it does, and that can be told without l
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -18,6 +18,9 @@ from maos_ckpt.tree.cutter import OpenLeaf, ReferringRow, cut_leaves
 from maos_ckpt.tree.large import refer
 from maos_ckpt.tree.nodes import LEAF_SHAPE, RECORD_OVERHEAD_BYTES, Entry, Leaf, ends_node
 from maos_ckpt.tree.sink import ChunkSink
+
+#: Called with a key, and the encoded record before and after; None where there is none.
+Note = Callable[[bytes, bytes | None, bytes | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,12 @@ def edit(
     source: ChunkSource,
     sink: ChunkSink,
     label: str,
+    note: Note | None = None,
 ) -> Root:
     """The tree that results from replacing ranges, given in key order and not overlapping.
 
-    Leaves outside all ranges are taken over unread, as soon as boundaries meet again.
+    Leaves outside all ranges are taken over unread, as soon as boundaries meet again. `note` is told of every record
+    that differs afterwards.
     """
     changes = list(replacements)
     if not changes:
@@ -47,7 +52,7 @@ def edit(
     entries = [] if root is None else list(leaf_entries(source, root))
     builder = TreeBuilder(sink, label, Predecessors(source, root))
     with ReadAhead(source, iter(_touched_leaves(entries, changes))) as ahead:
-        for item in _recut(entries, changes, ahead):
+        for item in _recut(entries, changes, ahead, note):
             if isinstance(item, OpenLeaf):
                 builder.add(item)
             else:
@@ -68,7 +73,7 @@ def _touched_leaves(entries: list[Entry], replacements: list[Replacement]) -> li
 
 
 def _recut(
-    entries: list[Entry], replacements: list[Replacement], source: ChunkSource
+    entries: list[Entry], replacements: list[Replacement], source: ChunkSource, note: Note | None
 ) -> Iterator[OpenLeaf | tuple[Entry, bytes]]:
     """Old leaves that stay as they are, as (entry, last key bound), and new leaves in between, in key order."""
     at = 0
@@ -79,7 +84,7 @@ def _recut(
             yield entries[position], entries[position].key
             position += 1
             continue
-        records = _Merged(entries, position, replacements, at, source)
+        records = _Merged(entries, position, replacements, at, source, note)
         yield from records.leaves()
         position, at = records.position, records.at
 
@@ -96,19 +101,26 @@ class _Merged:
     """Old records and replacements merged and cut, until a new boundary falls on an old one."""
 
     def __init__(
-        self, entries: list[Entry], position: int, replacements: list[Replacement], at: int, source: ChunkSource
+        self,
+        entries: list[Entry],
+        position: int,
+        replacements: list[Replacement],
+        at: int,
+        source: ChunkSource,
+        note: Note | None,
     ) -> None:
         self.position = position
         self.at = at
         self._entries = entries
         self._replacements = replacements
         self._source = source
+        self._note = note
         self._last_key = b""
 
     def leaves(self) -> Iterator[OpenLeaf]:
         """New leaves; stops where the old leaves can be taken over again. It begins on a boundary."""
         old, changes = self._next()
-        keys, values = _replace(old, changes)
+        keys, values = self._replaced(old, changes)
         if self.position < len(self._entries) and old is not None and _ends_as_before(old, keys, values, changes):
             yield OpenLeaf(keys, values, bytes=sum(map(len, keys)) + sum(map(len, values)))
             return
@@ -126,7 +138,12 @@ class _Merged:
 
     def _batches(self) -> Records:
         while self.position < len(self._entries) or self.at < len(self._replacements):
-            yield from self._batch(*_replace(*self._next()))
+            yield from self._batch(*self._replaced(*self._next()))
+
+    def _replaced(self, old: Leaf | None, changes: list[Replacement]) -> tuple[list[bytes], list[bytes]]:
+        if self._note is not None:
+            _tell(old, changes, self._note)
+        return _replace(old, changes)
 
     def _batch(self, keys: list[bytes], values: list[bytes]) -> Records:
         if keys:
@@ -180,6 +197,18 @@ def _replace(old: Leaf | None, changes: list[Replacement]) -> tuple[list[bytes],
     new_keys += keys[position:]
     new_values += values[position:]
     return new_keys, new_values
+
+
+def _tell(old: Leaf | None, changes: list[Replacement], note: Note) -> None:
+    """Tell of one leaf's records that differ when the changes are applied, in key order."""
+    keys, values = ([], []) if old is None else (old.keys, refer(old))
+    for change in changes:
+        first, last = bisect_left(keys, change.low), bisect_left(keys, change.high)
+        before = dict(zip(keys[first:last], values[first:last], strict=True))
+        after = dict(zip(change.keys, change.values, strict=True))
+        for key in sorted(before.keys() | after.keys()):
+            if before.get(key) != after.get(key):
+                note(key, before.get(key), after.get(key))
 
 
 def _ends_as_before(old: Leaf, keys: list[bytes], values: list[bytes], changes: list[Replacement]) -> bool:

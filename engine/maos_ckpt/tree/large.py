@@ -146,13 +146,28 @@ def _join(part: RawText, get: Get) -> Value:
 
 def _pieces(ids: bytes, get: Get) -> Iterable[bytes]:
     for at in range(0, len(ids), ID_BYTES):
-        try:
-            piece = piece_decoder.decode(get(ids[at : at + ID_BYTES]))
-        except msgspec.DecodeError as error:
-            raise IntegrityError("A piece of a large value cannot be decoded.") from error
-        if piece.kind != PIECE:
-            raise IntegrityError("A piece of a large value is a chunk of another kind.")
-        yield piece.data
+        yield piece_data(get(ids[at : at + ID_BYTES]))
+
+
+def piece_data(plain: bytes) -> bytes:
+    """What a piece holds of its value.
+
+    Raises:
+        IntegrityError: it is no piece.
+    """
+    try:
+        piece = piece_decoder.decode(plain)
+    except msgspec.DecodeError as error:
+        raise IntegrityError("A piece of a large value cannot be decoded.") from error
+    if piece.kind != PIECE:
+        raise IntegrityError("A piece of a large value is a chunk of another kind.")
+    return piece.data
+
+
+def piece_ids(part: RawText) -> list[bytes]:
+    """The pieces of a value that was moved out of its row, given by the reference in its place."""
+    ids = _reference(part).pieces
+    return [ids[at : at + ID_BYTES] for at in range(0, len(ids), ID_BYTES)]
 
 
 def _reference(part: RawText) -> _Reference:

@@ -10,6 +10,7 @@ from maos_ckpt.cli.text import clip, count, moment, name, size, table
 from maos_ckpt.errors import ExitCode
 from maos_ckpt.export import json_record
 from maos_ckpt.fields import json_value
+from maos_ckpt.history import VERSIONS_TOLD
 from maos_ckpt.model import ChangeKind, Counts, RecordChange
 from maos_ckpt.operations import checkpoints
 from maos_ckpt.safe_text import safe_text
@@ -19,6 +20,7 @@ CHANGES_LISTED = 1000
 CHANGES_LISTED_JSON = 1_000_000
 _SIGNS = {ChangeKind.ADDED: "+", ChangeKind.MODIFIED: "~", ChangeKind.REMOVED: "-"}
 _VALUE_CHARACTERS = 120
+_REASON_CHARACTERS = 300
 
 
 def change_limit(context: Context) -> int:
@@ -52,16 +54,21 @@ def more_line(more: int) -> str:
     return f"… and {count(more, 'more change')}; --limit N lists N of them, --limit 0 none"
 
 
-def change_lines(changes: tuple[RecordChange, ...]) -> list[str]:
-    """Changes for people, a modified record with its fields below it."""
+def change_lines(changes: tuple[RecordChange, ...], *, contents: bool = False) -> list[str]:
+    """Changes for people, a modified record with its fields below it; with `contents` others with theirs, too."""
     lines = []
     for one in changes:
-        why = f"  ({clip(one.reason, _VALUE_CHARACTERS)})" if one.reason else ""
-        lines.append(f"{_SIGNS[one.kind]} {name(f'{one.component}/{one.collection}/{one.key}')}{why}")
-        for field in one.fields if one.kind is ChangeKind.MODIFIED else ():
+        lines.append(f"{_SIGNS[one.kind]} {name(f'{one.component}/{one.collection}/{one.key}')}")
+        for field in one.fields if one.kind is ChangeKind.MODIFIED or contents else ():
+            only = field.after if one.kind is ChangeKind.ADDED else field.before
+            if one.kind is not ChangeKind.MODIFIED and only is not None:
+                lines.append(f"    {name(field.path)}: {clip(only, _VALUE_CHARACTERS)}")
+                continue
             before = "(absent)" if field.before is None else clip(field.before, _VALUE_CHARACTERS)
             after = "(absent)" if field.after is None else clip(field.after, _VALUE_CHARACTERS)
             lines.append(f"    {name(field.path)}: {before} -> {after}")
+        if one.reason:
+            lines.append(f"    because {clip(one.reason, _REASON_CHARACTERS)}")
     return lines
 
 
@@ -106,16 +113,21 @@ def _value_line(column: str, value: object) -> str:
 def history(context: Context) -> int:
     """`maos-ckpt history`."""
     context.stop_on_signals()
-    versions = checkpoints.history(context.workspace, context.arguments.key)
+    limit = context.arguments.limit or VERSIONS_TOLD
+    found = checkpoints.history(context.workspace, context.arguments.key, limit)
+    versions = found.versions
     matched = list(dict.fromkeys(f"{one.component}/{one.collection}/{one.key}" for one in versions))
     if context.out.as_json:
-        context.out.document({"matched": matched, "versions": [shapes.version(one) for one in versions]})
+        told = (shapes.version(one) for one in versions)
+        context.out.document({"matched": matched, "omitted": found.omitted, "versions": told})
         return ExitCode.DONE
     now_ms = context.seams.clock.now_ms()
-    lines = [f"{count(len(versions), 'version')} of {', '.join(map(name, matched))}"]
+    lines = [f"{count(len(versions) + found.omitted, 'version')} of {', '.join(map(name, matched))}"]
+    if found.omitted:
+        lines.append(f"… {count(found.omitted, 'older version')}; --limit N tells of N")
     for one in versions:
         change = RecordChange(one.component, one.collection, one.key, one.kind, one.fields)
-        lines += [f"{one.checkpoint}  {moment(one.created_at_ms, now_ms)}", *change_lines((change,))]
+        lines += [f"{one.checkpoint}  {moment(one.created_at_ms, now_ms)}", *change_lines((change,), contents=True)]
     context.out.lines(lines)
     return ExitCode.DONE
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.commands.contents import CHANGES_LISTED, change_limit
+from maos_ckpt.cli.commands.insight import recommended_line
+from maos_ckpt.cli.commands.recovery_elsewhere import restore_to
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.last_recovery import LastRecovery, last_recovery
 from maos_ckpt.cli.parser import PROGRAM
@@ -17,9 +19,10 @@ from maos_ckpt.cli.recovery_text import moved_line, plan_lines, result_lines
 from maos_ckpt.cli.selecting import option, selection_of, words_of
 from maos_ckpt.cli.text import clip, duration, moment
 from maos_ckpt.client import ProgressSink
-from maos_ckpt.errors import ExitCode, InterruptedByUserError, PlanMovedError, UsageError
-from maos_ckpt.model import Plan, Progress, RecoveryResult
+from maos_ckpt.errors import CkptError, ExitCode, PlanMovedError, UsageError
+from maos_ckpt.model import Plan, RecordChange, RecoveryResult, Selection
 from maos_ckpt.operations import checkpoints, recoveries
+from maos_ckpt.recovery.cancellation import Cancellation
 from maos_ckpt.recovery.plan import OpenPlan
 from maos_ckpt.recovery.request import checked_digest
 from maos_ckpt.safe_text import safe_text
@@ -28,24 +31,31 @@ _TAKES_BACK = "takes this back"
 
 
 @dataclass(frozen=True, slots=True)
-class _Recovery:
-    """A restore or an undo.
+class Recovery:
+    """A restore, an undo or a rescue.
 
-    `plan` opens the plan; `apply` takes the one that was shown, if one was, and the digest to insist on. `words`: what
-    to type for it again, given its plan. `undoes`: what an undo is about.
+    `apply` takes the plan that was shown, if one was, and the digest to insist on. `words`: what to type for it again,
+    given its plan. `undoes`: what an undo is about. `about`: the first line, where it is about no checkpoint.
+    `everything` opens the plan with all of its changes, however many.
     """
 
-    plan: Callable[[ProgressSink], contextlib.AbstractContextManager[OpenPlan]]
+    plan: Callable[[ProgressSink], Plan]
     apply: Callable[[Plan | None, str | None, ProgressSink], RecoveryResult]
     words: Callable[[Plan], list[str]]
     undoes: LastRecovery | None = None
+    about: str = ""
+    everything: Callable[[ProgressSink], contextlib.AbstractContextManager[OpenPlan]] | None = None
 
 
 def restore(context: Context) -> int:
     """`maos-ckpt restore`."""
     a = context.arguments
+    if a.id is None:
+        raise _no_checkpoint(context)
     selection = selection_of(a)
-    workspace, limit = context.workspace, _limit(context)
+    workspace, limit = context.workspace, listed_limit(context)
+    if a.to is not None:
+        return restore_to(context, selection, limit)
 
     def words(plan: Plan) -> list[str]:
         return ["restore", plan.checkpoint, *words_of(selection)]
@@ -55,26 +65,39 @@ def restore(context: Context) -> int:
         name = shown.checkpoint if shown else a.id
         return recoveries.recover(workspace, name, selection, digest, a.reason, limit, progress)
 
-    def plan(progress: ProgressSink) -> contextlib.AbstractContextManager[OpenPlan]:
-        return recoveries.open_plan(workspace, a.id, selection, limit, progress)
+    def plan(progress: ProgressSink) -> Plan:
+        return recoveries.plan(workspace, a.id, selection, limit, progress)
 
-    return _recover(context, _Recovery(plan, apply, words))
+    def everything(progress: ProgressSink) -> contextlib.AbstractContextManager[OpenPlan]:
+        return recoveries.open_plan(workspace, a.id, selection, CHANGES_LISTED, progress)
+
+    return run(context, Recovery(plan, apply, words, everything=everything))
+
+
+def _no_checkpoint(context: Context) -> UsageError:
+    """What to say to who names no checkpoint: which one is the one."""
+    hint = f"`{PROGRAM} guide` recommends one."
+    with contextlib.suppress(CkptError):
+        hint = recommended_line(context) or hint
+    return UsageError(f"`{PROGRAM} restore` needs the ID of a checkpoint.", kept="Nothing was changed.", hint=hint)
 
 
 def undo(context: Context) -> int:
     """`maos-ckpt undo`."""
-    workspace, limit = context.workspace, _limit(context)
-    reason = context.arguments.reason
-    recovery = _Recovery(
-        lambda progress: recoveries.open_undo_plan(workspace, limit, progress),
-        lambda shown, digest, progress: recoveries.undo(workspace, digest, reason, limit, progress),
-        lambda plan: ["undo"],
+    workspace, limit = context.workspace, listed_limit(context)
+    a = context.arguments
+    only = Selection(tuple(a.component), tuple(a.record))
+    recovery = Recovery(
+        lambda progress: recoveries.undo_plan(workspace, limit, progress, only=only),
+        lambda shown, digest, progress: recoveries.undo(workspace, digest, a.reason, limit, progress, only=only),
+        lambda plan: ["undo", *option("--component", a.component), *option("--record", a.record)],
         last_recovery(workspace),
+        everything=lambda progress: recoveries.open_undo_plan(workspace, CHANGES_LISTED, progress, only=only),
     )
-    return _recover(context, recovery)
+    return run(context, recovery)
 
 
-def _command(context: Context, recovery: _Recovery, plan: Plan) -> str:
+def _command(context: Context, recovery: Recovery, plan: Plan) -> str:
     """The shell line that applies exactly this plan."""
     a = context.arguments
     words = [PROGRAM, *recovery.words(plan)]
@@ -91,12 +114,16 @@ def _command(context: Context, recovery: _Recovery, plan: Plan) -> str:
     return shlex.join([*words, "--plan", plan.digest, "--yes"])
 
 
-def _limit(context: Context) -> int:
-    """Changes listed where no number is asked for: the first; a dry run in JSON reads the others as it writes them."""
-    return CHANGES_LISTED if context.arguments.limit is None else change_limit(context)
+def listed_limit(context: Context) -> int:
+    """Changes listed: of a recovery that is carried out only the first, for its plan can be asked for alone."""
+    limit = change_limit(context)
+    if context.arguments.limit is None and not context.arguments.dry_run:
+        return min(limit, CHANGES_LISTED)
+    return limit
 
 
-def _recover(context: Context, recovery: _Recovery) -> int:
+def run(context: Context, recovery: Recovery) -> int:
+    """Show the plan, ask, apply it, and tell how it went, as the arguments of `context` say; gives the exit code."""
     arguments = context.arguments
     # Before anything is read: a mistyped digest must not cost the reading of a whole state.
     asked_for = checked_digest(arguments.plan)
@@ -130,7 +157,7 @@ def _recover(context: Context, recovery: _Recovery) -> int:
     return _apply_shown(context, recovery, plan)
 
 
-def _apply_shown(context: Context, recovery: _Recovery, plan: Plan) -> int:
+def _apply_shown(context: Context, recovery: Recovery, plan: Plan) -> int:
     """Apply the plan that was shown; where MAOS has moved on since, ask whether its present state is meant as well."""
     try:
         result = _apply(context, recovery, plan, plan.digest)
@@ -146,24 +173,22 @@ def _apply_shown(context: Context, recovery: _Recovery, plan: Plan) -> int:
     return _tell(context, recovery, result)
 
 
-def _is_about_another(context: Context, recovery: _Recovery) -> bool:
+def _is_about_another(context: Context, recovery: Recovery) -> bool:
     """Whether an undo would take back another recovery by now than the one that was named."""
     return recovery.undoes is not None and recovery.undoes != last_recovery(context.workspace)
 
 
-def _apply(context: Context, recovery: _Recovery, shown: Plan | None, digest: str | None) -> RecoveryResult:
+def _apply(context: Context, recovery: Recovery, shown: Plan | None, digest: str | None) -> RecoveryResult:
     with _Finish() as finish, context.progress() as progress:
         return recovery.apply(shown, digest, finish.watch(progress))
 
 
-def _show_plan(context: Context, recovery: _Recovery) -> Plan:
+def _show_plan(context: Context, recovery: Recovery) -> Plan:
     started_s = context.seams.clock.monotonic_s()
-    with _opened(context, recovery) as opened:
-        made = opened.plan
+    with _opened(context, recovery) as (made, everything):
         took_s = context.seams.clock.monotonic_s() - started_s
         dry_run, command = context.arguments.dry_run, _command(context, recovery, made)
         if context.out.as_json and (dry_run or not made.summary.total):
-            everything = opened.changes() if context.arguments.limit is None else None
             shape = shapes.dry_run(made, round(took_s, 3), command, everything)
             context.out.document({**shape, **_undoes(recovery)})
         else:
@@ -182,18 +207,29 @@ def _show_plan(context: Context, recovery: _Recovery) -> Plan:
 
 
 @contextlib.contextmanager
-def _opened(context: Context, recovery: _Recovery) -> Iterator[OpenPlan]:
-    """The plan, with its progress told until it is there: what follows writes to the terminal itself."""
+def _opened(context: Context, recovery: Recovery) -> Iterator[tuple[Plan, Iterator[RecordChange] | None]]:
+    """The plan, and in a dry run for machines that names no number all of its changes, read as they are written.
+
+    Progress is told until the plan is there: what follows writes to the terminal itself.
+    """
+    a = context.arguments
+    streams = context.out.as_json and a.dry_run and a.limit is None
     with contextlib.ExitStack() as stack:
         with context.progress() as progress:
-            sinks: list[ProgressSink] = [progress]
-            opened = stack.enter_context(recovery.plan(lambda step: sinks[0](step)))
-        sinks[0] = lambda step: None
-        yield opened
+            if recovery.everything is None or not streams:
+                made, changes = recovery.plan(progress), None
+            else:
+                sinks: list[ProgressSink] = [progress]
+                opened = stack.enter_context(recovery.everything(lambda step: sinks[0](step)))
+                sinks[0] = lambda step: None
+                made, changes = opened.plan, opened.changes()
+        yield made, changes
 
 
-def _about(context: Context, recovery: _Recovery, plan: Plan) -> list[str]:
+def _about(context: Context, recovery: Recovery, plan: Plan) -> list[str]:
     now_ms = context.seams.clock.now_ms()
+    if recovery.about:
+        return [recovery.about]
     if recovery.undoes is not None:
         return [f"undo {recovery.undoes.line(now_ms)}"]
     checkpoint = checkpoints.show(context.workspace, plan.checkpoint)
@@ -202,11 +238,11 @@ def _about(context: Context, recovery: _Recovery, plan: Plan) -> list[str]:
     return [f"restore {what}{named}"]
 
 
-def _undoes(recovery: _Recovery) -> dict[str, object]:
+def _undoes(recovery: Recovery) -> dict[str, object]:
     return {} if recovery.undoes is None else {"undoes": recovery.undoes.shape}
 
 
-def _tell(context: Context, recovery: _Recovery, result: RecoveryResult) -> int:
+def _tell(context: Context, recovery: Recovery, result: RecoveryResult) -> int:
     if context.out.as_json:
         context.out.document({**shapes.recovery(result), **_undoes(recovery)})
     else:
@@ -221,57 +257,37 @@ def _tell(context: Context, recovery: _Recovery, result: RecoveryResult) -> int:
     return ExitCode.DONE if done else ExitCode.PARTIAL
 
 
-def _next_undo(recovery: _Recovery) -> str:
+def _next_undo(recovery: Recovery) -> str:
     """What an undo would do after this."""
     if recovery.undoes is None:
         return _TAKES_BACK
-    what = f"the recovery of {recovery.undoes.checkpoint} back"
+    what = f"{recovery.undoes.name} back"
     return f"takes {what} again" if recovery.undoes.brings_back else f"brings {what}"
 
 
-class _Finish:
-    """While a plan is applied, a signal stops it at the next safe point; a second one at once.
+class _Finish(Cancellation):
+    """While a plan is applied, SIGINT and SIGTERM stop it at the next safe point; a second one at once.
 
-    From the commit on it is finished instead. Ctrl-Z is ignored: MAOS may be standing still for us.
+    A lost terminal stops nothing: what was confirmed is done. Ctrl-Z is ignored: MAOS may be standing still for us.
     """
 
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    _COMMITTING = ("commit", "files", "verify")
-
     def __init__(self) -> None:
-        self._asked = False
-        self._committing = False
+        super().__init__()
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> _Finish:
-        for number in self._SIGNALS:
-            before = signal.getsignal(number)
-            if before is not signal.SIG_IGN:
-                self._before[number] = before
-                signal.signal(number, self._ask)
-        self._before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._heard)
+        for number in (signal.SIGHUP, signal.SIGTSTP):
+            self._before[number] = signal.signal(number, signal.SIG_IGN)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)  # type: ignore[arg-type]
 
-    def _ask(self, number: int, frame: object) -> None:
-        if self._asked:
+    def _heard(self, number: int, frame: object) -> None:
+        if self.asked:
             raise KeyboardInterrupt
-        self._asked = True
-
-    def watch(self, sink: ProgressSink) -> ProgressSink:
-        """`sink`, stopping the operation where that was asked for."""
-
-        def watched(progress: Progress) -> None:
-            self._committing |= progress.phase in self._COMMITTING
-            if self._asked and not self._committing:
-                raise InterruptedByUserError(
-                    "Interrupted before anything was committed.",
-                    kept="The live state is as it was, and every checkpoint is untouched.",
-                    hint="Run the command again when you are ready.",
-                )
-            sink(progress)
-
-        return watched
+        self.ask()

@@ -11,9 +11,11 @@ from maos_ckpt.cli.upkeep_text import scrub_due_ms, upkeep_lines
 from maos_ckpt.engine.lock import Owner, engine_owner
 from maos_ckpt.errors import ExitCode
 from maos_ckpt.model import LOCAL_TIER, TierStatus
-from maos_ckpt.operations import state
+from maos_ckpt.model.drills import DrillStatus
+from maos_ckpt.operations import drills, state
 from maos_ckpt.operations.state import RepositoryState
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.recovery.alone import Recovering
 from maos_ckpt.safe_text import safe_text
 
 _DAMAGED_LISTED = 3
@@ -28,6 +30,8 @@ class _Status:
     owner: Owner | None
     found: RepositoryState
     unfinished: str
+    recovering: Recovering | None
+    drill: DrillStatus
 
     @property
     def next_ms(self) -> int | None:
@@ -67,7 +71,9 @@ def _look(context: Context) -> _Status:
     workspace = context.workspace
     found = state.repository_state(workspace)
     owner = engine_owner(workspace.repository)
-    return _Status(workspace, context.seams.clock.now_ms(), owner, found, state.unfinished_recovery(workspace))
+    now_ms, unfinished = context.seams.clock.now_ms(), state.unfinished_recovery(workspace)
+    recovering = state.recovery_under_way(workspace)
+    return _Status(workspace, now_ms, owner, found, unfinished, recovering, drills.status(workspace))
 
 
 def status(context: Context) -> int:
@@ -90,9 +96,39 @@ def _document(one: _Status) -> dict[str, object]:
         "last_error": _last_error(one),
         "spool": _spool(one),
         "unfinished_recovery": one.unfinished or None,
+        "recovery": None if one.recovering is None else one.recovering.shape(one.now_ms),
         "damaged": list(one.found.damaged_manifests),
+        "drill": _drill(one),
         "damaged_checkpoints": list(one.found.damaged_checkpoints),
     }
+
+
+def _drill(one: _Status) -> dict[str, object]:
+    drill = one.drill
+    return {
+        "state": drill.state,
+        "interval_s": drill.interval_s or None,
+        "last_at": _time(drill.last_at_ms),
+        "passed": not drill.failed if drill.last_at_ms is not None else None,
+        "rto_s": drill.rto_s,
+        "rpo_s": drill.rpo_s,
+        "failed": list(drill.failed),
+        "evidence": drill.evidence or None,
+    }
+
+
+def _drill_words(drill: DrillStatus, now_ms: int) -> str:
+    """`passed 3 h ago, RTO 4.1 s`, or what is wrong."""
+    if drill.last_at_ms is None:
+        return "none was held yet" if drill.state == "never" else "none was held, and none is scheduled"
+    words = f"{'FAILED' if drill.failed else 'passed'} {age(drill.last_at_ms, now_ms)}"
+    if drill.rto_s is not None:
+        words += f", RTO {duration(drill.rto_s)}"
+    if drill.failed:
+        words += f": {', '.join(drill.failed)}; see {drill.evidence}"
+    if drill.state == "overdue":
+        words += f"; overdue, one is to be held every {duration(drill.interval_s)}"
+    return words
 
 
 def _tier(one: _Status, tier: TierStatus) -> dict[str, object]:
@@ -200,6 +236,7 @@ def _lines(one: _Status) -> list[str]:
     if parts.codec and parts.dedup and parts.whole:
         text = f"{parts.whole:,.1f} : 1 (codec {parts.codec:,.1f}, deduplication {parts.dedup:,.1f})"
         pairs.append(("ratios", text))
+    pairs.append(("last drill", _drill_words(one.drill, one.now_ms)))
     if failure:
         pairs.append(("last error", f"{failure.operation}: {failure.message} {moment(failure.at_ms, one.now_ms)}"))
     if one.found.damaged_manifests:
@@ -212,6 +249,8 @@ def _lines(one: _Status) -> list[str]:
         number = count(len(one.found.damaged_checkpoints), "checkpoint")
         verb = "is" if len(one.found.damaged_checkpoints) == 1 else "are"
         pairs.append(("damaged", f"{number} {verb} marked as damaged ({what}{more}); see `maos-ckpt verify --all`"))
+    if one.recovering is not None:
+        pairs.append(("recovery", one.recovering.sentence(one.now_ms)))
     if one.unfinished:
         pairs.append(("unfinished", one.unfinished))
     return [f"{name:<14}{safe_text(value)}" for name, value in pairs]

@@ -27,13 +27,35 @@ def session_of(path: bytes) -> str | None:
     return next((one for one in reversed(parts) if SESSION.fullmatch(one)), None)
 
 
+def find_claudes(processes: Processes) -> list[ProcessInfo]:
+    """The `claude` processes of this machine."""
+    return [one for one in processes.matching("claude") if is_claude(one)]
+
+
+def is_orphan(process: ProcessInfo, processes: Processes) -> bool:
+    """Whether whoever started a process is gone; False where that cannot be seen.
+
+    The kernel gives an orphan to init, or to whoever asked for orphans, which stands in another session.
+    """
+    standing = processes.standing(process.pid)
+    if standing is None:
+        return False
+    parent = processes.standing(standing.parent)
+    return parent is None or standing.parent == 1 or parent.session != standing.session
+
+
+def sessions_named(process: ProcessInfo) -> set[str]:
+    """The sessions on a process's command line."""
+    return {word for part in process.command for word in SESSION.findall(part)}
+
+
 class ClaudeProcesses:
     """The `claude` processes of this machine at one moment."""
 
     def __init__(self, processes: Processes, layout: Layout) -> None:
         self._processes = processes
         self._layout = layout
-        self._found = [one for one in processes.matching("claude") if _is_claude(one)]
+        self._found = find_claudes(processes)
         self._open = processes.writers_below(layout.projects)
 
     def writer_of(self, path: bytes, changed_ms: int) -> ProcessInfo | None:
@@ -46,7 +68,7 @@ class ClaudeProcesses:
         session = session_of(path)
         folder = os.fsdecode(path).split("/")[0]
         for one in self._found:
-            named = {word for part in one.command for word in SESSION.findall(part)}
+            named = sessions_named(one)
             if session is not None and session in named:
                 return one
             if not named and folder in self._slugs(one) and changed_ms + _SLACK_MS >= self._processes.started_ms(one):
@@ -73,6 +95,7 @@ def resume_command(session: str, directory: str, layout: Layout) -> str | None:
     return f"cd {shlex.quote(directory)} && {setting}claude --resume {session}"
 
 
-def _is_claude(process: ProcessInfo) -> bool:
+def is_claude(process: ProcessInfo) -> bool:
+    """Whether a process is a Claude Code."""
     words = process.command[:_PROGRAM_WORDS]
     return any(_PROGRAM.fullmatch(os.path.basename(one)) or "/claude-code/" in one for one in words)

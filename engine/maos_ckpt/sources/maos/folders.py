@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
-
-from maos_ckpt.seams import Random
 
 #: Longest name of a file that common file systems take, in bytes.
 NAME_BYTES_MAX: Final = 255
@@ -25,6 +24,7 @@ PATH_PARTS_MAX: Final = 16
 #: Bits of a mode that are put back; never setuid, setgid or sticky.
 MODE_MASK: Final = 0o777
 _NEW_FILE_MODE: Final = 0o600
+_NAME_DIGITS: Final = 18
 _NEW_FOLDER_MODE: Final = 0o700
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -81,13 +81,16 @@ class Place:
             yield file
 
     @contextlib.contextmanager
-    def replacing(self, random: Random, mode: int | None) -> Iterator[Replacement]:
+    def replacing(self, mode: int | None) -> Iterator[Replacement]:
         """A new file that takes this place where the block ends well and `Replacement.keep` is still set.
 
         `mode` None keeps the mode of the file that is replaced.
         """
         old = self.look()
-        temporary = b".ckpt-%b" % random.token(9).hex().encode()
+        # The same name each time: what a kill left of it goes when this file is put back again.
+        temporary = b".ckpt-%b" % hashlib.sha256(self.name).hexdigest()[:_NAME_DIGITS].encode()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=self.fd)
         file = open(os.open(temporary, _WRITE_FLAGS, _NEW_FILE_MODE, dir_fd=self.fd), "wb")  # noqa: SIM115
         replacement = Replacement(file)
         done = False

@@ -66,12 +66,14 @@ class FilePlace:
 class Layout:
     """The paths of one MAOS. `directory` and `claude_home` are absolute and have no symbolic links.
 
-    `home` is the user's home directory, whose MAOS configuration applies to every MAOS of that user.
+    `home` is the user's home directory, whose MAOS configuration applies to every MAOS of that user. `original` is the
+    directory that this one is a copy of: its transcripts are still filed under that one's name.
     """
 
     directory: Path
     claude_home: Path
     home: Path
+    original: Path | None = None
 
     @classmethod
     def of(cls, directory: Path, claude_home: Path, home: Path | None = None) -> Layout:
@@ -99,7 +101,7 @@ class Layout:
 
         Claude Code turns everything but ASCII letters and digits into `-`; older releases only turned `/`.
         """
-        path = str(self.directory)
+        path = str(self.original or self.directory)
         # The original counts in UTF-16 units, so a character outside of the Basic Multilingual Plane gives two dashes.
         today = "".join(
             one if one.isascii() and one.isalnum() else "-" * (2 if ord(one) > 0xFFFF else 1) for one in path

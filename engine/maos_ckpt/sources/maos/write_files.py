@@ -94,7 +94,7 @@ class _Writer:
 
     def put_lines(self, file: _File, place: Place, changes: Iterator[Change]) -> bool:
         """A transcript, line by line."""
-        with place.open() as old, place.replacing(self._seams.random, None) as new:
+        with place.open() as old, place.replacing(None) as new:
             edit = _LineEdit(old, new.file)
             edit.run(changes)
             new.keep = edit.changed
@@ -120,7 +120,7 @@ class _Writer:
             return _set_mode(place, found, mode)
         if live != before:
             raise _MovedError(_MOVED)
-        with place.replacing(self._seams.random, mode) as new:
+        with place.replacing(mode) as new:
             new.file.write(wanted)
         return True
 
@@ -135,7 +135,7 @@ class _Writer:
         mode = _mode(change)
         if found is not None:
             return _set_mode(place, found, mode)
-        with place.replacing(self._seams.random, mode):
+        with place.replacing(mode):
             return True
 
     def result(self) -> FilesWritten:

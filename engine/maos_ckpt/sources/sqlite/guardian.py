@@ -8,8 +8,10 @@ pipe closes, when our process is gone although somebody else still holds the pip
 It runs as `python -I -S` on this very file and imports the standard library and `maos_ckpt.processes` only, until there
 is a fence to drop. It is nobody's child and in a session of its own: neither Ctrl-C nor a closed terminal reaches it.
 
+The same goes for a command that has to run after a recovery, whatever became of it.
+
 Its pipe carries lines: `watch PID:START …` (replaces the former list), `beat`, `fence AFTER_MS PATH RECOVERY` (the
-last two as hex of UTF-8 with surrogates).
+last two as hex of UTF-8 with surrogates), `run WITHIN_MS DIRECTORY WORD…` (words as hex), `ran`.
 """
 
 from __future__ import annotations
@@ -96,6 +98,15 @@ class Guardian:
         delay_ms = int(min(max(after_s, 0.0), FENCE_DELAY_S_MAX) * 1000)
         self._say(f"fence {delay_ms} {os.fsencode(path).hex()} {recovery.encode('utf-8', 'surrogatepass').hex()}")
 
+    def run_afterwards(self, command: Sequence[str], directory: Path, within_s: float) -> None:
+        """Run a command in a directory when this process has vanished or closed, unless `ran` says that it was run."""
+        words = " ".join(os.fsencode(one).hex() or "-" for one in (str(directory), *command))
+        self._say(f"run {int(within_s * 1000)} {words}")
+
+    def ran(self) -> None:
+        """The command of `run_afterwards` has been run."""
+        self._say("ran")
+
     def close(self) -> None:
         """End the watch; safe to call twice."""
         if self._pipe >= 0:
@@ -136,6 +147,7 @@ class _Watch:
         self._watched: list[ProcessInfo] = []
         self._buffer = b""
         self.fence: tuple[float, Path, str] | None = None
+        self.command: tuple[float, list[str]] | None = None
 
     def run(self) -> None:
         """Listen until the pipe closes, the owner is gone, or nobody speaks; then continue whatever is watched."""
@@ -169,10 +181,23 @@ class _Watch:
             if word == "watch":
                 pairs = [one.split(":") for one in arguments]
                 self._watched = [ProcessInfo(int(pid), int(started), (), "") for pid, started in pairs]
+            elif word == "ran":
+                self.command = None
+            elif word == "run" and len(arguments) > 2:
+                words = [os.fsdecode(bytes.fromhex(one.removeprefix("-"))) for one in arguments[1:]]
+                self.command = int(arguments[0]) / 1000, words
             elif word == "fence" and len(arguments) == 3:
                 path = Path(os.fsdecode(bytes.fromhex(arguments[1])))
                 recovery = bytes.fromhex(arguments[2]).decode("utf-8", "surrogatepass")
                 self.fence = (time.monotonic() + int(arguments[0]) / 1000, path, recovery)
+
+
+def _run_command(within_s: float, directory: str, *command: str) -> None:
+    import subprocess
+
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        quiet = subprocess.DEVNULL
+        subprocess.run(command, cwd=directory, stdin=quiet, stdout=quiet, stderr=quiet, timeout=within_s, check=False)
 
 
 def _drop_fence(at: float, path: Path, recovery: str, paths: Sequence[str]) -> None:
@@ -205,6 +230,9 @@ def main(arguments: Sequence[str]) -> int:
     watch = _Watch(owner)
     watch.run()
     os.dup2(quiet, 0)
+    if watch.command is not None:
+        within_s, words = watch.command
+        _run_command(within_s, *words)
     if watch.fence is not None:
         _drop_fence(*watch.fence, arguments[1:])
     return 0

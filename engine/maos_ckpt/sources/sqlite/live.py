@@ -20,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NoReturn
@@ -57,7 +57,8 @@ class Held:
 
     `connection` is inside `BEGIN EXCLUSIVE`, with foreign keys and CHECK constraints off; end the transaction only by
     `commit`. `stopped`: the stopped writers, without their terminals. `attempts`: how often the lock was tried. `wal`:
-    the journal mode. `stall_s`: the longest time that they stood still, complete after the block.
+    the journal mode. `identity`: the file's device and inode. `stall_s`: the longest time that they stood still,
+    complete after the block.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class Held:
     stopped: tuple[ProcessInfo, ...]
     attempts: int
     seams: Seams
+    identity: tuple[int, int]
     stall_s: float = 0.0
     _guardian: Guardian | None = field(default=None, repr=False)
 
@@ -78,8 +80,9 @@ class Held:
         """Commit now, while the writers still stand; what belongs to the same moment, as files do, can follow.
 
         Raises:
-            SourceError: the commit failed and was taken back.
+            SourceError: the commit failed and was taken back, or somebody put another file in the database's place.
         """
+        _require_same(self.path, self.identity)
         try:
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -98,10 +101,15 @@ class Held:
 
 
 @contextlib.contextmanager
-def hold(path: Path, seams: Seams, *, wait_s: float = LOCK_WAIT_S) -> Iterator[Held]:
+def hold(
+    path: Path, seams: Seams, *, wait_s: float = LOCK_WAIT_S, waiting: Callable[[], None] = lambda: None
+) -> Iterator[Held]:
     """Hold the database at `path`; leaving the block commits, an exception in it rolls back.
 
     Whatever happens, the stopped processes are continued: by this process, or by the guardian if it dies.
+
+    Args:
+        waiting: called between attempts at the lock, while nobody is stopped; what it raises ends them.
 
     Raises:
         PermissionRefusedError: file or directory cannot be written, or the holder may not be signalled; raised before
@@ -109,18 +117,20 @@ def hold(path: Path, seams: Seams, *, wait_s: float = LOCK_WAIT_S) -> Iterator[H
         SourceError: missing, not a database, still locked after `wait_s`, or the commit failed.
     """
     _require_writable(path)
+    identity = _identity(path)
     pause = Pause(path, seams)
     with contextlib.closing(_connect(path, "rw")) as connection, contextlib.closing(pause):
         _require_database(connection, path)
-        attempts = _lock(connection, path, seams, pause, wait_s)
-        held = Held(path, connection, False, pause.stopped, attempts, seams, _guardian=pause.guardian)
+        attempts = _lock(connection, path, seams, pause, wait_s, waiting)
+        held = Held(path, connection, False, pause.stopped, attempts, seams, identity, _guardian=pause.guardian)
         try:
+            _require_same(path, identity)
             with mapped(path):
                 connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
                 held.wal = connection.execute("PRAGMA main.journal_mode").fetchone()[0] == "wal"
                 yield held
                 if connection.in_transaction:
-                    connection.execute("COMMIT")
+                    held.commit()
         finally:
             # Nothing of a failed block may reach the file, and MAOS runs on before anything else happens.
             try:
@@ -167,7 +177,20 @@ def last_recovery(path: Path) -> str | None:
         return committed_recovery(connection)
 
 
-def _lock(connection: sqlite3.Connection, path: Path, seams: Seams, pause: Pause, wait_s: float) -> int:
+def has_tables(path: Path) -> bool:
+    """Whether the database has a table; takes a short read lock, and raises as `last_recovery`."""
+    with contextlib.closing(_connect(path, "rw", timeout_s=_READ_WAIT_S)) as connection, mapped(path):
+        return connection.execute("SELECT 1 FROM main.sqlite_master WHERE type = 'table'").fetchone() is not None
+
+
+def _lock(
+    connection: sqlite3.Connection,
+    path: Path,
+    seams: Seams,
+    pause: Pause,
+    wait_s: float,
+    waiting: Callable[[], None],
+) -> int:
     """Stop and lock; the number of attempts. Where it raises, everybody has been continued."""
     until = seams.clock.monotonic_s() + wait_s
     retry_s = RETRY_S_MIN
@@ -186,6 +209,7 @@ def _lock(connection: sqlite3.Connection, path: Path, seams: Seams, pause: Pause
             return attempt
         if seams.clock.monotonic_s() > until:
             break
+        waiting()
         jitter = 1 + seams.random.token(1)[0] / 255
         seams.clock.sleep(retry_s * jitter)
         retry_s = min(retry_s * RETRY_GROWTH, RETRY_S_MAX)
@@ -236,6 +260,30 @@ def _require_writable(path: Path) -> None:
             )
 
 
+def _identity(path: Path) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
+
+
+def _require_same(path: Path, identity: tuple[int, int]) -> None:
+    """See that the locked file is still the one of that name: what is written to another one nobody would read."""
+    try:
+        same = _identity(path) == identity
+    except FileNotFoundError:
+        same = False
+    if not same:
+        raise _replaced(path)
+
+
+def _replaced(path: Path) -> SourceError:
+    return SourceError(
+        f"{path} was replaced or removed while it was being recovered.",
+        kept="The transaction was rolled back; what stands there now was not touched.",
+        hint="See who did that, then try again.",
+        path=str(path),
+    )
+
+
 def _require_database(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse what is no database before anything is stopped; a lock held by somebody else is no reason."""
     try:
@@ -263,6 +311,8 @@ def raise_source_error(error: sqlite3.Error, path: Path) -> NoReturn:
     """Turn an error of SQLite on the live database into the one an operator can act on."""
     code = _primary(error)
     kept = "The transaction was rolled back; nothing was changed."
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_DBMOVED:
+        raise _replaced(path) from error
     if code in _REFUSED:
         raise PermissionRefusedError(
             f"The database {path} cannot be written.",

@@ -27,6 +27,8 @@ from maos_ckpt.sources.sqlite.probe import sidecar
 from maos_ckpt.sources.sqlite.schema import SchemaObject
 from maos_ckpt.sources.sqlite.write import ProgressCallback, WriteResult, apply_changes
 
+#: How the name of a database ends that is being built; it may be removed where nothing builds it.
+UNFINISHED_SUFFIX: Final = ".maos-ckpt-unfinished"
 _SIDECARS: Final = ("-journal", "-wal", "-shm")
 _ENCODINGS: Final = ("UTF-8", "UTF-16le", "UTF-16be")
 #: Bits of a mode that a new file takes over.
@@ -70,9 +72,9 @@ def create_database(
         raise _in_the_way(path)
     if aside is not None:
         refuse_writers(path, seams)
-    token = seams.random.token(6).hex()
-    temporary = path.with_name(f".{path.name}.{token}")
+    temporary = _unfinished(path)
     try:
+        _discard(temporary, seams)
         with _built(temporary, path, seams) as connection:
             _settle(connection, pragmas)
             connection.execute("BEGIN")
@@ -135,8 +137,38 @@ def _built(temporary: Path, path: Path, seams: Seams) -> Iterator[sqlite3.Connec
     finally:
         seams.fs.close(fd)
         if not done:
-            for ending in ("", *_SIDECARS):
-                seams.fs.unlink(temporary.with_name(temporary.name + ending))
+            _discard(temporary, seams)
+
+
+def clear_unfinished(path: Path, aside: Path | None, seams: Seams) -> None:
+    """Take back what a killed `create_database` left where `path` did not get its new file.
+
+    The half-built file goes, and the damaged one that was moved to `aside` gets its name back.
+
+    Raises:
+        StorageError, PermissionRefusedError: the directory refuses.
+    """
+    try:
+        _discard(_unfinished(path), seams)
+        if aside is None or path.exists():
+            return
+        for ending in ("", *_SIDECARS):
+            old, new = sidecar(path, ending), sidecar(aside, ending)
+            if new.exists() and not old.exists():
+                os.rename(new, old)
+        seams.fs.sync_directory(path.parent)
+    except OSError as error:
+        raise_storage_error(error, path)
+
+
+def _unfinished(path: Path) -> Path:
+    """The name of a database in the making, by which the next one finds what a kill left."""
+    return path.with_name(f".{path.name}{UNFINISHED_SUFFIX}")
+
+
+def _discard(unfinished: Path, seams: Seams) -> None:
+    for ending in ("", *_SIDECARS):
+        seams.fs.unlink(unfinished.with_name(unfinished.name + ending))
 
 
 def _settle(connection: sqlite3.Connection, pragmas: Mapping[str, str]) -> None:

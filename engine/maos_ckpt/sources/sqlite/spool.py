@@ -16,9 +16,10 @@ _LENGTH_BYTES = 8
 
 
 class Spool:
-    """Rows in the order they were added. Use it in a `with` block, or `close` it."""
+    """Rows in the order they were added, `bytes` in all. Use it in a `with` block, or `close` it."""
 
     def __init__(self) -> None:
+        self.bytes = 0
         self._file = tempfile.SpooledTemporaryFile(SPOOL_BYTES_MAX, prefix="maos-ckpt-")  # noqa: SIM115 - closed on exit
 
     def add(self, row: Row) -> None:
@@ -26,6 +27,7 @@ class Spool:
         data = encode_row(row)
         self._file.write(len(data).to_bytes(_LENGTH_BYTES, "big"))
         self._file.write(data)
+        self.bytes += _LENGTH_BYTES + len(data)
 
     def __iter__(self) -> Iterator[Row]:
         self._file.seek(0)

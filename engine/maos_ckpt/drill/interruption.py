@@ -1,0 +1,91 @@
+"""The scenario of a recovery that is killed half-way: in the middle of its transaction, and between the database and
+the files. Whoever comes next settles it: exactly before, or exactly after."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+
+import msgspec
+
+from maos_ckpt.drill import faults
+from maos_ckpt.drill.afterwards import assert_recovered
+from maos_ckpt.drill.stage import Stage
+from maos_ckpt.drill.victim import MOMENTS, Order
+from maos_ckpt.environment import child_environment
+from maos_ckpt.model import Checkpoint, Selection
+from maos_ckpt.recovery import journal
+from maos_ckpt.recovery.interrupted import finish_interrupted
+from maos_ckpt.repository.repository import Repository
+
+#: A recovery that is to be killed is given up after so long.
+_VICTIM_S_MAX = 3600.0
+_STDERR_BYTES_KEPT = 500
+
+
+def interrupted_recovery(stage: Stage) -> None:
+    """Kill a recovery before its commit, settle it, kill one after its commit, settle that."""
+    stage.clone_base()
+    with stage.opened() as repository:
+        checkpoint = repository.resolve(stage.origin.checkpoint.id)
+        stage.begin_fault(_break_state(stage, repository, checkpoint))
+        damaged = stage.save(repository, "the damaged state")
+    _kill(stage, checkpoint, "commit")
+    with stage.opened() as repository:
+        told = _settle(stage, repository)
+        left = stage.plan(repository, damaged, Selection()).summary.total
+        stage.check("killed before its commit, it changed nothing", left == 0, f"{left} records differ; {told}")
+    _kill(stage, checkpoint, "files")
+    with stage.opened() as repository:
+        told = _settle(stage, repository)
+        left = stage.plan(repository, checkpoint, Selection()).summary.total
+        stage.check("killed after its commit, it is finished", left == 0, f"{left} records differ; {told}")
+        assert_recovered(stage, repository, checkpoint, Selection())
+
+
+def _break_state(stage: Stage, repository: Repository, checkpoint: Checkpoint) -> str:
+    assert stage.database is not None
+    found = faults.largest_component(repository, checkpoint, stage.database)
+    stage.require("there is a component to corrupt", found is not None)
+    assert found is not None
+    rows = faults.corrupt_tables(stage.database, found[1])
+    cut = faults.corrupt_transcripts(sorted(stage.place.claude.rglob("*.jsonl")))
+    return f"{rows} rows of {found[0]} and {cut} transcripts were corrupted; the recovery of them is killed, twice."
+
+
+def _kill(stage: Stage, checkpoint: Checkpoint, moment: str) -> None:
+    """Let a process of its own recover, and kill itself at that moment, with no chance to clean up."""
+    stage.step(f"recover, killed {MOMENTS[moment]}")
+    master = stage.origin.master
+    order = Order(
+        place=str(stage.place.path),
+        spec=stage.origin.checkpoint.source,
+        checkpoint=checkpoint.id,
+        master=None if master is None else master.reveal(),
+        moment=moment,
+    )
+    with tempfile.TemporaryFile() as errors:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "maos_ckpt.drill.victim"],
+            input=msgspec.msgpack.encode(order),
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env=child_environment(),
+            timeout=_VICTIM_S_MAX,
+            check=False,
+        )
+        errors.seek(max(errors.seek(0, 2) - _STDERR_BYTES_KEPT, 0))
+        told = errors.read().decode("utf-8", "replace").strip()
+    killed = done.returncode == -signal.SIGKILL
+    detail = "SIGKILL" if killed else f"it ended with {done.returncode}. {told}"
+    stage.require(f"a recovery was killed {MOMENTS[moment]}", killed, detail)
+    noted = journal.under_way(stage.place.repository) is not None
+    stage.check(f"what was killed {MOMENTS[moment]} is noted in the journal", noted)
+
+
+def _settle(stage: Stage, repository: Repository) -> str:
+    stage.step("settle it")
+    with repository.lease("restore"):
+        return finish_interrupted(repository, stage.source(), stage.origin.seams) or "nothing was found to settle"

@@ -1,0 +1,1 @@
+"""What a crashed MAOS leaves behind, and the changes that mend it."""

@@ -1,0 +1,92 @@
+"""Planning a rescue and carrying it out, by the machinery of every recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from maos_ckpt.errors import NotFoundError, UsageError
+from maos_ckpt.model import Checkpoint, Plan, RecoveryResult
+from maos_ckpt.recovery.apply import recover
+from maos_ckpt.recovery.computed import Compute, Computed
+from maos_ckpt.recovery.plan import plan_changes
+from maos_ckpt.recovery.planner import KEYS_ONLY, computed_planner
+from maos_ckpt.recovery.prepare import ProgressSink
+from maos_ckpt.recovery.request import Request
+from maos_ckpt.recovery.rescue.diagnosis import diagnose
+from maos_ckpt.recovery.rescue.living import look
+from maos_ckpt.repository.repository import Repository
+from maos_ckpt.seams import Seams
+from maos_ckpt.sources.base import Source
+from maos_ckpt.sources.maos.source import MaosSource
+from maos_ckpt.states import State, StoredState, live_state
+
+
+def rescue_plan(
+    repository: Repository,
+    source: Source,
+    latest: Checkpoint,
+    *,
+    limit: int,
+    progress: ProgressSink,
+    seams: Seams,
+) -> Plan:
+    """What a rescue would change now; writes nothing. `latest`: any checkpoint of the repository.
+
+    Raises:
+        UsageError: the source is no MAOS.
+        NotFoundError: there is no database, or none that a MAOS wrote.
+        ConflictError: a MAOS is running, and nothing but what is its own could be mended.
+    """
+    compute = _compute(source, seams)
+    assert source.database is not None
+    holders = seams.processes.holders(source.database, writing=True)
+    with live_state(repository, source, progress, "rescue") as live:
+        planner = computed_planner(live, StoredState(repository, latest), compute(live, lambda: None))
+        return plan_changes(planner, source, holders, limit, progress, "rescue", seams)
+
+
+def rescue(
+    repository: Repository,
+    source: Source,
+    latest: Checkpoint,
+    *,
+    digest: str | None,
+    reason: str,
+    limit: int,
+    progress: ProgressSink,
+    seams: Seams,
+) -> RecoveryResult:
+    """Carry a rescue out; the caller holds the lease. Errors as those of `rescue_plan` and `recover`."""
+    request = Request(latest, KEYS_ONLY, digest, reason, limit, compute=_compute(source, seams))
+    return recover(repository, source, request, progress, seams)
+
+
+def maos_source(source: Source) -> MaosSource:
+    """The source as a MAOS.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(source, MaosSource):
+        raise UsageError(
+            f"{source.spec} is no MAOS, and only what a MAOS left behind can be rescued.",
+            kept="Nothing was changed.",
+            hint="Name a MAOS working directory with --source maos:DIR.",
+        )
+    return source
+
+
+def _compute(given: Source, seams: Seams) -> Compute:
+    source = maos_source(given)
+    if not source.database.exists():
+        raise NotFoundError(
+            f"There is no database in {source.layout.directory} to rescue.",
+            kept="Nothing was changed.",
+            hint="`maos-ckpt restore latest` brings it back from a checkpoint.",
+        )
+
+    def compute(live: State, beat: Callable[[], None]) -> Computed:
+        # Processes are looked at anew each time: a MAOS may have been started since the plan was shown.
+        return diagnose(live, look(source.layout, seams), beat)
+
+    return compute

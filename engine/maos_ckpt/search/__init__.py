@@ -1,0 +1,1 @@
+"""Finding text in the records of many checkpoints."""
