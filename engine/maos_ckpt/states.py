@@ -15,7 +15,7 @@ from maos_ckpt.capture.known_changes import KnownChanges
 from maos_ckpt.capture.memo import load_memo
 from maos_ckpt.capture.records import OutOfOrderError, read_records
 from maos_ckpt.errors import IntegrityError
-from maos_ckpt.model import Checkpoint, Descriptor, Progress
+from maos_ckpt.model import Checkpoint, CheckpointState, Descriptor, Progress
 from maos_ckpt.repository.chunks import ChunkStore
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.sources.base import Cut, Source
@@ -195,7 +195,8 @@ def live_state(
     """The live state, read only where it cannot be told that the newest checkpoint already holds it."""
     memo, latest = load_memo(repository), repository.latest()
     token = source.token()
-    if memo and latest and token and memo.token == token and memo.checkpoint == latest.id:
+    sound = latest is not None and latest.state is not CheckpointState.DAMAGED
+    if memo and latest and sound and token and memo.token == token and memo.checkpoint == latest.id:
         yield StoredState(repository, latest, LIVE)
         return
     with (

@@ -263,6 +263,7 @@ class _Recovery:
             only_files=only_files,
             droppable=request.droppable,
             only=request.only,
+            pinned=prepared.planner.pinned,
         )
 
     def _result(self, prepared: Prepared, *, applied: bool, verified: bool) -> RecoveryResult:
