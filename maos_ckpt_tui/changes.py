@@ -32,7 +32,7 @@ class ChangeRow:
 
 
 def _matches(change: RecordChange, words: Sequence[str]) -> bool:
-    texts = [change.component, change.collection, change.key, change.kind.value]
+    texts = [change.component, change.collection, change.key, change.kind.value, change.reason]
     for field in change.fields:
         texts += [field.path, field.before or "", field.after or ""]
     texts.append(change.reason)

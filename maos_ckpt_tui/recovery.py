@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from maos_ckpt.client import EngineClient
 from maos_ckpt.errors import CkptError
-from maos_ckpt.model import RESCUE, Checkpoint, Plan, RecoveryResult, Selection
+from maos_ckpt.model import RESCUE, Checkpoint, MergePolicy, Plan, RecoveryResult, Selection
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.safe_text import safe_text
 from maos_ckpt_tui.sentences import at_ms
@@ -17,6 +17,11 @@ Entry = tuple[str, Mapping[str, object]]
 #: How far back the journal is asked for the recovery that an undo takes back.
 _ENTRIES_MAX = 5000
 _REASON_CELLS_MAX = 60
+_POLICIES = {
+    MergePolicy.REPLACE: "adds and changes, removes nothing",
+    MergePolicy.ADD_MISSING: "adds what is missing, changes nothing",
+    MergePolicy.KEEP_NEWER: "adds, and changes what is older live",
+}
 _MEND = "mend what a crash of MAOS left behind: dead agents, their tasks, lost orchestrations, a stuck queue"
 _LAST = "take the last recovery back: to the state of its safety checkpoint"
 
@@ -40,8 +45,11 @@ def selection_words(selection: Selection) -> str:
     """A selection in words."""
     if selection.whole:
         return "everything, exactly as it was"
-    words = ", ".join((*selection.components, *selection.records))
-    how = "exactly as it was" if selection.exact else "adds and changes, removes nothing"
+    named = (*selection.components, *selection.records, *(f'what contains "{one}"' for one in selection.searches))
+    named += tuple(f"agent {one}" for one in selection.agents)
+    named += tuple(f"orchestration {one}" for one in selection.orchestrations)
+    words = ", ".join((*named, *selection.fields)) or "everything"
+    how = "exactly as it was" if selection.exact else _POLICIES[selection.merge]
     how += ", with what it refers to" if selection.with_dependencies else ""
     return f"{words} ({how})"
 

@@ -17,13 +17,16 @@ from maos_ckpt.model import (
     Descriptor,
     DiffResult,
     FieldChange,
+    Finding,
     Progress,
     RecordChange,
     Row,
+    Severity,
     Value,
 )
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.sources.base import Source
+from maos_ckpt.sources.change import same_value
 from maos_ckpt.states import CollectionPair, State, StoredState, collection_pairs, open_state
 from maos_ckpt.tree.cursor import records
 from maos_ckpt.tree.diff import differences
@@ -42,6 +45,7 @@ class Difference:
     key: bytes
     before: Row | None
     after: Row | None
+    columns: ColumnChanges | None = None
 
     @property
     def kind(self) -> ChangeKind:
@@ -55,7 +59,10 @@ class Difference:
         component, collection = self.pair.name
         fields: tuple[FieldChange, ...] = ()
         if values or self.kind is ChangeKind.MODIFIED:
-            fields = changed_fields(_by_name(self.pair.before, self.before), _by_name(self.pair.after, self.after))
+            before, after = _by_name(self.pair.before, self.before), _by_name(self.pair.after, self.after)
+            if self.kind is ChangeKind.MODIFIED and self.columns is not None:
+                before, after = self.columns.common(before), self.columns.common(after)
+            fields = changed_fields(before, after)
         return RecordChange(component, collection, display_key(self.key), self.kind, fields)
 
 
@@ -63,22 +70,63 @@ def _by_name(descriptor: Descriptor | None, row: Row | None) -> dict[str, Value]
     return {} if descriptor is None else named(descriptor, (), row)
 
 
-def iterate(
-    before: State, after: State, wanted: Callable[[CollectionPair], bool] | None = None
-) -> Iterator[Difference]:
-    """All records that differ, collection by collection, in key order; a change of the hidden rowid alone is none."""
+class ColumnChanges:
+    """Columns that only one side of a collection has: told once, with how many records hold something in them."""
+
+    def __init__(self, before: Descriptor, after: Descriptor) -> None:
+        names = [set(one.columns[1:] if one.rowid else one.columns) for one in (before, after)]
+        self._gone = names[0] - names[1]
+        self._held = dict.fromkeys(sorted(names[0] ^ names[1]), 0)
+        self._path = after.path
+
+    def __bool__(self) -> bool:
+        return bool(self._held)
+
+    def note(self, values: dict[str, Value]) -> None:
+        """Count what a record holds in them."""
+        for name in self._held.keys() & values.keys():
+            self._held[name] += values[name] is not None
+
+    def common(self, values: dict[str, Value]) -> dict[str, Value]:
+        """A record's values in the columns that both sides have."""
+        return {name: value for name, value in values.items() if name not in self._held}
+
+    def findings(self, before: str, after: str) -> Iterator[Finding]:
+        """One for each column."""
+        for name, number in self._held.items():
+            side = before if name in self._gone else after
+            text = f"{self._path} has the column {name} only in {side}, where {number:,} record"
+            text += f"{' holds' if number == 1 else 's hold'} something in it; records are compared without it."
+            yield Finding(Severity.INFO, "columns", text, self._path)
+
+
+def iterate(before: State, after: State, found: list[ColumnChanges]) -> Iterator[Difference]:
+    """All records that differ, collection by collection, in key order; a change of the hidden rowid alone is none.
+
+    Columns that only one side has make no difference of a record; they are put into `found`.
+    """
     for pair in collection_pairs(before, after):
-        if wanted is not None and not wanted(pair):
-            continue
+        columns = ColumnChanges(pair.before, pair.after) if pair.before and pair.after else None
+        if columns:
+            found.append(columns)
+        else:
+            columns = None
         for key, old, new in differences(before.stream(pair.name), after.stream(pair.name)):
             a = None if old is None else load_row(old, before.get)
             b = None if new is None else load_row(new, after.get)
             if a is not None and b is not None:
                 assert pair.before is not None
                 assert pair.after is not None
-                if same_record((pair.before, a), (pair.after, b)):
+                if columns is not None:
+                    old_values, new_values = _by_name(pair.before, a), _by_name(pair.after, b)
+                    columns.note(old_values)
+                    columns.note(new_values)
+                    new_values = columns.common(new_values)
+                    if all(same_value(value, new_values[name]) for name, value in columns.common(old_values).items()):
+                        continue
+                elif same_record((pair.before, a), (pair.after, b)):
                     continue
-            yield Difference(pair, key, a, b)
+            yield Difference(pair, key, a, b, columns)
 
 
 def diff_states(
@@ -97,14 +145,17 @@ def diff_states(
     ):
         summary, by_component = Counts(), dict[str, Counts]()
         listed: list[RecordChange] = []
-        for one in iterate(a, b):
+        columns: list[ColumnChanges] = []
+        for one in iterate(a, b, columns):
             summary.count(one.kind)
             by_component.setdefault(one.pair.name[0], Counts()).count(one.kind)
             if len(listed) < limit:
                 listed.append(one.shown(values=len(listed) < VALUES_LISTED_MAX))
             if summary.total % 1000 == 0:
                 progress(Progress("diff", "compare", summary.total))
-        return DiffResult(a.name, b.name, summary, by_component, tuple(listed), truncated=summary.total > len(listed))
+        findings = tuple(finding for one in columns for finding in one.findings(a.name, b.name))
+        truncated = summary.total > len(listed)
+        return DiffResult(a.name, b.name, summary, by_component, tuple(listed), truncated, findings)
 
 
 @dataclass(frozen=True, slots=True)

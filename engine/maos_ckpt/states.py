@@ -15,10 +15,11 @@ from maos_ckpt.capture.known_changes import KnownChanges
 from maos_ckpt.capture.memo import load_memo
 from maos_ckpt.capture.records import OutOfOrderError, read_records
 from maos_ckpt.errors import IntegrityError
-from maos_ckpt.model import Checkpoint, Descriptor, Progress
+from maos_ckpt.model import Checkpoint, CheckpointState, Descriptor, Progress
 from maos_ckpt.repository.chunks import ChunkStore
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.sources.base import Cut, Source
+from maos_ckpt.sources.sqlite.live import Held
 from maos_ckpt.tree.cutter import OpenLeaf, cut_leaves
 from maos_ckpt.tree.diff import LeafStream, RecordDifference, StoredStream, Stream, differences
 from maos_ckpt.tree.sink import Done, Pending
@@ -194,7 +195,8 @@ def live_state(
     """The live state, read only where it cannot be told that the newest checkpoint already holds it."""
     memo, latest = load_memo(repository), repository.latest()
     token = source.token()
-    if memo and latest and token and memo.token == token and memo.checkpoint == latest.id:
+    sound = latest is not None and latest.state is not CheckpointState.DAMAGED
+    if memo and latest and sound and token and memo.token == token and memo.checkpoint == latest.id:
         yield StoredState(repository, latest, LIVE)
         return
     with (
@@ -205,12 +207,14 @@ def live_state(
 
 
 @contextlib.contextmanager
-def open_cut(repository: Repository, source: Source, progress: ProgressSink, operation: str) -> Iterator[Cut]:
-    """A cut of the live state, whose private files are gone after the block."""
+def open_cut(
+    repository: Repository, source: Source, progress: ProgressSink, operation: str, held: Held | None = None
+) -> Iterator[Cut]:
+    """A cut of the live state, whose private files are gone after the block; `held` as in `Source.open_cut`."""
     directory = repository.backend.make_cut_directory()
     try:
         progress(Progress(operation, "cut"))
-        with contextlib.closing(source.open_cut(directory)) as cut:
+        with contextlib.closing(source.open_cut(directory, held)) as cut:
             yield cut
     finally:
         import shutil

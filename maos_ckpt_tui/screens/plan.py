@@ -60,13 +60,18 @@ class PlanSummary(LineView):
         plan = self._plan
         if plan is None:
             return lines
-        if plan.summary.total == 0:
+        if plan.summary.total == 0 and not plan.kept and not plan.conflicts:
             return [*lines, [(" OK nothing to do: the live state is already so", "ok")]]
         counts: Line = [(fmt.plural(plan.summary.total, "record"), "strong"), *counts_spans(plan.summary)]
         cost: Line = [(f"{fmt.size(plan.write_bytes)} to write", "plain")]
         time: Line = [(f"about {fmt.duration(plan.estimated_s)}", "plain")]
         lines += flow([counts, cost, time], width, [(" changes   ", "dim")])
         lines += flow(component_counts(plan.by_component), width, [("           ", "dim")])
+        if plan.kept or plan.conflicts:
+            left = (
+                f"{fmt.plural(plan.kept, 'record')} and {fmt.plural(plan.conflicts, 'conflict')} stay as they are live"
+            )
+            lines += facts([("left    ", left, "warn" if plan.conflicts else "plain")], width)
         lines += facts([("running ", running_words(plan), "warn" if plan.running else "plain")], width)
         lines += self._findings(plan)
         digest: Line = [(plan.digest[:16], "dim")]

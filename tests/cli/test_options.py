@@ -129,7 +129,6 @@ def test_bad_usage_is_exit_code_2(words: list[str], empty: Cli) -> None:
         (["find", "x"], "maos-ckpt find"),
         (["metrics", "--hours", "3"], "maos-ckpt metrics"),
         (["token", "create", "--scope", "read"], "maos-ckpt token"),
-        (["restore", "--agent=analyst-3", "latest"], "maos-ckpt restore --agent"),
         (["--connect", "unix:x", "list"], "--connect"),
         (["list", "--token-file", "f"], "--token-file"),
         (["--headless", "--listen=unix:x"], "--listen"),
@@ -151,9 +150,9 @@ def test_what_the_parser_knows_is_never_put_off_to_a_later_version() -> None:
     assert not set(COMMANDS) & {"metrics", "token"}
 
 
-def test_help_says_that_components_and_records_add_up(empty: Cli) -> None:
+def test_help_says_that_what_is_named_adds_up(empty: Cli) -> None:
     text = " ".join(empty.ok("restore", "--help").out.split())
-    assert "They add up: a record is recovered where its component or any of the patterns names it." in text
+    assert "add up: a record is recovered where any of them names it." in text
 
 
 @pytest.mark.parametrize(

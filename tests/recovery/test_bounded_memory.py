@@ -164,7 +164,7 @@ def test_an_id_that_is_half_a_surrogate_pair_is_nobodys(lab: Lab) -> None:
     planner = lab.plan(empty, lab.save(), Selection())
     found = reference_findings(planner.live, planner.changes, running=False, whole=True)
     assert [one.object for one in found] == ["tasks.assigned_agents"]
-    assert missing_dependencies(planner.live, planner.target, planner.changes) == frozenset()
+    assert missing_dependencies(planner.live, planner.target, planner.changes) == {}
 
 
 @pytest.mark.parametrize(

@@ -301,15 +301,16 @@ def test_missing_records_that_the_chosen_ones_need_are_found_in_turn(lab: Lab) -
     wanted = lab.save()
     lab.run(*EMPTY)
     live = lab.save()
-    assert needed(lab, live, wanted, components=("memory",)) == {f"agents/agents/{A}", f"memory/sessions/{SESSION}"} - {
-        f"memory/sessions/{SESSION}"
-    }
-    assert needed(lab, live, wanted, components=("queue",)) == {f"agents/agents/{A}", f"agents/agents/{B}"}
+    agents = {f"agents/agents/{A}", f"agents/agents/{B}"}
+    # An agent without its conversation cannot be continued.
+    conversation = {f"memory/sessions/{SESSION}"}
+    assert needed(lab, live, wanted, components=("memory",)) == {f"agents/agents/{A}"}
+    assert needed(lab, live, wanted, components=("queue",)) == agents | conversation
     assert needed(lab, live, wanted, records=("tasks/tasks/grandchild",)) == {
         "tasks/tasks/child",
         "tasks/tasks/root",
-        f"agents/agents/{A}",
-        f"agents/agents/{B}",
+        *agents,
+        *conversation,
     }
     assert needed(lab, live, wanted, components=EVERYTHING) == set()
 
@@ -332,7 +333,7 @@ def test_with_its_dependencies_a_component_has_no_findings(lab: Lab) -> None:
     live = lab.save()
     for component in EVERYTHING:
         planner = lab.plan(live, wanted, Selection(components=(component,)))
-        planner.extra = missing_dependencies(planner.live, planner.target, planner.changes)
+        planner.extra = frozenset(missing_dependencies(planner.live, planner.target, planner.changes))
         assert [one for one in findings(planner).values() if one.severity is Severity.ERROR] == []
 
 
@@ -368,5 +369,49 @@ def test_a_large_plan_is_checked_against_a_live_state(large: Lab) -> None:
         planner = Planner(live, StoredState(large.repository, wanted), Selection(components=("queue",)))
         found = findings(planner)
         assert found == {}
-        planner.extra = missing_dependencies(planner.live, planner.target, planner.changes)
+        planner.extra = frozenset(missing_dependencies(planner.live, planner.target, planner.changes))
         assert {path for path, _ in planner.extra} == {"agents/agents"}
+
+
+def test_an_agent_whose_conversation_goes_is_told_though_the_plan_does_not_touch_it(lab: Lab) -> None:
+    wanted = lab.save()
+    lab.run(agent(A, SESSION), agent(B, "s-b"), session("s-b", B))
+    lab.transcript(SESSION, {"a": 1})
+    live = lab.save()
+    found = findings(lab.plan(live, wanted, Selection(components=("memory",), exact=True)))
+    assert found["agents.session_id"].message == (
+        "2 references by agents.session_id would lead to nobody (0 before, 2 after)."
+    )
+
+
+def test_of_a_conversation_in_two_places_one_is_enough(lab: Lab) -> None:
+    lab.run(agent(A, SESSION))
+    lab.transcript(SESSION, {"a": 1})
+    wanted = lab.save()
+    lab.run(session(SESSION, A))
+    live = lab.save()
+    planner = lab.plan(live, wanted, Selection(records=("memory/sessions/*",), exact=True))
+    assert "agents.session_id" not in findings(planner)
+
+
+def test_messages_that_a_checkpoint_of_maos_keeps_name_agents(lab: Lab) -> None:
+    lab.run(
+        f"""INSERT INTO checkpoints (id, name, message_history) VALUES ('c', 'auto',
+            '[{{"from_agent": "{A}", "to_agent": null}}, 7, {{"to_agent": "{B}"}}]')"""
+    )
+    wanted = lab.save()
+    lab.run(*EMPTY)
+    found = findings(lab.plan(lab.save(), wanted, Selection(components=("system",))))
+    assert "2 references" in found["checkpoints.message_history"].message
+
+
+def test_a_counter_below_the_messages_that_come_back_is_told(lab: Lab) -> None:
+    lab.run(agent(A), message(7, A), "UPDATE sqlite_sequence SET seq = 3")
+    wanted = lab.save()
+    lab.run("DELETE FROM messages", "UPDATE sqlite_sequence SET seq = 9")
+    live = lab.save()
+    found = findings(lab.plan(live, wanted, Selection()))
+    assert "message 7 comes back, the counter is 3" in found["messages.id is at most sqlite_sequence"].message
+    # A partial recovery only ever raises it.
+    assert findings(lab.plan(live, wanted, Selection(components=("queue",)))) == {}
+    assert findings(lab.plan(wanted, live, Selection())) == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from maos_ckpt.model import Selection, Severity
+from maos_ckpt.operations import checkpoints
 from tests.recovery.conftest import Site, kinds
 
 NOTES = (
@@ -141,3 +142,85 @@ def test_a_setting_of_the_file_that_stays_is_told_and_no_fault(site: Site) -> No
     assert (done.verified, done.partial) == (True, False)
     assert "schema" in kinds(done.plan.findings)
     assert site.agents() == ["Ada", "Bob"]
+
+
+def retype(site: Site, table: str, *columns: str) -> None:
+    """Make a table anew under its name, as a migration does, its rows kept."""
+    site.run(
+        f"CREATE TABLE new_one ({', '.join(columns)})",
+        f"INSERT INTO new_one SELECT * FROM {table}",
+        f"DROP TABLE {table}",
+        f"ALTER TABLE new_one RENAME TO {table}",
+    )
+
+
+def test_values_that_a_retyped_column_would_turn_into_others_stay_out_and_are_named(site: Site) -> None:
+    site.run(
+        "CREATE TABLE things (id TEXT PRIMARY KEY, amount TEXT, size INTEGER)",
+        "INSERT INTO things VALUES ('a', '12', 1), ('b', 'twelve', 2), ('c', NULL, 3), ('d', x'00', 4)",
+    )
+    site.save()
+    retype(site, "things", "id TEXT PRIMARY KEY", "amount INTEGER", "size TEXT")
+    site.run("UPDATE things SET amount = -1, size = NULL")
+    plan = site.plan(selection=Selection(components=("other",)))
+    (found,) = (one for one in plan.findings if one.kind == "retyped" and "size" in one.message)
+    assert found.affected == tuple(f"other/things/{key}" for key in "bcd")
+    (found,) = (one for one in plan.findings if one.kind == "retyped" and "amount" in one.message)
+    assert found.affected == ("other/things/a",)
+    site.run("ALTER TABLE things DROP COLUMN size")
+    done = site.recover(selection=Selection(components=("other",)))
+    # Without that column all but '12', which would become 12, fit.
+    assert (done.verified, done.partial) == (True, True)
+    assert site.run("SELECT id, amount FROM things ORDER BY id") == [
+        ("a", -1),
+        ("b", "twelve"),
+        ("c", None),
+        ("d", b"\0"),
+    ]
+
+
+def test_retyped_columns_that_keep_every_value_are_no_matter(site: Site) -> None:
+    site.run("CREATE TABLE things (id TEXT PRIMARY KEY, amount INTEGER)", "INSERT INTO things VALUES ('a', 12)")
+    site.save()
+    retype(site, "things", "id TEXT PRIMARY KEY", "amount NUMERIC")
+    site.run("DELETE FROM things")
+    done = site.recover(selection=Selection(components=("other",)))
+    assert (done.verified, done.partial) == (True, False)
+    assert site.run("SELECT amount FROM things") == [(12,)]
+
+
+def test_strict_tables_take_only_what_is_of_their_type(site: Site) -> None:
+    site.run("CREATE TABLE things (id TEXT PRIMARY KEY, n INTEGER)", "INSERT INTO things VALUES ('a', 1), ('b', 'x')")
+    site.save()
+    site.run("DROP TABLE things", "CREATE TABLE things (id TEXT PRIMARY KEY, n INTEGER) STRICT")
+    done = site.recover(selection=Selection(components=("other",)))
+    assert (done.verified, done.partial) == (True, True)
+    assert site.run("SELECT id, n FROM things") == [("a", 1)]
+
+
+def test_a_column_that_must_be_filled_and_is_new_keeps_records_from_coming_back(site: Site) -> None:
+    site.run("CREATE TABLE things (id TEXT PRIMARY KEY)", "INSERT INTO things VALUES ('a')")
+    site.save()
+    site.run("DROP TABLE things", "CREATE TABLE things (id TEXT PRIMARY KEY, owner TEXT NOT NULL)")
+    done = site.recover(selection=Selection(components=("other",)))
+    assert (done.applied, done.partial) == (False, True)
+    assert [one.affected for one in done.plan.findings if one.kind == "retyped"] == [("other/things/a",)]
+    site.run("DROP TABLE things", "CREATE TABLE things (id TEXT PRIMARY KEY, owner TEXT NOT NULL DEFAULT 'all')")
+    assert site.recover(selection=Selection(components=("other",))).verified
+    assert site.run("SELECT * FROM things") == [("a", "all")]
+
+
+def test_a_diff_tells_of_a_column_once_and_of_no_record_that_only_has_it(site: Site) -> None:
+    before = site.save()
+    site.run("ALTER TABLE agents ADD COLUMN mood TEXT", "UPDATE agents SET mood = 'fine' WHERE name = 'Ada'")
+    site.run("UPDATE agents SET name = 'Eve' WHERE name = 'Bob'")
+    for one, other, side in ((before.id, "live", "live"), ("live", before.id, "live")):
+        found = checkpoints.diff(site.workspace, one, other, 100, lambda step: None)
+        assert [change.key for change in found.changes if change.collection == "agents"] == ["b-0000000b"]
+        (change,) = (change for change in found.changes if change.collection == "agents")
+        assert [field.path for field in change.fields] == ["name"]
+        assert [finding.message for finding in found.findings] == [
+            f"agents/agents has the column mood only in {side}, where 1 record holds something in it;"
+            " records are compared without it."
+        ]
+    assert checkpoints.diff(site.workspace, "live", "live", 100, lambda step: None).findings == ()

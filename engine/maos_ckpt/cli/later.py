@@ -21,7 +21,6 @@ _OPTIONS = {
     ("", "--connect"): _ONE_MACHINE,
     ("", "--token-file"): _ONE_MACHINE,
     ("", "--listen"): _ONE_MACHINE,
-    ("restore", "--agent"): "Name the agent's records: --record 'agents/agents/KEY', --record 'memory/*/*KEY*'.",
 }
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from maos_ckpt.cli.later import refuse_later_command, refuse_later_options
 from maos_ckpt.cli.parser import PROGRAM, Parser
+from maos_ckpt.cli.selecting import add_selection
 from maos_ckpt.errors import UsageError
 
 _LIMIT_HELP = "list at most N changes; by default 1,000, with --json 1,000,000"
@@ -170,10 +171,10 @@ def _undo(parser: argparse.ArgumentParser) -> None:
 def _restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", nargs="?", help=f"{_CHECKPOINT_HELP}; without, one is recommended")
     parser.epilog = (
-        "Without --component and --record everything is recovered. They add up: a record is recovered where its "
-        "component or any of the patterns names it."
+        "Where nothing is named everything is recovered. --component, --record, --search, --agent, --orchestration and "
+        "--field add up: a record is recovered where any of them names it."
     )
-    _part(parser)
+    add_selection(parser)
     parser.add_argument("--with-dependencies", action="store_true", help="also missing records these refer to")
     parser.add_argument("--exact", action="store_true", help="also remove what the checkpoint does not hold")
     parser.add_argument(
@@ -349,7 +350,7 @@ def find_command(words: list[str]) -> tuple[Command, list[str]]:
 def parser_for(command: Command) -> Parser:
     """The parser of one command with the global options."""
     program = f"{PROGRAM} {command.name}".strip()
-    summary = f"{command.summary.capitalize()}."
+    summary = f"{command.summary[0].upper()}{command.summary[1:]}."
     parser = Parser(prog=program, description=summary, allow_abbrev=False, add_help=False)
     command.configure(parser)
     add_globals(parser)

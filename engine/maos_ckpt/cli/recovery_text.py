@@ -19,6 +19,8 @@ def plan_lines(plan: Plan) -> list[str]:
     if plan.truncated:
         lines.append(more_line(plan.summary.total - len(plan.changes)))
     lines += count_lines(plan.summary, plan.by_component)
+    if plan.kept or plan.conflicts:
+        lines.append(f"left as they are live: {count(plan.kept, 'record')} kept, {count(plan.conflicts, 'conflict')}")
     lines += finding_lines(plan.findings)
     lines += [f"running: {clip(one, 100)}" for one in plan.running]
     lines.append(f"writes {size(plan.write_bytes)}, takes about {duration(plan.estimated_s)}")

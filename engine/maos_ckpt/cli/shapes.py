@@ -90,6 +90,8 @@ def change(one: RecordChange) -> dict[str, object]:
         shape["reason"] = one.reason
     if one.fields:
         shape["fields"] = [field(one) for one in one.fields]
+    if one.reason:
+        shape["reason"] = one.reason
     return shape
 
 
@@ -126,22 +128,26 @@ def diff(result: DiffResult, *, stat: bool) -> dict[str, object]:
         "summary": counts(result.summary),
         "by_component": {name: counts(one) for name, one in result.by_component.items()},
     }
+    if result.findings:
+        shape["findings"] = [finding(one) for one in result.findings]
     if not stat:
         shape["truncated"] = result.truncated
         shape["changes"] = changes(result.changes)
     return shape
 
 
-def plan(one: Plan) -> dict[str, object]:
-    """A plan."""
+def plan(one: Plan, everything: Iterable[RecordChange] | None = None) -> dict[str, object]:
+    """A plan; with `everything` all its changes, instead of those that it lists."""
     return {
         "id": "pl_" + one.digest[:_PLAN_ID_CHARACTERS],
         "digest": one.digest,
         "checkpoint": one.checkpoint,
         "summary": counts(one.summary),
         "by_component": {name: counts(c) for name, c in one.by_component.items()},
-        "changes": changes(one.changes),
-        "truncated": one.truncated,
+        "changes": changes(one.changes if everything is None else everything),
+        "truncated": one.truncated and everything is None,
+        "kept": one.kept,
+        "conflicts": one.conflicts,
         "findings": [finding(f) for f in one.findings],
         "write_bytes": one.write_bytes,
         "estimated_s": one.estimated_s,
@@ -165,10 +171,12 @@ def recovery(result: RecoveryResult) -> dict[str, object]:
     }
 
 
-def dry_run(one: Plan, duration_s: float, command: str) -> dict[str, object]:
+def dry_run(
+    one: Plan, duration_s: float, command: str, everything: Iterable[RecordChange] | None = None
+) -> dict[str, object]:
     """A plan that was not applied, in the form of a recovery; `command` is what applies exactly it."""
     return {
-        "plan": plan(one),
+        "plan": plan(one, everything),
         "command": command,
         "applied": False,
         "verified": None,

@@ -24,8 +24,9 @@ from maos_ckpt.model.checkpoint import (
 )
 from maos_ckpt.model.findings import Finding, Severity
 from maos_ckpt.model.insight import Advice, FindResult, Incident, Match, Recommendation, Sign
-from maos_ckpt.model.recovery import LEFT_OUT_KINDS, Plan, RecoveryResult, Selection
+from maos_ckpt.model.recovery import LEFT_OUT_KINDS, Plan, RecoveryResult
 from maos_ckpt.model.rescue import RESCUE, AgentProcess, MaosProcess, ProcessReport, ResumePoint
+from maos_ckpt.model.selection import MergePolicy, Selection
 from maos_ckpt.model.status import LOCAL_TIER, REMOTE_TIER, EngineStatus, Progress, RunningOperation, TierStatus
 from maos_ckpt.model.upkeep import CompactResult, PruneResult, Ratios
 from maos_ckpt.model.verification import ObjectRepair, TierRead, VerifyLevel, VerifyResult, VerifyTier
@@ -52,6 +53,7 @@ __all__ = [
     "DiffResult",
     "Severity",
     "Finding",
+    "MergePolicy",
     "Selection",
     "Plan",
     "LEFT_OUT_KINDS",

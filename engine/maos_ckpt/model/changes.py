@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from maos_ckpt.model.findings import Finding
+
 
 class ChangeKind(StrEnum):
     """What happened to a record between two states."""
@@ -63,7 +65,8 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class DiffResult:
-    """What differs between two states. `changes` holds at most the asked number; `summary` counts all."""
+    """What differs between two states. `changes` holds at most the asked number; `summary` counts all. `findings`:
+    columns that only one side has, told once for all records."""
 
     before: str
     after: str
@@ -71,3 +74,4 @@ class DiffResult:
     by_component: dict[str, Counts]
     changes: tuple[RecordChange, ...]
     truncated: bool
+    findings: tuple[Finding, ...] = ()

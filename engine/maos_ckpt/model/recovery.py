@@ -6,26 +6,7 @@ from dataclasses import dataclass
 
 from maos_ckpt.model.changes import Counts, RecordChange
 from maos_ckpt.model.findings import Finding, Severity
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which part of a checkpoint a recovery takes; all of it where everything is empty.
-
-    `records` holds patterns `COMPONENT/COLLECTION/KEY-GLOB`. Components and patterns add up: a record is selected where
-    its component or any pattern names it. `exact` also removes records that the checkpoint does not
-    hold; a whole recovery is always exact. `with_dependencies` adds missing records that the chosen ones refer to.
-    """
-
-    components: tuple[str, ...] = ()
-    records: tuple[str, ...] = ()
-    exact: bool = False
-    with_dependencies: bool = False
-
-    @property
-    def whole(self) -> bool:
-        """Whether everything is selected."""
-        return not self.components and not self.records
+from maos_ckpt.model.selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +15,8 @@ class Plan:
 
     `digest` (64 hex digits) covers checkpoint, selection and every touched live record: equal digest, equal plan.
     `changes` is bounded for display; `summary` counts all. An empty plan (summary.total == 0) means nothing to do.
+    `kept`, `conflicts`: differing live records that the merge policy leaves as they are, and among the selected ones
+    those for which it cannot tell; findings name the first of them.
     """
 
     checkpoint: str
@@ -47,10 +30,12 @@ class Plan:
     write_bytes: int
     estimated_s: float
     running: tuple[str, ...] = ()
+    kept: int = 0
+    conflicts: int = 0
 
 
 #: Kinds of findings that, unless they are mere information, say what a recovery leaves as it is though it is selected.
-LEFT_OUT_KINDS = frozenset({"columns", "keys", "schema", "unread"})
+LEFT_OUT_KINDS = frozenset({"columns", "conflict", "keys", "retyped", "schema", "unread"})
 
 
 @dataclass(frozen=True, slots=True)

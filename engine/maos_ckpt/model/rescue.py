@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from maos_ckpt.model.recovery import Selection
+from maos_ckpt.model.selection import Selection
 
 #: What stands for a checkpoint in a plan that mends what a crash left behind: its changes come from no checkpoint.
 RESCUE = "rescue"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Final
 
 from maos_ckpt.audit.entries import PARTIAL
 from maos_ckpt.client import EVERYTHING, ProgressSink
@@ -13,19 +16,34 @@ from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Plan, RecoveryResult, Selection
 from maos_ckpt.operations.audit import Note, audited, record
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.recovery import plan as planning
 from maos_ckpt.recovery import undo as undoing
 from maos_ckpt.recovery.alone import alone
 from maos_ckpt.recovery.apply import recover as apply_plan
 from maos_ckpt.recovery.elsewhere import recover_elsewhere
-from maos_ckpt.recovery.plan import make_plan
+from maos_ckpt.recovery.plan import OpenPlan, PlanRequest
 from maos_ckpt.recovery.quiesce import Hooks, quiesced
 from maos_ckpt.recovery.request import Request, checked_digest
 from maos_ckpt.repository.holds import hold_planned
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.sources.base import Source
 
+#: Recoveries whose speed counts: so many of at least so many records, among so many entries of the journal.
+_RATES_MAX: Final = 5
+_RATE_CHANGES_MIN: Final = 1000
+_RATES_ENTRIES: Final = 2000
+
 
 def plan(workspace: Workspace, name: str, selection: Selection, limit: int, progress: ProgressSink) -> Plan:
+    """The plan of `open_plan`, with at most `limit` of its changes."""
+    with open_plan(workspace, name, selection, limit, progress) as opened:
+        return opened.plan
+
+
+@contextlib.contextmanager
+def open_plan(
+    workspace: Workspace, name: str, selection: Selection, limit: int, progress: ProgressSink
+) -> Iterator[OpenPlan]:
     """What recovering `selection` of a checkpoint would change; changes nothing.
 
     Retention leaves the checkpoint alone for `HOLD_S` from now on, so that the plan can be applied after it was read.
@@ -34,9 +52,22 @@ def plan(workspace: Workspace, name: str, selection: Selection, limit: int, prog
         checkpoint = repository.resolve(name)
         hold_planned(repository, checkpoint.id)
         source = workspace.live_source(repository, allow_missing=True)
-        return make_plan(
-            repository, source, checkpoint, selection, limit=limit, progress=progress, seams=workspace.seams
-        )
+        request = PlanRequest(checkpoint, selection, limit, records_per_s=_records_per_s(workspace))
+        with planning.open_plan(repository, source, request, progress, workspace.seams) as opened:
+            yield opened
+
+
+def _records_per_s(workspace: Workspace) -> float:
+    """How fast the last recoveries of more than a few records have written, the median of them."""
+    rates: list[float] = []
+    for name, fields in itertools.islice(workspace.journal.newest_first(), _RATES_ENTRIES):
+        changes, duration_s = fields.get("changes"), fields.get("duration_s")
+        if name == RecoveryCompleted.__name__ and isinstance(changes, int) and isinstance(duration_s, int | float):
+            if changes >= _RATE_CHANGES_MIN and duration_s > 0:
+                rates.append(changes / duration_s)
+            if len(rates) == _RATES_MAX:
+                break
+    return statistics.median(rates) if rates else planning.RECORDS_PER_S
 
 
 def recover(
@@ -149,10 +180,22 @@ def recover_to(
 
 
 def undo_plan(workspace: Workspace, limit: int, progress: ProgressSink, *, only: Selection = EVERYTHING) -> Plan:
+    """The plan of `open_undo_plan`, with at most `limit` of its changes."""
+    with open_undo_plan(workspace, limit, progress, only=only) as opened:
+        return opened.plan
+
+
+@contextlib.contextmanager
+def open_undo_plan(
+    workspace: Workspace, limit: int, progress: ProgressSink, *, only: Selection = EVERYTHING
+) -> Iterator[OpenPlan]:
     """What taking back the last recovery, or a part of it, would change; writes nothing."""
     with workspace.reading() as repository:
         source = workspace.live_source(repository, allow_missing=True)
-        return undoing.undo_plan(repository, source, only=only, limit=limit, progress=progress, seams=workspace.seams)
+        with undoing.open_undo_plan(
+            repository, source, only=only, limit=limit, progress=progress, seams=workspace.seams
+        ) as opened:
+            yield opened
 
 
 def undo(

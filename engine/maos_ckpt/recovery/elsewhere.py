@@ -23,11 +23,11 @@ from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Checkpoint, Descriptor, Plan, Progress, RecoveryResult
 from maos_ckpt.nobody import quiet
 from maos_ckpt.recovery.kept_changes import KeptChanges
+from maos_ckpt.recovery.known import require_collections, require_records
 from maos_ckpt.recovery.plan import plan_quickly
 from maos_ckpt.recovery.planner import FILE_KINDS, Planner
 from maos_ckpt.recovery.prepare import ProgressSink
 from maos_ckpt.recovery.request import Request, plan_moved
-from maos_ckpt.recovery.selection import require_collections, require_records
 from maos_ckpt.recovery.writing import build
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
@@ -112,7 +112,7 @@ def recover_elsewhere(
     with contextlib.closing(KeptChanges(lambda files: planner.changes(files=files))) as changes:
         place = SqliteSource(path, seams, allow_missing=True, ignored=True)
         plan = plan_quickly(planner, place, (), request.limit, progress, "recovery", changes.add)
-        require_records(planner.quiet_patterns, (target,))
+        require_records(planner.quiet, (target,))
         if request.digest is not None and not plan.digest.startswith(request.digest):
             raise plan_moved(plan)
         notes: list[str] = []

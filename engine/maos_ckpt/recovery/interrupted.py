@@ -7,6 +7,7 @@ from pathlib import Path
 
 from maos_ckpt.model import Progress
 from maos_ckpt.recovery import journal
+from maos_ckpt.recovery.pinned import pinned_planner
 from maos_ckpt.recovery.planner import Planner
 from maos_ckpt.recovery.steps import Step
 from maos_ckpt.repository.repository import Repository
@@ -53,7 +54,11 @@ def _write_files(repository: Repository, source: Source, intent: journal.Intent,
     """Put back the files that are not as they should be yet; what is to be said of those that could not be."""
     target = StoredState(repository, repository.resolve(intent.checkpoint))
     with live_state(repository, source.without_database(), _silent, "recovery") as live:
-        planner = Planner(live, target, intent.selection, intent.extra_keys, only_files=True, only=intent.only)
+        # Which files belong to an agent shows in the database as it was, which is written over by now.
+        pinned = pinned_planner(repository, intent.pins, intent.extra_keys)
+        planner = Planner(
+            live, target, intent.selection, intent.extra_keys, only_files=True, only=intent.only, pinned=pinned
+        )
         written = source.write_files(planner.changes(), lambda done: seams.steps.reached(Step.FILE))
     seams.steps.reached(Step.FILES)
     return f" {len(written.skipped)} files were left alone: {written.skipped[0]}" if written.skipped else ""

@@ -16,7 +16,7 @@ import msgspec
 
 from maos_ckpt.errors import CkptError, IntegrityError
 from maos_ckpt.fs import raise_storage_error
-from maos_ckpt.model import Checkpoint, Selection
+from maos_ckpt.model import Checkpoint, MergePolicy, Selection
 from maos_ckpt.recovery.steps import Step
 from maos_ckpt.repository.repository import Repository
 
@@ -25,13 +25,22 @@ _LAST = "recovery/last.json"
 _BYTES_MAX = 16 << 20
 
 
+class Pinned(msgspec.Struct, frozen=True):
+    """The records that a recovery changed: those of its plan, which the two checkpoints give again at any time."""
+
+    checkpoint: str
+    safety: str
+    selection: Selection
+
+
 class Intent(msgspec.Struct, frozen=True):
     """One recovery: from which checkpoint, which part, and the safety checkpoint that holds what it replaces.
 
     `only`: what undos in part left of the selection. `extra` are (collection path, key) of records that were
     added because chosen ones need them, `created` the schema objects (type, name) that it creates and its undo drops
     again. `builds`: there is no sound database, and it makes one; `aside` is where a damaged one is moved to for that,
-    "" where there is none. `unmarked`: when it commits, no table is left that could carry the mark.
+    "" where there is none. `unmarked`: when it commits, no table is left that could carry the mark. `pinned`: of an
+    undo, the recovery whose records alone it takes back.
 
     `components`, `records`, `exact`, `with_dependencies`: how earlier versions noted the selection.
     """
@@ -54,6 +63,7 @@ class Intent(msgspec.Struct, frozen=True):
     chosen: Selection | None = None
     only: tuple[Selection, ...] = ()
     unmarked: bool = False
+    pinned: Pinned | None = None
 
     @property
     def selection(self) -> Selection:
@@ -65,7 +75,18 @@ class Intent(msgspec.Struct, frozen=True):
     @property
     def undo_selection(self) -> Selection:
         """What takes it back: the same part of the safety checkpoint, records that it added removed again."""
-        return replace(self.selection, exact=True, with_dependencies=False)
+        return replace(self.selection, exact=True, with_dependencies=False, merge=MergePolicy.REPLACE)
+
+    @property
+    def pins(self) -> Pinned | None:
+        """What names the records that its undo takes back; None where the selection alone does.
+
+        Which records belong to an agent, hold a text or were older may be something else by then.
+        """
+        part = self.selection
+        if self.pinned is not None or (not part.looks_inside and part.merge is MergePolicy.REPLACE):
+            return self.pinned
+        return Pinned(self.checkpoint, self.safety, part)
 
     @property
     def extra_keys(self) -> frozenset[tuple[str, bytes]]:
@@ -87,6 +108,7 @@ def new_intent(
     created: frozenset[tuple[str, str]],
     builds: bool,
     aside: str,
+    pinned: Pinned | None,
 ) -> Intent:
     """An intent with a fresh id; not written yet."""
     seams = repository.seams
@@ -104,6 +126,7 @@ def new_intent(
         created=sorted(created),
         builds=builds,
         aside=aside,
+        pinned=pinned,
     )
 
 

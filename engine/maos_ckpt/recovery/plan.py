@@ -7,16 +7,18 @@ applying; the digests are equal exactly when nothing the plan touches has moved.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from maos_ckpt.codec.values import display_key, encode_row
+from maos_ckpt.errors import IntegrityError
 from maos_ckpt.fields import VALUES_LISTED_MAX, changed_fields, named
 from maos_ckpt.model import (
     ChangeKind,
     Checkpoint,
-    CollectionKind,
     Counts,
     Descriptor,
     FieldChange,
@@ -29,11 +31,15 @@ from maos_ckpt.model import (
     Severity,
 )
 from maos_ckpt.processes import ProcessInfo
-from maos_ckpt.recovery.missing import missing_dependencies
+from maos_ckpt.recovery.completion import complete
+from maos_ckpt.recovery.damage import distrust_latest, naming_damage
+from maos_ckpt.recovery.in_flight import InFlight
+from maos_ckpt.recovery.journal import Pinned
+from maos_ckpt.recovery.known import require_collections, require_records
+from maos_ckpt.recovery.pinned import pinned_planner
 from maos_ckpt.recovery.planner import Planner
-from maos_ckpt.recovery.references import reference_findings, still_referenced
-from maos_ckpt.recovery.schema_changes import SchemaObjects, missing_tables
-from maos_ckpt.recovery.selection import require_collections, require_records
+from maos_ckpt.recovery.references import reference_findings
+from maos_ckpt.recovery.schema_changes import SchemaObjects
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
@@ -42,9 +48,10 @@ from maos_ckpt.sources.sqlite.faults import DamagedError, describe_process
 from maos_ckpt.states import StoredState, live_state
 
 ProgressSink = Callable[[Progress], None]
-#: What a recovery is reckoned with: records and bytes written per second, on a slow machine.
-_RECORDS_PER_S = 20_000
-_BYTES_PER_S = 40e6
+#: What a recovery is reckoned with where none has been measured: records written per second, on a slow machine.
+RECORDS_PER_S: Final = 20_000.0
+#: Bytes of live state read per second, where reading it has not been timed.
+_BYTES_PER_S: Final = 40e6
 _REPORT_EVERY = 1000
 
 
@@ -70,8 +77,8 @@ def summarise(planner: Planner, found: Summary, limit: int, progress: ProgressSi
         if change.after is not None:
             found.write_bytes += len(change.key) + len(encode_row(change.after))
         if len(found.listed) < limit:
-            listed = shown(change, values=len(found.listed) < VALUES_LISTED_MAX)
-            found.listed.append(replace(listed, reason=planner.reason(change)))
+            values = len(found.listed) < VALUES_LISTED_MAX
+            found.listed.append(shown(change, values=values, reason=planner.reason(change)))
         if found.counts.total % _REPORT_EVERY == 0:
             progress(Progress(operation, "plan", found.counts.total))
         yield change
@@ -82,34 +89,33 @@ def _asked(planner: Planner) -> bytes:
     """What the digest of a plan covers besides the records that it touches."""
     if planner.computed is not None:
         return planner.computed.identity
-    return _selection_bytes(planner)
+    checkpoint = planner.target.checkpoint
+    parts = [_selection_row(one) for one in (planner.selection, *planner.only)]
+    return encode_row((checkpoint.id, checkpoint.digest, *parts))
 
 
-def _selection_bytes(planner: Planner) -> bytes:
-    checkpoint, selection = planner.target.checkpoint, planner.selection
-    only = ((sorted(set(one.components)), sorted(set(one.records))) for one in planner.only)
-    return encode_row(
-        (
-            checkpoint.id,
-            checkpoint.digest,
-            sorted(set(selection.components)),
-            sorted(set(selection.records)),
-            selection.exact or selection.whole,
-            selection.with_dependencies,
-            *only,
-        )
+def _selection_row(selection: Selection) -> list[object]:
+    named = (
+        selection.components,
+        selection.records,
+        selection.searches,
+        selection.agents,
+        selection.orchestrations,
+        selection.fields,
     )
+    how = (selection.exact or selection.whole, selection.with_dependencies, selection.merge.value)
+    return [*(sorted(set(one)) for one in named), *how]
 
 
-def shown(change: Change, *, values: bool = True) -> RecordChange:
-    """A change for people; `values` gives all fields of an added or removed record too."""
+def shown(change: Change, *, values: bool = True, reason: str = "") -> RecordChange:
+    """A change for people; `values` gives all fields of an added or removed record too, `reason` why it is there."""
     descriptor = change.descriptor
     fields: tuple[FieldChange, ...] = ()
     if values or change.kind is ChangeKind.MODIFIED:
         before = named(descriptor, (), change.before)
         after = {} if change.after is None else before | dict(_visible(descriptor, change.columns, change.after))
         fields = changed_fields(before, after)
-    return RecordChange(descriptor.component, descriptor.name, display_key(change.key), change.kind, fields)
+    return RecordChange(descriptor.component, descriptor.name, display_key(change.key), change.kind, fields, reason)
 
 
 def _visible(descriptor: Descriptor, columns: tuple[str, ...], row: Row) -> Iterator[tuple[str, object]]:
@@ -124,17 +130,20 @@ def plan_changes(
     limit: int,
     progress: ProgressSink,
     operation: str,
+    seams: Seams,
 ) -> Plan:
     """The plan as consoles and machines see it, with its findings, in one reading of all changes."""
-    _complete(planner)
-    found = Summary()
-    dangling = reference_findings(
-        planner.live,
-        lambda: summarise(planner, found, limit, progress, operation),
-        running=bool(stopped),
-        whole=planner.whole,
-    )
-    return replace(_to_plan(planner, found, source, stopped), findings=(*planner.findings.values(), *dangling))
+    complete(planner)
+    found, in_flight = Summary(), InFlight(planner.live)
+
+    def changes() -> Iterator[Change]:
+        for change in summarise(planner, found, limit, progress, operation):
+            in_flight.take(change)
+            yield change
+
+    dangling = reference_findings(planner.live, changes, running=bool(stopped), whole=planner.whole)
+    made = _to_plan(planner, found, source, stopped)
+    return replace(made, findings=(*made.findings, *in_flight.findings(seams), *dangling))
 
 
 def plan_quickly(
@@ -150,11 +159,11 @@ def plan_quickly(
 
     `keep` is given every change.
     """
-    _complete(planner)
+    complete(planner)
     found = Summary()
     for change in summarise(planner, found, limit, progress, operation):
         keep(change)
-    return replace(_to_plan(planner, found, source, stopped), findings=tuple(planner.findings.values()))
+    return _to_plan(planner, found, source, stopped)
 
 
 def with_findings(planner: Planner, plan: Plan, changes: Callable[[], Iterator[Change]]) -> Plan:
@@ -167,19 +176,8 @@ def with_findings(planner: Planner, plan: Plan, changes: Callable[[], Iterator[C
     return replace(plan, findings=(*plan.findings, *dangling))
 
 
-def _complete(planner: Planner) -> None:
-    """Add what a partial selection needs, and spare what others need."""
-    added = [pair.after for pair, _ in planner.pairs() if pair.before is None and pair.after is not None]
-    tables = [one.origin for one in added if one.kind is CollectionKind.TABLE]
-    planner.extra |= missing_tables(planner.live, planner.target, tables)
-    if planner.selection.with_dependencies:
-        planner.extra |= missing_dependencies(planner.live, planner.target, planner.changes)
-    if planner.selection.exact and not planner.whole:
-        planner.spared = still_referenced(planner.live, planner.changes)
-
-
 def _to_plan(planner: Planner, found: Summary, source: Source, stopped: Sequence[ProcessInfo]) -> Plan:
-    estimated_s = found.counts.total / _RECORDS_PER_S + (found.write_bytes + source.bytes_hint()) / _BYTES_PER_S
+    estimated_s = found.counts.total / RECORDS_PER_S + (found.write_bytes + source.bytes_hint()) / _BYTES_PER_S
     return Plan(
         checkpoint=planner.aim,
         selection=planner.selection,
@@ -188,55 +186,133 @@ def _to_plan(planner: Planner, found: Summary, source: Source, stopped: Sequence
         by_component=found.by_component,
         changes=tuple(found.listed),
         truncated=found.counts.total > len(found.listed),
-        findings=(),
+        findings=(*planner.findings.values(), *planner.merging.findings()),
         write_bytes=found.write_bytes,
         estimated_s=round(estimated_s, 2),
         running=tuple(describe_process(one) for one in stopped),
+        kept=planner.merging.kept.number,
+        conflicts=planner.merging.conflicts.number,
     )
 
 
-def make_plan(
-    repository: Repository,
-    source: Source,
-    checkpoint: Checkpoint,
-    selection: Selection,
-    *,
-    limit: int,
-    progress: ProgressSink,
-    seams: Seams,
-    extra: frozenset[tuple[str, bytes]] = frozenset(),
-    droppable: SchemaObjects = frozenset(),
-    only: tuple[Selection, ...] = (),
-    undo: bool = False,
-) -> Plan:
-    """What recovering `selection` of a checkpoint would change now; writes nothing.
+@dataclass(frozen=True, slots=True)
+class OpenPlan:
+    """A plan, and the states it was made of, as long as it is open."""
+
+    plan: Plan
+    planner: Planner
+
+    def changes(self) -> Iterator[RecordChange]:
+        """All changes for display, one at a time; those that the plan lists are among them."""
+        if not self.plan.truncated:
+            yield from self.plan.changes
+            return
+        for number, change in enumerate(self.planner.changes()):
+            yield shown(change, values=number < VALUES_LISTED_MAX, reason=self.planner.reason(change))
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """What to plan.
 
     Args:
+        limit: changes listed in the plan.
         extra, droppable, only: see `Planner`.
         undo: the selection is that of a recovery; what it named may be gone since.
+        pinned: the recovery that an undo takes back.
+        records_per_s: how fast recoveries have written here.
+        findings: told besides those of the plan itself.
+    """
+
+    checkpoint: Checkpoint
+    selection: Selection
+    limit: int
+    extra: frozenset[tuple[str, bytes]] = frozenset()
+    droppable: SchemaObjects = frozenset()
+    only: tuple[Selection, ...] = ()
+    undo: bool = False
+    pinned: Pinned | None = None
+    records_per_s: float = RECORDS_PER_S
+    findings: tuple[Finding, ...] = ()
+
+
+def make_plan(
+    repository: Repository, source: Source, request: PlanRequest, progress: ProgressSink, seams: Seams
+) -> Plan:
+    """The plan of `open_plan`, with no more of its changes than the request lists."""
+    with open_plan(repository, source, request, progress, seams) as opened:
+        return opened.plan
+
+
+@contextlib.contextmanager
+def open_plan(
+    repository: Repository, source: Source, request: PlanRequest, progress: ProgressSink, seams: Seams
+) -> Iterator[OpenPlan]:
+    """What recovering a part of a checkpoint would change now; writes nothing.
 
     Raises:
         NotFoundError: a part of the selection names nothing in the checkpoint nor in the live state.
+        IntegrityError: the checkpoint is damaged in the part that is wanted; see `naming_damage`.
     """
+    with contextlib.ExitStack() as stack:
+
+        def enter(from_source: Source, damage: str) -> OpenPlan:
+            made = _planned(repository, from_source, damage, request, progress, seams)
+            try:
+                return stack.enter_context(made)
+            except IntegrityError as error:
+                if not distrust_latest(repository, error):
+                    raise
+            return stack.enter_context(_planned(repository, from_source, damage, request, progress, seams))
+
+        try:
+            opened = enter(source, "")
+        except DamagedError as error:
+            opened = enter(source.without_database(), error.message)
+        yield opened
+
+
+@contextlib.contextmanager
+def _planned(
+    repository: Repository,
+    source: Source,
+    damage: str,
+    request: PlanRequest,
+    progress: ProgressSink,
+    seams: Seams,
+) -> Iterator[OpenPlan]:
+    selection, began_s = request.selection, seams.clock.monotonic_s()
     database = source.database
     holders = seams.processes.holders(database, writing=True) if database is not None else []
-
-    def plan(from_source: Source, damage: str) -> Plan:
-        target = StoredState(repository, checkpoint)
-        with live_state(repository, from_source, progress, "plan") as live:
-            named = only[-1:] if undo else (selection,)
+    target = StoredState(repository, request.checkpoint)
+    with live_state(repository, source, progress, "plan") as live:
+        with naming_damage(repository, request.checkpoint, selection):
+            named = request.only[-1:] if request.undo else (selection,)
             for one in named:
                 require_collections(one, target, live)
-            planner = Planner(live, target, selection, extra, droppable=droppable, only=only)
-            made = plan_changes(planner, source, holders, limit, progress, "plan")
+            pinned = pinned_planner(repository, request.pinned, request.extra)
+            planner = Planner(
+                live,
+                target,
+                selection,
+                request.extra,
+                droppable=request.droppable,
+                only=request.only,
+                pinned=pinned,
+            )
+            made = plan_changes(planner, source, holders, request.limit, progress, "plan", seams)
             if named:
-                require_records(planner.quiet_patterns, (target, live))
-            return replace(made, findings=(*made.findings, *damage_findings(planner, damage)))
-
-    try:
-        return plan(source, "")
-    except DamagedError as error:
-        return plan(source.without_database(), error.message)
+                require_records(planner.quiet, (target, live))
+        # A recovery reads the live state as planning does, and then writes.
+        read_s = seams.clock.monotonic_s() - began_s
+        yield OpenPlan(
+            replace(
+                made,
+                findings=(*made.findings, *damage_findings(planner, damage), *request.findings),
+                estimated_s=round(read_s + made.summary.total / request.records_per_s, 2),
+            ),
+            planner,
+        )
 
 
 def damage_findings(planner: Planner, damage: str) -> tuple[Finding, ...]:

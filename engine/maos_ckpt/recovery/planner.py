@@ -6,58 +6,51 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from maos_ckpt.codec.values import decode_key, display_value, encode_key
+from maos_ckpt.codec.values import decode_key, encode_key
+from maos_ckpt.errors import NotFoundError
 from maos_ckpt.model import (
-    COMPONENT_DATABASE,
-    COMPONENT_OTHER,
-    COMPONENTS,
     CollectionKind,
     Finding,
+    MergePolicy,
     Row,
     Selection,
     Severity,
-    Value,
 )
 from maos_ckpt.recovery.computed import Computed
-from maos_ckpt.recovery.lookup import lookup
+from maos_ckpt.recovery.fields import put_fields
+from maos_ckpt.recovery.fitting import Fitting, fitting
+from maos_ckpt.recovery.json_path import Field
+from maos_ckpt.recovery.lookup import Shape
+from maos_ckpt.recovery.merge import Merging
+from maos_ckpt.recovery.order import write_order
 from maos_ckpt.recovery.schema_changes import SchemaObjects, can_write
-from maos_ckpt.recovery.selection import SEQUENCE_TABLE, Matcher
+from maos_ckpt.recovery.selection import SEQUENCE_TABLE, Choose, Matcher
 from maos_ckpt.recovery.tally import AFFECTED_MAX
-from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS
+from maos_ckpt.recovery.touched import TRANSCRIPTS
+from maos_ckpt.recovery.unread import Unread
 from maos_ckpt.sources.change import Alignment, Change, align
-from maos_ckpt.sources.maos.transcripts import UNREAD_LINE
 from maos_ckpt.sources.sqlite.create import PRAGMA_TYPE
-from maos_ckpt.states import CollectionPair, State, StoredState, collection_pairs, differing
-from maos_ckpt.tree.cursor import records
+from maos_ckpt.states import CollectionName, CollectionPair, State, StoredState, collection_pairs, differing
+from maos_ckpt.tree.diff import RecordDifference
 from maos_ckpt.tree.large import load_row
 
-#: Order of writing; what depends on agents comes after them.
-_ORDER: Final = {name: at for at, name in enumerate((*COMPONENTS, COMPONENT_OTHER, COMPONENT_DATABASE))}
 #: Selects no record by itself: what is meant is named key by key, as `extra`.
 KEYS_ONLY: Final = Selection(records=("-/-/-",))
 #: Kinds of collections that are files; the others live in the database.
 FILE_KINDS: Final = (CollectionKind.LINES, CollectionKind.FILES)
 
 
-@dataclass(frozen=True, slots=True)
-class _Transcript:
-    """What the checkpoint knows of one transcript. `left_alone`: it was not read to its end, and there is one live."""
-
-    path: bytes
-    known: bool = False
-    unread: bool = False
-    left_alone: bool = False
-
-
 @dataclass(slots=True)
 class Planner:
     """The changes from `live` to the selected part of `target`.
 
-    `extra`: further records, as (collection path, key). `spared`: records that a partial recovery
-    would remove and leaves, because others refer to them. `only_files`: leave the database out. `droppable`: schema
-    objects (type, name) that an undo may drop. `only`: of all this only what these selections mean, too. `computed`:
-    these are the changes, and nothing of `target` is one. While changes are read `findings` fills, with what has no
-    place, and `creates`, with the schema objects that come.
+    `extra`: further records, as (collection path, key); all lines of a transcript by the key of its file. `reasons`:
+    why these. `pinned`: take the records that this plan changes and no others, whatever the selection would mean now;
+    so an undo finds what its recovery wrote. `spared`: records that a partial recovery would remove and leaves, because
+    others refer to them. `only_files`: leave the database out. `droppable`: schema objects (type, name) that an undo
+    may drop. `only`: of all this only what these selections mean, too. `computed`: these are the changes, and nothing
+    of `target` is one. While changes are read `findings` fills, with what has no place, and `creates`, with the schema
+    objects that come.
     """
 
     live: State
@@ -70,14 +63,20 @@ class Planner:
     droppable: SchemaObjects = frozenset()
     only: tuple[Selection, ...] = ()
     creates: dict[tuple[str, str], str] = field(default_factory=dict)
+    reasons: dict[tuple[str, bytes], str] = field(default_factory=dict)
+    pinned: Planner | None = None
     computed: Computed | None = None
+    merging: Merging = field(init=False)
     _matcher: Matcher = field(init=False)
     _only: list[Matcher] = field(init=False)
-    _transcript: _Transcript = field(init=False, default=_Transcript(b""))
+    _unread: Unread = field(init=False)
+    _fittings: dict[str, Fitting | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._matcher = Matcher(self.selection)
-        self._only = [Matcher(one) for one in self.only]
+        self._matcher = Matcher(self.selection, self.live, self.target)
+        self._only = [Matcher(one, self.live, self.target) for one in self.only]
+        self.merging = Merging(self.selection.merge, self.live, self.target)
+        self._unread = Unread(self.live, self.target)
 
     @property
     def whole(self) -> bool:
@@ -89,30 +88,30 @@ class Planner:
         """What the live state becomes: a checkpoint's id, or what was computed."""
         return self.target.checkpoint.id if self.computed is None else self.computed.identity.decode()
 
-    def reason(self, change: Change) -> str:
-        """Why a record changes; "" where the selection says so."""
-        return "" if self.computed is None else self.computed.reasons.get((change.descriptor.path, change.key), "")
-
     @property
-    def quiet_patterns(self) -> list[str]:
-        """The selection's patterns (of several, the last one's) that named none of the changes read so far."""
+    def quiet(self) -> Selection:
+        """What of the selection (of several, the last one) has named none of the differences read so far."""
         return [self._matcher, *self._only][-1].quiet
 
     def pairs(self) -> list[tuple[CollectionPair, Alignment | None]]:
         """The collections that may change, in the order in which they are written."""
         extra = {path for path, _ in self.extra}
+        pinned = None if self.pinned is None else {pair.name for pair, _ in self.pinned.pairs()}
         found = []
         for pair in collection_pairs(self.live, self.target):
             one = pair.after or pair.before
             assert one is not None
             if self.only_files and one.kind not in FILE_KINDS:
                 continue
-            if not self._matcher.collection(pair.name) and one.path not in extra:
+            if pinned is not None:
+                if pair.name not in pinned:
+                    continue
+            elif not self._matcher.collection(pair.name) and one.path not in extra:
                 continue
             if not all(only.collection(pair.name) for only in self._only):
                 continue
             found.append((pair, self._align(pair)))
-        return sorted(found, key=lambda item: _write_order(item[0]))
+        return sorted(found, key=lambda item: write_order(item[0]))
 
     def _align(self, pair: CollectionPair) -> Alignment | None:
         if pair.after is None or pair.before is None:
@@ -135,37 +134,86 @@ class Planner:
 
     def changes(self, *, files: bool | None = None) -> Iterator[Change]:
         """All changes, streamed, collection by collection in the order of writing; `files` takes only (no) files."""
+        self.merging.begin()
         if self.computed is not None:
             # They are rows of tables, all of them.
             yield from () if files or self.only_files else self.computed.changes
             return
-        matcher = self._matcher
         for pair, alignment in self.pairs():
-            if alignment is None or files not in (None, alignment.live.kind in FILE_KINDS):
+            if alignment is not None and files in (None, alignment.live.kind in FILE_KINDS):
+                yield from (change for change, _ in self._of_collection(pair, alignment))
+
+    def _of_collection(self, pair: CollectionPair, alignment: Alignment) -> Iterator[tuple[Change, tuple[Field, ...]]]:
+        """The changes of one collection, each with the fields that it is about, none for a whole record."""
+        choose = self._matcher.choose(pair) if self.pinned is None else self.pinned.touched(pair.name)
+        narrowed = [one.choose(pair) for one in self._only]
+        extra = [key for path, key in self.extra if path == alignment.live.path]
+        for key, old, new in self._differences(pair.name, extra):
+            fields = choose(key, old, new)
+            if fields != () and self._is_extra(pair, alignment, key):
+                fields = ()
+            if fields is None or not all(one(key, old, new) is not None for one in narrowed):
                 continue
-            selected = matcher.collection(pair.name)
-            for key, old, new in differing(self.live, self.target, pair.name):
-                wanted = selected and matcher.record(alignment.live, key)
-                if not wanted and (alignment.live.path, key) not in self.extra:
-                    continue
-                if not all(only.record(alignment.live, key) for only in self._only):
-                    continue
-                before = None if old is None else load_row(old, self.live.get)
-                after = None if new is None else load_row(new, self.target.get)
+            before = None if old is None else load_row(old, self.live.get)
+            after = None if new is None else load_row(new, self.target.get)
+            if fields:
+                change = self._field_change(pair, alignment, key, before, after, fields)
+            else:
                 change = self._change(pair, alignment, key, before, after)
-                if change is not None:
-                    yield change
+            if change is not None and self._fits(pair, change):
+                yield change, fields
+
+    def _differences(self, name: CollectionName, extra: list[bytes]) -> Iterator[RecordDifference]:
+        if self.pinned is not None:
+            return differing(self.live, self.target, name)
+        return self._matcher.differences(name, extra)
+
+    def touched(self, name: CollectionName) -> Choose:
+        """The records of one collection that this plan changes, for a pass over them in key order; all lines of a
+        transcript of which it changes one."""
+        found = next(((pair, one) for pair, one in self.pairs() if pair.name == name and one is not None), None)
+        entries = iter(()) if found is None else self._of_collection(*found)
+        entry = next(entries, None)
+
+        def unit(key: bytes) -> bytes:
+            return encode_key(decode_key(key)[:1]) if name == TRANSCRIPTS else key
+
+        def choose(key: bytes, old: bytes | None, new: bytes | None) -> tuple[Field, ...] | None:
+            nonlocal entry
+            wanted = unit(key)
+            while entry is not None and unit(entry[0].key) < wanted:
+                entry = next(entries, None)
+            return entry[1] if entry is not None and unit(entry[0].key) == wanted else None
+
+        return choose
+
+    def _is_extra(self, pair: CollectionPair, alignment: Alignment, key: bytes) -> bool:
+        path = alignment.live.path
+        if (path, key) in self.extra:
+            return True
+        return pair.name == TRANSCRIPTS and bool(self.extra) and (path, encode_key(decode_key(key)[:1])) in self.extra
+
+    def reason(self, change: Change) -> str:
+        """Why a change is there that was not chosen itself, or ""."""
+        path = change.descriptor.path
+        found = self.reasons.get((path, change.key))
+        if found is None and self.reasons and change.descriptor.kind is CollectionKind.LINES:
+            found = self.reasons.get((path, encode_key(change.parts[:1])))
+        return found or ""
 
     def _change(
         self, pair: CollectionPair, alignment: Alignment, key: bytes, before: Row | None, after: Row | None
     ) -> Change | None:
         descriptor = alignment.live
-        if descriptor.kind in FILE_KINDS and self._is_unread(pair, key, after):
+        unread = self._unread.of(pair, key, after) if descriptor.kind in FILE_KINDS else None
+        if unread is not None:
+            if unread[0]:
+                self._note(pair, "unread", Severity.WARNING, *unread)
             return None
         if after is None and not self._matcher.exact and not self._cuts_off(pair, key):
             return None
         change = alignment.change(key, before, after)
-        if change is None:
+        if change is None or not self.merging.takes(change):
             return None
         if after is None and (descriptor.path, key) in self.spared:
             self._note(pair, "spared", Severity.WARNING, "keeps records that others still refer to")
@@ -176,45 +224,63 @@ class Planner:
             return None
         return change
 
+    def _field_change(
+        self,
+        pair: CollectionPair,
+        alignment: Alignment,
+        key: bytes,
+        before: Row | None,
+        after: Row | None,
+        fields: tuple[Field, ...],
+    ) -> Change | None:
+        """The change that puts single fields of a record back; the live row stays as it is in everything else."""
+        live, path = alignment.live, Change(alignment.live, key, None, None, ()).path
+        if pair.after is None or after is None:
+            if self.pinned is not None:
+                return None
+            raise NotFoundError(
+                f"Checkpoint {self.target.name} has no record {path}, so it has no field of it.",
+                kept="Nothing was changed.",
+                hint="Choose a checkpoint that holds the record: `maos-ckpt history` tells which.",
+                name=fields[0].text,
+            )
+        if before is None:
+            for one in fields:
+                self.merging.conflicts.add(one.text)
+            return None
+        found = put_fields(
+            fields, (live, before), (pair.after, after), self.selection.merge, remove=self.pinned is not None
+        )
+        for one in found.kept:
+            self.merging.kept.add(one.text)
+        for one in found.conflicts:
+            self.merging.conflicts.add(one.text)
+        change = Change(live, key, before, found.row, live.columns)
+        if next(change.differing(), None) is None:
+            return None
+        if self.selection.merge is MergePolicy.KEEP_NEWER:
+            was = Shape(live, live.columns, self.live.get).view(change.parts, before)
+            then = Shape(pair.after, pair.after.columns, self.target.get).view(change.parts, after)
+            return change if self.merging.takes_newer(was, then, path) else None
+        return change
+
+    def _fits(self, pair: CollectionPair, change: Change) -> bool:
+        """Whether the live table keeps every value of a change; where it was declared anew, it may not."""
+        descriptor = change.descriptor
+        if descriptor.kind is not CollectionKind.TABLE or pair.before is None or pair.after is None:
+            return True
+        if descriptor.origin not in self._fittings:
+            self._fittings[descriptor.origin] = fitting(self.live, self.target, descriptor.origin)
+        found = self._fittings[descriptor.origin]
+        column = found.unfit(change) if found is not None else ""
+        if column:
+            what = f"cannot hold some records as they were, for its column {column} is declared anew; they stay as they"
+            self._note(pair, "retyped", Severity.WARNING, f"{what} are", change.path)
+        return not column
+
     def _cuts_off(self, pair: CollectionPair, key: bytes) -> bool:
         """Whether a live line goes because its file is put back: a transcript of two ages would be no conversation."""
-        return pair.name == TRANSCRIPTS and pair.after is not None and self._look(key).known
-
-    def _is_unread(self, pair: CollectionPair, key: bytes, after: Row | None) -> bool:
-        """Whether a difference says no more than that the checkpoint could not read the file; see `UNREAD_LINE`."""
-        target, path, what = pair.after, decode_key(key)[-1], _UNREAD
-        if target is None:
-            return False
-        if pair.name == TRANSCRIPT_FILES:
-            # Its permission bits may be the very reason, and without its lines it would be another file.
-            return after is not None and self._look(key).unread
-        if pair.name == TRANSCRIPTS:
-            transcript, path = self._look(key), decode_key(key)[0]
-            unread = transcript.left_alone
-            if not unread and transcript.unread and after is not None and after[0] is None:
-                # What is known of a lost transcript comes back; that there was more does not.
-                unread, what = True, _INCOMPLETE
-        else:
-            place = target.columns.index("content") if "content" in target.columns else None
-            unread = place is not None and after is not None and after[place] is None
-        if unread:
-            self._note(pair, "unread", Severity.WARNING, what, f"{'/'.join(pair.name)}/{display_value(path)}")
-        return unread
-
-    def _look(self, key: bytes) -> _Transcript:
-        path: Value = decode_key(key)[0]
-        prefix = encode_key((path,))
-        if prefix != self._transcript.path:
-            known = self._holds_line(prefix, prefix + b"\xff")
-            mark = encode_key((path, UNREAD_LINE))
-            unread = known and self._holds_line(mark, mark + b"\0")
-            there = unread and next(lookup(self.live, TRANSCRIPT_FILES, [prefix]), None) is not None
-            self._transcript = _Transcript(prefix, known, unread, there)
-        return self._transcript
-
-    def _holds_line(self, low: bytes, high: bytes) -> bool:
-        found = records(self.target.chunks, self.target.root(TRANSCRIPTS), low, high)
-        return next(found, None) is not None
+        return pair.name == TRANSCRIPTS and pair.after is not None and self._unread.knows(key)
 
     def _writes_schema(self, pair: CollectionPair, change: Change) -> bool:
         kind, name = (str(part) for part in change.parts[:2])
@@ -241,28 +307,15 @@ class Planner:
 
     def _takes_whole_table(self, name: str) -> bool:
         tables = [one for one in self.live.descriptors().values() if one.kind is CollectionKind.TABLE]
-        return all(
-            matcher.takes_all(one) for matcher in (self._matcher, *self._only) for one in tables if one.origin == name
-        )
+        matchers = (self._matcher, *self._only)
+        return all(matcher.takes_all(one) for matcher in matchers for one in tables if one.origin == name)
 
 
 def computed_planner(live: State, target: StoredState, computed: Computed) -> Planner:
     """The planner of computed changes; `target` is what names and undoes them, and they are named key by key."""
     findings = {f"computed:{at}": one for at, one in enumerate(computed.findings)}
-    return Planner(live, target, KEYS_ONLY, computed.keys, findings, computed=computed)
-
-
-_UNREAD: Final = "has files that could not be read when the checkpoint was taken; they stay as they are"
-_INCOMPLETE: Final = "has files that could not be read when the checkpoint was taken; only what was known comes back"
-
-
-def _write_order(pair: CollectionPair) -> tuple[int, int]:
-    # Tables must be there before their rows, and files follow what a transaction can take back.
-    order = (CollectionKind.SCHEMA, CollectionKind.TABLE, CollectionKind.FILES, CollectionKind.LINES)
-    one = pair.after or pair.before
-    assert one is not None
-    in_database = one.kind is CollectionKind.TABLE
-    return order.index(one.kind), _ORDER.get(one.component, len(_ORDER)) if in_database else 0
+    reasons = dict(computed.reasons)
+    return Planner(live, target, KEYS_ONLY, computed.keys, findings, reasons=reasons, computed=computed)
 
 
 def _raises(before: Row | None, after: Row | None) -> bool:

@@ -6,17 +6,21 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from maos_ckpt.capture.known_changes import KnownChanges
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
+from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import Checkpoint, Plan, Progress, Trigger
 from maos_ckpt.recovery import journal
+from maos_ckpt.recovery.damage import distrust_latest, naming_damage
 from maos_ckpt.recovery.kept_changes import KeptChanges
+from maos_ckpt.recovery.known import require_collections, require_records
+from maos_ckpt.recovery.pinned import pinned_planner
 from maos_ckpt.recovery.plan import builds_database, damage_findings, plan_quickly
 from maos_ckpt.recovery.planner import Planner, computed_planner
 from maos_ckpt.recovery.request import Request, plan_moved
 from maos_ckpt.recovery.schema_changes import can_drop
-from maos_ckpt.recovery.selection import require_collections, require_records
 from maos_ckpt.recovery.steps import Step
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
@@ -25,6 +29,8 @@ from maos_ckpt.sources.sqlite.live import Held
 from maos_ckpt.states import SavedState, State, StoredState
 
 ProgressSink = Callable[[Progress], None]
+#: Damaged chunks of the newest checkpoint that one recovery finds, one at a time.
+_DISTRUSTS_MAX: Final = 4
 _DIAGNOSIS = Progress("recovery", "diagnosis")
 
 
@@ -50,11 +56,22 @@ class Prepared:
         return lambda done: progress(Progress("recovery", "write", done, total, size * done // max(total, 1)))
 
 
-def planner_for(request: Request, live: State, target: StoredState, beat: Callable[[], None]) -> Planner:
+def planner_for(
+    repository: Repository, request: Request, live: State, target: StoredState, beat: Callable[[], None]
+) -> Planner:
     """The planner of what is asked for."""
     if request.compute is not None:
         return computed_planner(live, target, request.compute(live, beat))
-    return Planner(live, target, request.selection, request.extra, droppable=request.droppable, only=request.only)
+    pinned = pinned_planner(repository, request.pinned, request.extra)
+    return Planner(
+        live,
+        target,
+        request.selection,
+        request.extra,
+        droppable=request.droppable,
+        only=request.only,
+        pinned=pinned,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +93,21 @@ class Preparation:
     def prepare(self, held: Held | None, progress: ProgressSink) -> Prepared:
         """Save what is there, plan from it, and note the intent.
 
+        Where the newest checkpoint, which the safety checkpoint builds on, turns out to be damaged, once more without
+        trusting it.
+
         Raises:
             PlanMovedError, NotFoundError: see `apply.recover`; nothing is left of the preparation.
         """
+        for _ in range(_DISTRUSTS_MAX):
+            try:
+                return self._prepare(held, progress)
+            except IntegrityError as error:
+                if not distrust_latest(self.repository, error):
+                    raise
+        return self._prepare(held, progress)
+
+    def _prepare(self, held: Held | None, progress: ProgressSink) -> Prepared:
         repository = self.repository
         with contextlib.ExitStack() as failed:
             known = failed.enter_context(contextlib.closing(KnownChanges()))
@@ -110,6 +139,7 @@ class Preparation:
             created=can_drop(prepared.planner.creates),
             builds=held is None and self.source.database is not None and builds_database(prepared.planner),
             aside=str(self.aside or ""),
+            pinned=request.pinned,
         )
         journal.begin(self.repository, intent)
         return intent
@@ -123,20 +153,22 @@ class Preparation:
         target = StoredState(self.repository, aim)
         asked = request.digest is None and request.compute is None
         named = request.only[-1:] if request.undo else (request.selection,)
-        for one in named if asked else ():
-            require_collections(one, target, live)
-        planner = planner_for(request, live, target, lambda: progress(_DIAGNOSIS))
+        with naming_damage(self.repository, aim, request.selection):
+            for one in named if asked else ():
+                require_collections(one, target, live)
+            planner = planner_for(self.repository, request, live, target, lambda: progress(_DIAGNOSIS))
         changes = KeptChanges(lambda files: planner.changes(files=files))
         try:
             stopped = () if held is None else held.stopped
-            plan = plan_quickly(planner, self.source, stopped, request.limit, progress, "recovery", changes.add)
+            with naming_damage(self.repository, aim, request.selection):
+                plan = plan_quickly(planner, self.source, stopped, request.limit, progress, "recovery", changes.add)
             about = (*damage_findings(planner, self.damage), *request.findings)
             plan = replace(plan, findings=(*plan.findings, *about))
             if request.digest is not None and not plan.digest.startswith(request.digest):
                 raise plan_moved(plan)
             if asked and named:
                 beat = held.beat if held is not None else lambda: None
-                require_records(planner.quiet_patterns, (target, live), beat)
+                require_records(planner.quiet, (target, live), beat)
         except BaseException:
             changes.close()
             raise

@@ -32,6 +32,8 @@ COLLECTIONS: Final[dict[str, tuple[str, str]]] = {
     "sessions": ("memory", "sessions"),
     "orchestrations": ("system", "orchestrations"),
 }
+#: Where a reference to a conversation may find it.
+_CONVERSATION_PLACES: Final = (CONVERSATIONS, "sessions")
 #: The collections that may refer to a record of a table.
 REFERRING: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "agents": (
@@ -43,6 +45,7 @@ REFERRING: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     ),
     "tasks": (("tasks", "tasks"), ("system", "checkpoints")),
     "sessions": (("agents", "agents"), ("system", "checkpoints")),
+    CONVERSATIONS: (("agents", "agents"), ("system", "checkpoints")),
     "orchestrations": (("system", "checkpoints"),),
 }
 #: References that SQLite enforces: they must not dangle.
@@ -114,6 +117,11 @@ def references(table: str, values: Values, parse: Json) -> Iterator[Reference]:
         yield from rule(values, parse)
 
 
+def places(table: str) -> tuple[str, ...]:
+    """The tables in any of which a reference to `table` finds its record."""
+    return _CONVERSATION_PLACES if table == CONVERSATIONS else (table,)
+
+
 def only_plain(table: str) -> bool:
     """Whether `PLAIN` says all about a table."""
     return table in PLAIN and table not in _RULES
@@ -179,6 +187,10 @@ def _checkpoint(values: Values, parse: Json) -> Iterator[Reference]:
     tasks = parse.parse(values.get("task_states"))
     for one in tasks if isinstance(tasks, dict) else ():
         yield from _one("checkpoints.task_states", "tasks", one)
+    messages = parse.parse(values.get("message_history"))
+    for message in messages if isinstance(messages, list) else ():
+        for end in ("from_agent", "to_agent") if isinstance(message, dict) else ():
+            yield from _one("checkpoints.message_history", "agents", message.get(end))
 
 
 def _one(check: str, table: str, value: object) -> Iterator[Reference]:

@@ -24,6 +24,7 @@ from maos_ckpt.recovery.reference_rules import (
     Json,
     Reference,
     only_plain,
+    places,
     references,
 )
 from maos_ckpt.recovery.tally import AFFECTED_MAX, Count, Holder, named
@@ -68,8 +69,12 @@ def reference_findings(
             return [_limit(_NO_ROOM)]
 
 
-def still_referenced(live: State, changes: Callable[[], Iterator[Change]]) -> frozenset[tuple[str, bytes]]:
+def still_referenced(
+    live: State, changes: Callable[[], Iterator[Change]], target: State | None = None
+) -> frozenset[tuple[str, bytes]]:
     """Agents that a plan removes although records that stay refer to them, as (collection path, key).
+
+    With the `target` of the plan, references that dangle there as well do not count: so it was.
 
     Raises:
         NoRoomError: temporary files cannot be written.
@@ -77,7 +82,7 @@ def still_referenced(live: State, changes: Callable[[], Iterator[Change]]) -> fr
     with ReferenceCheck(live, whole=False) as check:
         for change in changes():
             check.take(change)
-        return check.still_referenced()
+        return check.still_referenced(target)
 
 
 def _limit(text: str) -> Finding:
@@ -109,28 +114,35 @@ class ReferenceCheck:
         """What an operator should know before applying the plan."""
         found = [*self._broken(), *self._wrong(), *self._plan.transcripts.findings()]
         found += self._plan.state_files.findings()
+        found += self._plan.sequences.findings(whole=self._whole)
         found += self._about_agents(running=running)
         if self._plan.incomplete:
             found.append(_limit("The plan is too large for every reference in it to be checked."))
         return found
 
-    def still_referenced(self) -> frozenset[tuple[str, bytes]]:
+    def still_referenced(self, target: State | None = None) -> frozenset[tuple[str, bytes]]:
         """Agents that the plan removes although records that stay refer to them, as (collection path, key)."""
         self._count_unread()
+        found: dict[str, int] = {}
+        for one, count in self._plan.tally.items():
+            if one.table == "agents" and self._is_removed(one) and self._after(one, count) > 0:
+                found[one.id] = found.get(one.id, 0) + self._after(one, count)
+        if target is not None and found:
+            for collection in REFERRING["agents"]:
+                for one, _ in self._to_removed(target, collection):
+                    if one.id in found:
+                        found[one.id] -= 1
         path = "/".join(COLLECTIONS["agents"])
-        return frozenset(
-            (path, encode_key((one.id,)))
-            for one, count in self._plan.tally.items()
-            if one.table == "agents" and self._is_removed(one) and self._after(one, count) > 0
-        )
+        return frozenset((path, encode_key((name,))) for name, number in found.items() if number > 0)
 
     def _live_ids(self) -> _Ids:
         """Table → those referred to that exist live."""
         wanted: _Ids = {}
         for one, _ in self._plan.tally.items():
-            if one.table not in wanted:
-                wanted[one.table] = SpilledMap(self._spill, TEXT)
-            wanted[one.table].add(one.id)
+            for table in places(one.table):
+                if table not in wanted:
+                    wanted[table] = SpilledMap(self._spill, TEXT)
+                wanted[table].add(one.id)
         found: _Ids = {table: SpilledMap(self._spill, TEXT) for table in wanted}
         for table, ids in wanted.items():
             if table == CONVERSATIONS:
@@ -138,21 +150,24 @@ class ReferenceCheck:
                     name = session_name(decode_key(key)[0])
                     if name is not None and name in ids:
                         found[table].add(name)
-            collection = COLLECTIONS["sessions" if table == CONVERSATIONS else table]
-            for key, _ in matching(self._live, collection, ids):
+                continue
+            for key, _ in matching(self._live, COLLECTIONS[table], ids):
                 found[table].add(str(decode_key(key)[0]))
         return found
 
+    @staticmethod
+    def _exists_before(one: Reference, live: _Ids) -> bool:
+        return any(one.id in live.get(table, ()) for table in places(one.table))
+
     def _exists_after(self, one: Reference, live: _Ids) -> bool:
-        tables = (CONVERSATIONS, "sessions") if one.table == CONVERSATIONS else (one.table,)
-        if any(one.id in self._plan.added.get(table, ()) for table in tables):
-            return True
-        return one.id in live.get(one.table, ()) and not any(
-            one.id in self._plan.removed.get(table, ()) for table in tables
+        added, removed = self._plan.added, self._plan.removed
+        return any(
+            one.id in added.get(table, ()) or (one.id in live.get(table, ()) and one.id not in removed.get(table, ()))
+            for table in places(one.table)
         )
 
     def _is_removed(self, one: Reference) -> bool:
-        return one.id in self._plan.removed.get(one.table, ())
+        return any(one.id in self._plan.removed.get(table, ()) for table in places(one.table))
 
     def _after(self, one: Reference, count: Count) -> int:
         """How many records have a reference afterwards, as far as they were read."""
@@ -168,31 +183,35 @@ class ReferenceCheck:
             return
         collections = dict.fromkeys(name for table in self._plan.removed for name in REFERRING.get(table, ()))
         for collection in collections:
-            for one, holder in self._unread(collection):
+            for one, holder in self._to_removed(self._live, collection):
                 self._plan.tally.unread(one, holder)
 
-    def _unread(self, collection: CollectionName) -> Iterator[tuple[Reference, Holder]]:
-        """All live references of a collection that lead to a removed record."""
-        descriptor = self._live.descriptors().get(collection)
+    def _to_removed(self, state: State, collection: CollectionName) -> Iterator[tuple[Reference, Holder]]:
+        """All references of a collection that lead to a removed record."""
+        descriptor = state.descriptors().get(collection)
         if descriptor is None:
             return
         table, removed = descriptor.origin.lower(), self._plan.removed
-        shape = Shape(descriptor, descriptor.columns, self._live.get)
+        shape = Shape(descriptor, descriptor.columns, state.get)
         if only_plain(table):
             # Messages are by far the most numerous records: only the columns that count are looked at.
-            places = [(shape.place(column), check, target) for column, check, target in PLAIN[table]]
-            asked = [(at, check, target) for at, check, target in places if at is not None and target in removed]
-            for key, value in every(self._live, collection):
+            columns = [(shape.place(column), check, target) for column, check, target in PLAIN[table]]
+            asked = [
+                (at, check, target, [removed[one] for one in places(target) if one in removed])
+                for at, check, target in columns
+                if at is not None
+            ]
+            for key, value in every(state, collection):
                 row = decode_row(value)
-                for at, check, target in asked:
+                for at, check, target, gone in asked:
                     name = row[at]
-                    if isinstance(name, str) and name in removed[target]:
+                    if isinstance(name, str) and any(name in one for one in gone):
                         yield Reference(check, target, name), (descriptor, key)
             return
         parse = Json()
-        for record in every(self._live, collection):
+        for record in every(state, collection):
             for one in references(table, shape.stored(record), parse):
-                if one.id in removed.get(one.table, ()):
+                if self._is_removed(one):
                     yield one, (descriptor, record[0])
 
     def _broken(self) -> Iterator[Finding]:
@@ -201,12 +220,12 @@ class ReferenceCheck:
         by_check: dict[str, Count] = {}
         mended: dict[str, int] = {}
         for one, count in self._plan.tally.items():
-            before = 0 if one.id in live.get(one.table, ()) else count.before
+            before = 0 if self._exists_before(one, live) else count.before
             after = 0 if self._exists_after(one, live) else self._after(one, count)
             # Where a record's reference led to nobody before, and leads to another nobody, nothing is broken.
             if after:
                 former = self._plan.tally.instead_of(one)
-                after -= sum(number for other, number in former if other.id not in live.get(other.table, ()))
+                after -= sum(number for other, number in former if not self._exists_before(other, live))
             if after > before:
                 found = by_check.setdefault(one.check, Count())
                 found.before += before

@@ -9,6 +9,7 @@ from typing import Final
 from maos_ckpt.errors import PlanMovedError, UsageError
 from maos_ckpt.model import Checkpoint, Finding, Plan, Selection
 from maos_ckpt.recovery.computed import Compute
+from maos_ckpt.recovery.journal import Pinned
 from maos_ckpt.recovery.schema_changes import SchemaObjects
 
 #: 48 bits: no two plans that one person compares begin alike.
@@ -22,8 +23,9 @@ _DIGEST = re.compile(rf"[0-9a-f]{{{DIGEST_CHARACTERS_MIN},{DIGEST_CHARACTERS_MAX
 class Request:
     """What a recovery is asked to do. `digest` (a plan's, or its beginning) None applies the plan as it is then.
 
-    `extra`, `droppable`, `only`: see `Planner`. `findings` are told besides those of the plan itself. `compute` gives
-    the changes instead of the checkpoint, which then is the safety checkpoint itself, whichever is named here.
+    `extra`, `droppable`, `only`: see `Planner`; `pinned`: the recovery that an undo takes back. `findings` are told
+    besides those of the plan itself. `compute` gives the changes instead of the checkpoint, which then is the safety
+    checkpoint itself, whichever is named here.
     """
 
     checkpoint: Checkpoint
@@ -37,6 +39,7 @@ class Request:
     only: tuple[Selection, ...] = ()
     findings: tuple[Finding, ...] = ()
     compute: Compute | None = None
+    pinned: Pinned | None = None
 
 
 def checked_digest(text: str | None) -> str | None:

@@ -9,6 +9,7 @@ from maos_ckpt.model import COMPONENTS, CollectionKind, Descriptor, Row, Value
 from maos_ckpt.recovery.ancestry import Ancestry
 from maos_ckpt.recovery.lookup import RecordView, Shape
 from maos_ckpt.recovery.reference_rules import COLLECTIONS, CONVERSATIONS, Json, problems, references
+from maos_ckpt.recovery.sequence_rules import SequenceCheck
 from maos_ckpt.recovery.state_files import StateFileCheck
 from maos_ckpt.recovery.tally import AFFECTED_MAX, Count, Holder, Tally
 from maos_ckpt.recovery.transcript_rules import TranscriptCheck
@@ -62,6 +63,7 @@ class Touched:
         self.new_parents = False
         self.transcripts = TranscriptCheck(live)
         self.state_files = StateFileCheck(live)
+        self.sequences = SequenceCheck(live)
 
     @property
     def incomplete(self) -> bool:
@@ -78,6 +80,7 @@ class Touched:
             if (descriptor.component, descriptor.name) == TRANSCRIPT_FILES:
                 self._note_existence(CONVERSATIONS, session_name(change.parts[0]), change)
         elif descriptor.kind is CollectionKind.TABLE and descriptor.component in COMPONENTS:
+            self.sequences.take(change)
             self._take_row(change)
 
     def _take_row(self, change: Change) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import contextlib
 
 from maos_ckpt.client import EVERYTHING
 from maos_ckpt.errors import NotFoundError
-from maos_ckpt.model import Finding, Plan, RecoveryResult, Selection, Severity
+from maos_ckpt.model import Finding, RecoveryResult, Selection, Severity
 from maos_ckpt.recovery import journal
 from maos_ckpt.recovery.apply import recover
-from maos_ckpt.recovery.plan import make_plan
+from maos_ckpt.recovery.plan import OpenPlan, PlanRequest, open_plan
 from maos_ckpt.recovery.prepare import ProgressSink
 from maos_ckpt.recovery.request import Request
 from maos_ckpt.repository.repository import Repository
@@ -17,7 +17,7 @@ from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
 
 
-def undo_plan(
+def open_undo_plan(
     repository: Repository,
     source: Source,
     *,
@@ -25,27 +25,25 @@ def undo_plan(
     limit: int,
     progress: ProgressSink,
     seams: Seams,
-) -> Plan:
+) -> contextlib.AbstractContextManager[OpenPlan]:
     """What taking back the last recovery, or `only` a part of it, would change now.
 
     Raises:
         NotFoundError: there was no recovery, or its safety checkpoint is gone.
     """
     last = _last(repository)
-    plan = make_plan(
-        repository,
-        source,
+    request = PlanRequest(
         repository.resolve(last.safety),
         last.undo_selection,
-        limit=limit,
-        progress=progress,
-        seams=seams,
+        limit,
         extra=last.extra_keys,
         droppable=frozenset(last.created),
         only=_narrowed(last, only),
         undo=True,
+        pinned=last.pins,
+        findings=_about(last),
     )
-    return replace(plan, findings=(*plan.findings, *_about(last)))
+    return open_plan(repository, source, request, progress, seams)
 
 
 def undo(
@@ -75,6 +73,7 @@ def undo(
         droppable=frozenset(last.created),
         only=_narrowed(last, only),
         findings=_about(last),
+        pinned=last.pins,
     )
     return recover(repository, source, request, progress, seams)
 

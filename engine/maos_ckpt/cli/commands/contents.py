@@ -44,7 +44,8 @@ def diff(context: Context) -> int:
     lines = [] if arguments.stat else change_lines(result.changes)
     if not arguments.stat and result.truncated:
         lines.append(more_line(result.summary.total - len(result.changes)))
-    context.out.lines([*lines, *count_lines(result.summary, result.by_component)])
+    told = [f"{one.severity.value}: {clip(one.message, 1000)}" for one in result.findings]
+    context.out.lines([*lines, *count_lines(result.summary, result.by_component), *told])
     return ExitCode.DONE
 
 

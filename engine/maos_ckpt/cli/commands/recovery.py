@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from maos_ckpt.cli import shapes
@@ -16,12 +16,14 @@ from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.last_recovery import LastRecovery, last_recovery
 from maos_ckpt.cli.parser import PROGRAM
 from maos_ckpt.cli.recovery_text import moved_line, plan_lines, result_lines
+from maos_ckpt.cli.selecting import option, selection_of, words_of
 from maos_ckpt.cli.text import clip, duration, moment
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import CkptError, ExitCode, PlanMovedError, UsageError
-from maos_ckpt.model import Plan, RecoveryResult, Selection
+from maos_ckpt.model import Plan, RecordChange, RecoveryResult, Selection
 from maos_ckpt.operations import checkpoints, recoveries
 from maos_ckpt.recovery.cancellation import Cancellation
+from maos_ckpt.recovery.plan import OpenPlan
 from maos_ckpt.recovery.request import checked_digest
 from maos_ckpt.safe_text import safe_text
 
@@ -34,6 +36,7 @@ class Recovery:
 
     `apply` takes the plan that was shown, if one was, and the digest to insist on. `words`: what to type for it again,
     given its plan. `undoes`: what an undo is about. `about`: the first line, where it is about no checkpoint.
+    `everything` opens the plan with all of its changes, however many.
     """
 
     plan: Callable[[ProgressSink], Plan]
@@ -41,6 +44,7 @@ class Recovery:
     words: Callable[[Plan], list[str]]
     undoes: LastRecovery | None = None
     about: str = ""
+    everything: Callable[[ProgressSink], contextlib.AbstractContextManager[OpenPlan]] | None = None
 
 
 def restore(context: Context) -> int:
@@ -48,15 +52,13 @@ def restore(context: Context) -> int:
     a = context.arguments
     if a.id is None:
         raise _no_checkpoint(context)
-    selection = Selection(tuple(a.component), tuple(a.record), a.exact, a.with_dependencies)
+    selection = selection_of(a)
     workspace, limit = context.workspace, listed_limit(context)
     if a.to is not None:
         return restore_to(context, selection, limit)
 
     def words(plan: Plan) -> list[str]:
-        chosen = [*option("--component", a.component), *option("--record", a.record)]
-        chosen += ["--with-dependencies"] if a.with_dependencies else []
-        return ["restore", plan.checkpoint, *chosen, *(["--exact"] if a.exact else [])]
+        return ["restore", plan.checkpoint, *words_of(selection)]
 
     def apply(shown: Plan | None, digest: str | None, progress: ProgressSink) -> RecoveryResult:
         # By the time of the answer `latest` may be another one, and hold the very damage.
@@ -66,7 +68,10 @@ def restore(context: Context) -> int:
     def plan(progress: ProgressSink) -> Plan:
         return recoveries.plan(workspace, a.id, selection, limit, progress)
 
-    return run(context, Recovery(plan, apply, words))
+    def everything(progress: ProgressSink) -> contextlib.AbstractContextManager[OpenPlan]:
+        return recoveries.open_plan(workspace, a.id, selection, CHANGES_LISTED, progress)
+
+    return run(context, Recovery(plan, apply, words, everything=everything))
 
 
 def _no_checkpoint(context: Context) -> UsageError:
@@ -87,13 +92,9 @@ def undo(context: Context) -> int:
         lambda shown, digest, progress: recoveries.undo(workspace, digest, a.reason, limit, progress, only=only),
         lambda plan: ["undo", *option("--component", a.component), *option("--record", a.record)],
         last_recovery(workspace),
+        everything=lambda progress: recoveries.open_undo_plan(workspace, CHANGES_LISTED, progress, only=only),
     )
     return run(context, recovery)
-
-
-def option(name: str, values: Sequence[str]) -> list[str]:
-    """An option as typed, once for each value; a value that begins like an option is tied to it."""
-    return [word for one in values for word in ([f"{name}={one}"] if one.startswith("-") else [name, one])]
 
 
 def _command(context: Context, recovery: Recovery, plan: Plan) -> str:
@@ -184,25 +185,45 @@ def _apply(context: Context, recovery: Recovery, shown: Plan | None, digest: str
 
 def _show_plan(context: Context, recovery: Recovery) -> Plan:
     started_s = context.seams.clock.monotonic_s()
-    with context.progress() as progress:
-        made = recovery.plan(progress)
-    took_s = context.seams.clock.monotonic_s() - started_s
-    dry_run, command = context.arguments.dry_run, _command(context, recovery, made)
-    if context.out.as_json and (dry_run or not made.summary.total):
-        context.out.document({**shapes.dry_run(made, round(took_s, 3), command), **_undoes(recovery)})
-    else:
-        lines = _about(context, recovery, made) + plan_lines(made)
-        if dry_run and made.summary.total:
-            lines.append(f"to apply exactly this: {safe_text(command)}")
-        if context.out.as_json:
-            # The one JSON document is the result; the plan is for the person who is asked.
-            context.out.notice("\n".join(lines))
+    with _opened(context, recovery) as (made, everything):
+        took_s = context.seams.clock.monotonic_s() - started_s
+        dry_run, command = context.arguments.dry_run, _command(context, recovery, made)
+        if context.out.as_json and (dry_run or not made.summary.total):
+            shape = shapes.dry_run(made, round(took_s, 3), command, everything)
+            context.out.document({**shape, **_undoes(recovery)})
         else:
-            context.out.lines(lines)
+            lines = _about(context, recovery, made) + plan_lines(made)
+            if dry_run and made.summary.total:
+                lines.append(f"to apply exactly this: {safe_text(command)}")
+            if context.out.as_json:
+                # The one JSON document is the result; the plan is for the person who is asked.
+                context.out.notice("\n".join(lines))
+            else:
+                context.out.lines(lines)
     budget_s = context.settings.config.performance.max_recovery_time_ms / 1000
     if made.estimated_s > budget_s:
         context.out.notice(f"warning: expected to take {duration(made.estimated_s)}, longer than {duration(budget_s)}")
     return made
+
+
+@contextlib.contextmanager
+def _opened(context: Context, recovery: Recovery) -> Iterator[tuple[Plan, Iterator[RecordChange] | None]]:
+    """The plan, and in a dry run for machines that names no number all of its changes, read as they are written.
+
+    Progress is told until the plan is there: what follows writes to the terminal itself.
+    """
+    a = context.arguments
+    streams = context.out.as_json and a.dry_run and a.limit is None
+    with contextlib.ExitStack() as stack:
+        with context.progress() as progress:
+            if recovery.everything is None or not streams:
+                made, changes = recovery.plan(progress), None
+            else:
+                sinks: list[ProgressSink] = [progress]
+                opened = stack.enter_context(recovery.everything(lambda step: sinks[0](step)))
+                sinks[0] = lambda step: None
+                made, changes = opened.plan, opened.changes()
+        yield made, changes
 
 
 def _about(context: Context, recovery: Recovery, plan: Plan) -> list[str]:

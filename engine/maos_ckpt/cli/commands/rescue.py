@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from maos_ckpt.cli.commands.recovery import Recovery, listed_limit, option, run
+from maos_ckpt.cli.commands.recovery import Recovery, listed_limit, run
 from maos_ckpt.cli.context import Context
+from maos_ckpt.cli.selecting import option
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import ExitCode, UsageError
 from maos_ckpt.model import RESCUE, Plan, RecoveryResult, ResumePoint

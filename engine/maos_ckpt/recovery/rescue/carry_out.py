@@ -42,7 +42,7 @@ def rescue_plan(
     holders = seams.processes.holders(source.database, writing=True)
     with live_state(repository, source, progress, "rescue") as live:
         planner = computed_planner(live, StoredState(repository, latest), compute(live, lambda: None))
-        return plan_changes(planner, source, holders, limit, progress, "rescue")
+        return plan_changes(planner, source, holders, limit, progress, "rescue", seams)
 
 
 def rescue(

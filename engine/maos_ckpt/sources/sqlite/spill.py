@@ -145,6 +145,13 @@ class SpilledMap(Generic[Key]):
             return False
         return self._spill.one(f"SELECT 1 FROM {self._table} WHERE key = ?", (self._form.encode(key),)) is not None
 
+    def get(self, key: Key) -> bytes | None:
+        """A key's value, None where it is not there."""
+        row = None
+        if self._table:
+            row = self._spill.one(f"SELECT value FROM {self._table} WHERE key = ?", (self._form.encode(key),))
+        return self._front.get(key) if row is None else row[0]
+
     def __bool__(self) -> bool:
         return bool(self._front or self._table)
 

@@ -1,0 +1,102 @@
+"""A checkpoint that is damaged: what is not wanted does not matter, and for what is wanted something sound is named."""
+
+from __future__ import annotations
+
+import pytest
+
+from maos_ckpt.errors import IntegrityError
+from maos_ckpt.model import Checkpoint, Selection
+from tests.recovery.conftest import Site
+
+
+def spoil(site: Site, checkpoint: Checkpoint, path: str) -> None:
+    """Flip a byte of the root node of one collection."""
+    with site.workspace.reading() as repository:
+        root = next(one.root for one in checkpoint.collections if one.path == path)
+        assert root is not None
+        found = repository.index.find(root)
+        assert found is not None
+        pack, stored = found
+        file = repository.path / pack
+    file.chmod(0o600)
+    with file.open("r+b") as stream:
+        stream.seek(stored.offset + stored.stored // 2)
+        byte = stream.read(1)[0]
+        stream.seek(stored.offset + stored.stored // 2)
+        stream.write(bytes([byte ^ 0x55]))
+
+
+@pytest.fixture
+def spoilt(site: Site) -> tuple[Site, Checkpoint, Checkpoint]:
+    """A checkpoint whose tasks are damaged, and the one before, which is sound."""
+    site.run("INSERT INTO tasks (id, description) VALUES ('t1', 'dig more')")
+    sound = site.save()
+    site.run("UPDATE tasks SET description = 'dig'")
+    damaged = site.save()
+    site.run("UPDATE tasks SET description = 'gone'", "UPDATE agents SET name = 'gone'")
+    spoil(site, damaged, "tasks/tasks")
+    return site, damaged, sound
+
+
+def test_damage_in_a_part_that_is_not_wanted_does_not_matter(spoilt: tuple[Site, Checkpoint, Checkpoint]) -> None:
+    site, damaged, _ = spoilt
+    selection = Selection(components=("agents",), with_dependencies=True)
+    plan = site.plan(damaged.id, selection)
+    assert site.recover(damaged.id, selection, plan.digest).verified
+    assert site.agents() == ["Ada", "Bob"]
+    assert site.undo().verified
+    assert site.agents() == ["gone", "gone"]
+
+
+@pytest.mark.parametrize(
+    ("selection", "sound"),
+    [
+        (Selection(components=("tasks",)), []),
+        (Selection(components=("agents", "tasks")), ["agents"]),
+        (Selection(records=("tasks/tasks/t*",)), []),
+        (Selection(searches=("dig",)), ["agents", "memory", "queue", "system"]),
+        (Selection(), ["agents", "memory", "queue", "system"]),
+    ],
+)
+def test_damage_in_the_wanted_part_is_named_with_what_is_sound(
+    spoilt: tuple[Site, Checkpoint, Checkpoint], selection: Selection, sound: list[str]
+) -> None:
+    site, damaged, intact = spoilt
+    for attempt in (site.plan, site.recover):
+        with pytest.raises(IntegrityError) as caught:
+            attempt(damaged.id, selection)
+        assert "tasks/tasks" in caught.value.message
+        assert damaged.id in caught.value.message
+        data = caught.value.data
+        assert (data["damaged"], data["nearest"], data["sound"]) == (["tasks/tasks"], intact.id, sound)
+        assert intact.id in caught.value.hint
+        assert ("--component agents" in caught.value.hint) is bool(sound)
+    assert site.agents() == ["gone", "gone"]
+    # What is offered holds what it promises.
+    assert site.recover(intact.id, selection).verified
+    assert site.run("SELECT description FROM tasks") == [("dig more",)]
+
+
+def test_where_every_checkpoint_is_damaged_in_that_part_none_is_offered(site: Site) -> None:
+    site.run("INSERT INTO tasks (id, description) VALUES ('t1', 'dig')")
+    one, two = site.save(), site.save()
+    site.run("DELETE FROM tasks")
+    spoil(site, one, "tasks/tasks")
+    with pytest.raises(IntegrityError) as caught:
+        site.plan(two.id, Selection(components=("tasks",)))
+    assert caught.value.data["nearest"] is None
+    assert "verify --all --repair" in caught.value.hint
+
+
+def test_damage_of_the_checkpoint_that_equals_the_live_state_hinders_no_other(site: Site) -> None:
+    site.run("INSERT INTO tasks (id, description) VALUES ('t1', 'dig')")
+    old = site.save()
+    site.run("UPDATE tasks SET description = 'dig more'")
+    # The live state is as this one, so it would be read from it.
+    spoil(site, site.save(), "tasks/tasks")
+    plan = site.plan(old.id, Selection(components=("tasks",)))
+    assert plan.summary.modified == 1
+    assert site.recover(old.id, Selection(components=("tasks",)), plan.digest).verified
+    assert site.run("SELECT description FROM tasks") == [("dig",)]
+    assert site.undo().verified
+    assert site.run("SELECT description FROM tasks") == [("dig more",)]
