@@ -86,12 +86,8 @@ def referring(repository: Repository, source: Source, lease: RemoteLease) -> Che
     save(repository, source)
     push(repository, lease)
     found = repository.checkpoints()[0]
-    tell(
-        "references",
-        records=found.referrers and found.referrers.tree.records,
-        seconds=worked_out_s,
-        added=found.stored_bytes,
-    )
+    number = found.referrers.tree.records if found.referrers else 0
+    tell("references", records=number, seconds=worked_out_s, added=found.stored_bytes)
     return found
 
 
@@ -107,9 +103,7 @@ def restored(folder: Path, settings: RemoteSettings, component: str, state: Path
 def one_agent(folder: Path, settings: RemoteSettings, state: Path, claude: Path, stored: int) -> None:
     """`restore --agent` on a machine that has the bucket and a live database that lost this agent; counted."""
     with contextlib.closing(sqlite3.connect(state / "maos.db")) as connection, connection:
-        busiest = (
-            "SELECT agent FROM (SELECT from_agent AS agent, count(*) AS n FROM messages GROUP BY 1) ORDER BY n DESC"
-        )
+        busiest = "SELECT from_agent FROM messages GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
         agent = connection.execute(busiest).fetchone()[0]
         connection.execute("PRAGMA foreign_keys=OFF")
         connection.execute("DELETE FROM agents WHERE id=?", (agent,))
@@ -182,6 +176,8 @@ def main() -> None:
         if arguments.agent:
             referring(first, source, lease)
             one_agent(folder, settings, state, claude, sum(first.packs().values()))
+            shutil.rmtree(folder)
+            return
         latest = first.checkpoints()[0]
         home = new_home(folder / "second", settings)
         for component in sorted({one.component for one in latest.collections if one.bytes}):

@@ -239,6 +239,6 @@ def _tell(workspace: Workspace, report: DrillReport, stored: bytes) -> None:
             reason=report.reason,
             who=report.who,
             evidence=report.evidence,
-            report_sha256=hashlib.sha256(stored).hexdigest(),
+            report_sha256=digest,
         )
     )
