@@ -148,10 +148,10 @@ class Planner:
         """The changes of one collection, each with the fields that it is about, none for a whole record."""
         choose = self._matcher.choose(pair) if self.pinned is None else self.pinned.touched(pair.name)
         narrowed = [one.choose(pair) for one in self._only]
-        extra = [key for path, key in self.extra if path == alignment.live.path]
+        extra = frozenset(key for path, key in self.extra if path == alignment.live.path)
         for key, old, new in self._differences(pair.name, extra):
             fields = choose(key, old, new)
-            if fields != () and self._is_extra(pair, alignment, key):
+            if extra and _unit(pair.name, key) in extra:
                 fields = ()
             if fields is None or not all(one(key, old, new) is not None for one in narrowed):
                 continue
@@ -164,7 +164,7 @@ class Planner:
             if change is not None and self._fits(pair, change):
                 yield change, fields
 
-    def _differences(self, name: CollectionName, extra: list[bytes]) -> Iterator[RecordDifference]:
+    def _differences(self, name: CollectionName, extra: frozenset[bytes]) -> Iterator[RecordDifference]:
         if self.pinned is not None:
             return differing(self.live, self.target, name)
         return self._matcher.differences(name, extra)
@@ -176,31 +176,20 @@ class Planner:
         entries = iter(()) if found is None else self._of_collection(*found)
         entry = next(entries, None)
 
-        def unit(key: bytes) -> bytes:
-            return encode_key(decode_key(key)[:1]) if name == TRANSCRIPTS else key
-
         def choose(key: bytes, old: bytes | None, new: bytes | None) -> tuple[Field, ...] | None:
             nonlocal entry
-            wanted = unit(key)
-            while entry is not None and unit(entry[0].key) < wanted:
+            wanted = _unit(name, key)
+            while entry is not None and _unit(name, entry[0].key) < wanted:
                 entry = next(entries, None)
-            return entry[1] if entry is not None and unit(entry[0].key) == wanted else None
+            return entry[1] if entry is not None and _unit(name, entry[0].key) == wanted else None
 
         return choose
 
-    def _is_extra(self, pair: CollectionPair, alignment: Alignment, key: bytes) -> bool:
-        path = alignment.live.path
-        if (path, key) in self.extra:
-            return True
-        return pair.name == TRANSCRIPTS and bool(self.extra) and (path, encode_key(decode_key(key)[:1])) in self.extra
-
     def reason(self, change: Change) -> str:
         """Why a change is there that was not chosen itself, or ""."""
-        path = change.descriptor.path
-        found = self.reasons.get((path, change.key))
-        if found is None and self.reasons and change.descriptor.kind is CollectionKind.LINES:
-            found = self.reasons.get((path, encode_key(change.parts[:1])))
-        return found or ""
+        descriptor = change.descriptor
+        unit = _unit((descriptor.component, descriptor.name), change.key) if self.reasons else b""
+        return self.reasons.get((descriptor.path, unit), "")
 
     def _change(
         self, pair: CollectionPair, alignment: Alignment, key: bytes, before: Row | None, after: Row | None
@@ -295,6 +284,11 @@ def computed_planner(live: State, target: StoredState, computed: Computed) -> Pl
     findings = {f"computed:{at}": one for at, one in enumerate(computed.findings)}
     reasons = dict(computed.reasons)
     return Planner(live, target, KEYS_ONLY, computed.keys, findings, reasons=reasons, computed=computed)
+
+
+def _unit(name: CollectionName, key: bytes) -> bytes:
+    """What is chosen as one: a record, or of a transcript's line the file."""
+    return encode_key(decode_key(key)[:1]) if name == TRANSCRIPTS else key
 
 
 def _raises(before: Row | None, after: Row | None) -> bool:
