@@ -142,8 +142,8 @@ def restore(machine: Path, settings: RemoteSettings, chosen: list[str], claude: 
     tell("restore", chosen=chosen, stored=stored, share=share, **facts, **sent(traffic, started_s))
 
 
-def main() -> None:
-    """Measure."""
+def arguments_given() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mb", type=int, default=100)
     parser.add_argument("--state", type=Path)
@@ -152,7 +152,12 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=int, default=0)
     parser.add_argument("--restore", action="store_true", help="restore each component on a machine of its own")
     parser.add_argument("--agent", action="store_true", help="restore one agent into a database that lost it")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure."""
+    arguments = arguments_given()
     folder = Path(tempfile.mkdtemp())
     state, claude = folder / "maos", folder / "claude"
     if arguments.state:

@@ -220,7 +220,8 @@ def _versions() -> dict[str, str]:
 
 def _tell(workspace: Workspace, report: DrillReport, stored: bytes) -> None:
     """The one place where a drill's outcome leaves this operation: to the journal and the audit log."""
-    told = f"{report.trigger}, report {hashlib.sha256(stored).hexdigest()}"
+    digest = hashlib.sha256(stored).hexdigest()
+    told = f"{report.trigger}, report {digest}"
     result = DONE if report.passed else FAILED
     about = (report.id, report.checkpoint)
     record(workspace, "drill", reason=report.reason, result=result, detail=told, about=about)
