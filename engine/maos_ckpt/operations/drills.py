@@ -221,15 +221,10 @@ def _versions() -> dict[str, str]:
 def _tell(workspace: Workspace, report: DrillReport, stored: bytes) -> None:
     """The one place where a drill's outcome leaves this operation: to the journal and the audit log."""
     digest = hashlib.sha256(stored).hexdigest()
-    record(
-        workspace,
-        "drill",
-        reason=report.reason,
-        digest=digest,
-        result=FAILED if report.failed else DONE,
-        detail=", ".join(report.failed),
-        about=(report.id, report.checkpoint),
-    )
+    told = f"{report.trigger}, report {digest}"
+    result = DONE if report.passed else FAILED
+    about = (report.id, report.checkpoint)
+    record(workspace, "drill", reason=report.reason, result=result, detail=told, about=about)
     workspace.record(
         DrillCompleted(
             at_ms=workspace.now_ms(),

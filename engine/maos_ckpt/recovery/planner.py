@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from maos_ckpt.codec.values import decode_key, encode_key
-from maos_ckpt.errors import NotFoundError
 from maos_ckpt.model import (
     CollectionKind,
     Finding,
@@ -17,8 +16,8 @@ from maos_ckpt.model import (
     Severity,
 )
 from maos_ckpt.recovery.computed import Computed
-from maos_ckpt.recovery.fields import put_fields
-from maos_ckpt.recovery.fitting import Fitting, fitting
+from maos_ckpt.recovery.fields import put_fields, without_record
+from maos_ckpt.recovery.fitting import Fittings
 from maos_ckpt.recovery.json_path import Field
 from maos_ckpt.recovery.lookup import Shape
 from maos_ckpt.recovery.merge import Merging
@@ -38,6 +37,8 @@ from maos_ckpt.tree.large import load_row
 KEYS_ONLY: Final = Selection(records=("-/-/-",))
 #: Kinds of collections that are files; the others live in the database.
 FILE_KINDS: Final = (CollectionKind.LINES, CollectionKind.FILES)
+#: A record live and in the checkpoint, None where it is not there.
+Rows = tuple[Row | None, Row | None]
 
 
 @dataclass(slots=True)
@@ -45,12 +46,11 @@ class Planner:
     """The changes from `live` to the selected part of `target`.
 
     `extra`: further records, as (collection path, key); all lines of a transcript by the key of its file. `reasons`:
-    why these. `pinned`: take the records that this plan changes and no others, whatever the selection would mean now;
-    so an undo finds what its recovery wrote. `spared`: records that a partial recovery would remove and leaves, because
-    others refer to them. `only_files`: leave the database out. `droppable`: schema objects (type, name) that an undo
-    may drop. `only`: of all this only what these selections mean, too. `computed`: these are the changes, and nothing
-    of `target` is one. While changes are read `findings` fills, with what has no place, and `creates`, with the schema
-    objects that come.
+    why these. `pinned`: only the records that this plan changes, as an undo means those of its recovery. `spared`:
+    records that a partial recovery would remove and leaves, because others refer to them. `only_files`: leave the
+    database out. `droppable`: schema objects (type, name) that an undo may drop. `only`: of all this only what these
+    selections mean, too. `computed`: these are the changes, and nothing of `target` is one. While changes are read
+    `findings` fills, with what has no place, and `creates`, with the schema objects that come.
     """
 
     live: State
@@ -70,13 +70,14 @@ class Planner:
     _matcher: Matcher = field(init=False)
     _only: list[Matcher] = field(init=False)
     _unread: Unread = field(init=False)
-    _fittings: dict[str, Fitting | None] = field(init=False, default_factory=dict)
+    _fittings: Fittings = field(init=False)
 
     def __post_init__(self) -> None:
         self._matcher = Matcher(self.selection, self.live, self.target)
         self._only = [Matcher(one, self.live, self.target) for one in self.only]
         self.merging = Merging(self.selection.merge, self.live, self.target)
         self._unread = Unread(self.live, self.target)
+        self._fittings = Fittings(self.live, self.target)
 
     @property
     def whole(self) -> bool:
@@ -147,23 +148,23 @@ class Planner:
         """The changes of one collection, each with the fields that it is about, none for a whole record."""
         choose = self._matcher.choose(pair) if self.pinned is None else self.pinned.touched(pair.name)
         narrowed = [one.choose(pair) for one in self._only]
-        extra = [key for path, key in self.extra if path == alignment.live.path]
+        extra = frozenset(key for path, key in self.extra if path == alignment.live.path)
         for key, old, new in self._differences(pair.name, extra):
             fields = choose(key, old, new)
-            if fields != () and self._is_extra(pair, alignment, key):
+            if extra and _unit(pair.name, key) in extra:
                 fields = ()
             if fields is None or not all(one(key, old, new) is not None for one in narrowed):
                 continue
             before = None if old is None else load_row(old, self.live.get)
             after = None if new is None else load_row(new, self.target.get)
             if fields:
-                change = self._field_change(pair, alignment, key, before, after, fields)
+                change = self._field_change(pair, alignment, key, (before, after), fields)
             else:
                 change = self._change(pair, alignment, key, before, after)
             if change is not None and self._fits(pair, change):
                 yield change, fields
 
-    def _differences(self, name: CollectionName, extra: list[bytes]) -> Iterator[RecordDifference]:
+    def _differences(self, name: CollectionName, extra: frozenset[bytes]) -> Iterator[RecordDifference]:
         if self.pinned is not None:
             return differing(self.live, self.target, name)
         return self._matcher.differences(name, extra)
@@ -175,31 +176,20 @@ class Planner:
         entries = iter(()) if found is None else self._of_collection(*found)
         entry = next(entries, None)
 
-        def unit(key: bytes) -> bytes:
-            return encode_key(decode_key(key)[:1]) if name == TRANSCRIPTS else key
-
         def choose(key: bytes, old: bytes | None, new: bytes | None) -> tuple[Field, ...] | None:
             nonlocal entry
-            wanted = unit(key)
-            while entry is not None and unit(entry[0].key) < wanted:
+            wanted = _unit(name, key)
+            while entry is not None and _unit(name, entry[0].key) < wanted:
                 entry = next(entries, None)
-            return entry[1] if entry is not None and unit(entry[0].key) == wanted else None
+            return entry[1] if entry is not None and _unit(name, entry[0].key) == wanted else None
 
         return choose
 
-    def _is_extra(self, pair: CollectionPair, alignment: Alignment, key: bytes) -> bool:
-        path = alignment.live.path
-        if (path, key) in self.extra:
-            return True
-        return pair.name == TRANSCRIPTS and bool(self.extra) and (path, encode_key(decode_key(key)[:1])) in self.extra
-
     def reason(self, change: Change) -> str:
         """Why a change is there that was not chosen itself, or ""."""
-        path = change.descriptor.path
-        found = self.reasons.get((path, change.key))
-        if found is None and self.reasons and change.descriptor.kind is CollectionKind.LINES:
-            found = self.reasons.get((path, encode_key(change.parts[:1])))
-        return found or ""
+        descriptor = change.descriptor
+        unit = _unit((descriptor.component, descriptor.name), change.key) if self.reasons else b""
+        return self.reasons.get((descriptor.path, unit), "")
 
     def _change(
         self, pair: CollectionPair, alignment: Alignment, key: bytes, before: Row | None, after: Row | None
@@ -225,57 +215,35 @@ class Planner:
         return change
 
     def _field_change(
-        self,
-        pair: CollectionPair,
-        alignment: Alignment,
-        key: bytes,
-        before: Row | None,
-        after: Row | None,
-        fields: tuple[Field, ...],
+        self, pair: CollectionPair, alignment: Alignment, key: bytes, rows: Rows, fields: tuple[Field, ...]
     ) -> Change | None:
         """The change that puts single fields of a record back; the live row stays as it is in everything else."""
-        live, path = alignment.live, Change(alignment.live, key, None, None, ()).path
+        live, (before, after) = alignment.live, rows
         if pair.after is None or after is None:
             if self.pinned is not None:
                 return None
-            raise NotFoundError(
-                f"Checkpoint {self.target.name} has no record {path}, so it has no field of it.",
-                kept="Nothing was changed.",
-                hint="Choose a checkpoint that holds the record: `maos-ckpt history` tells which.",
-                name=fields[0].text,
-            )
+            raise without_record(fields[0], self.target.name)
         if before is None:
-            for one in fields:
-                self.merging.conflicts.add(one.text)
+            self.merging.note(conflicts=fields)
             return None
-        found = put_fields(
-            fields, (live, before), (pair.after, after), self.selection.merge, remove=self.pinned is not None
-        )
-        for one in found.kept:
-            self.merging.kept.add(one.text)
-        for one in found.conflicts:
-            self.merging.conflicts.add(one.text)
+        remove = self.pinned is not None
+        found = put_fields(fields, (live, before), (pair.after, after), self.selection.merge, remove=remove)
+        self.merging.note(found.kept, found.conflicts)
         change = Change(live, key, before, found.row, live.columns)
         if next(change.differing(), None) is None:
             return None
         if self.selection.merge is MergePolicy.KEEP_NEWER:
             was = Shape(live, live.columns, self.live.get).view(change.parts, before)
             then = Shape(pair.after, pair.after.columns, self.target.get).view(change.parts, after)
-            return change if self.merging.takes_newer(was, then, path) else None
+            return change if self.merging.takes_newer(was, then, change.path) else None
         return change
 
     def _fits(self, pair: CollectionPair, change: Change) -> bool:
         """Whether the live table keeps every value of a change; where it was declared anew, it may not."""
-        descriptor = change.descriptor
-        if descriptor.kind is not CollectionKind.TABLE or pair.before is None or pair.after is None:
-            return True
-        if descriptor.origin not in self._fittings:
-            self._fittings[descriptor.origin] = fitting(self.live, self.target, descriptor.origin)
-        found = self._fittings[descriptor.origin]
-        column = found.unfit(change) if found is not None else ""
+        column = self._fittings.unfit(pair, change)
         if column:
-            what = f"cannot hold some records as they were, for its column {column} is declared anew; they stay as they"
-            self._note(pair, "retyped", Severity.WARNING, f"{what} are", change.path)
+            what = f"cannot hold some records: its column {column} is declared anew; they stay as they are"
+            self._note(pair, "retyped", Severity.WARNING, what, change.path)
         return not column
 
     def _cuts_off(self, pair: CollectionPair, key: bytes) -> bool:
@@ -316,6 +284,11 @@ def computed_planner(live: State, target: StoredState, computed: Computed) -> Pl
     findings = {f"computed:{at}": one for at, one in enumerate(computed.findings)}
     reasons = dict(computed.reasons)
     return Planner(live, target, KEYS_ONLY, computed.keys, findings, reasons=reasons, computed=computed)
+
+
+def _unit(name: CollectionName, key: bytes) -> bytes:
+    """What is chosen as one: a record, or of a transcript's line the file."""
+    return encode_key(decode_key(key)[:1]) if name == TRANSCRIPTS else key
 
 
 def _raises(before: Row | None, after: Row | None) -> bool:
