@@ -23,9 +23,14 @@ DIRECTORIES = ["journal", "recovery", TEMPORARY]
 
 
 def _empty(path: Path, seams: Seams, message: str, hint: str) -> LocalBackend:
+    backend = LocalBackend(path, seams)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UsageError(message, kept="Nothing was changed.", hint=hint)
-    return LocalBackend(path, seams)
+        if not path.is_dir() or not headers.is_unfinished(backend):
+            raise UsageError(message, kept="Nothing was changed.", hint=hint)
+        if not backend.missing([KEYS]):
+            # Slots of a master key that nothing was ever sealed with.
+            backend.delete(*backend.list(KEYS))
+    return backend
 
 
 def create(path: Path, source: str, seams: Seams, key: Secret | None) -> None:
