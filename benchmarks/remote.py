@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
@@ -21,7 +22,8 @@ from maos_ckpt.backends.read_cache import CacheSettings
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
 from maos_ckpt.cli import main as cli
 from maos_ckpt.errors import SourceError
-from maos_ckpt.model import Trigger
+from maos_ckpt.model import Checkpoint, Trigger
+from maos_ckpt.recovery.referrers import work_out
 from maos_ckpt.replication.pull import make_home, pull
 from maos_ckpt.replication.push import push
 from maos_ckpt.repository.connect import RemoteSettings
@@ -75,17 +77,50 @@ def new_home(path: Path, settings: RemoteSettings) -> Repository:
     return home
 
 
+def referring(repository: Repository, source: Source, lease: RemoteLease) -> Checkpoint:
+    """A checkpoint that knows which records refer to an agent, as an engine's idle time makes one; sent."""
+    started_s = time.monotonic()
+    with repository.lease("references"):
+        work_out(repository)
+    worked_out_s = round(time.monotonic() - started_s, 2)
+    save(repository, source)
+    push(repository, lease)
+    found = repository.checkpoints()[0]
+    number = found.referrers.tree.records if found.referrers else 0
+    tell("references", records=number, seconds=worked_out_s, added=found.stored_bytes)
+    return found
+
+
 def restored(folder: Path, settings: RemoteSettings, component: str, state: Path, claude: Path, stored: int) -> None:
     """`restore --component` on a machine that has nothing but the bucket, its database gone; counted."""
+    shutil.rmtree(state)
+    state.mkdir()
+    shutil.rmtree(claude, ignore_errors=True)
+    words = ["--component", component, *(["--with-dependencies"] if component in NEEDING_AGENTS else [])]
+    restore(folder / f"machine-{component}", settings, words, claude, stored)
+
+
+def one_agent(folder: Path, settings: RemoteSettings, state: Path, claude: Path, stored: int) -> None:
+    """`restore --agent` on a machine that has the bucket and a live database that lost this agent; counted."""
+    with contextlib.closing(sqlite3.connect(state / "maos.db")) as connection, connection:
+        busiest = "SELECT from_agent FROM messages GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
+        agent = connection.execute(busiest).fetchone()[0]
+        connection.execute("PRAGMA foreign_keys=OFF")
+        connection.execute("DELETE FROM agents WHERE id=?", (agent,))
+        connection.execute("DELETE FROM sessions WHERE agent_id=?", (agent,))
+        connection.execute("DELETE FROM messages WHERE from_agent=? OR to_agent=?", (agent, agent))
+        connection.execute("DELETE FROM tasks WHERE id=? OR assigned_agents LIKE ?", (f"task-{agent}", f"%{agent}%"))
+    restore(folder / "machine-agent", settings, ["--agent", agent], claude, stored)
+
+
+def restore(machine: Path, settings: RemoteSettings, chosen: list[str], claude: Path, stored: int) -> None:
+    """A `restore` with a state folder of its own; `stored` is what its share is reckoned of."""
     s3 = settings.s3
     os.environ |= {
         "AWS_ACCESS_KEY_ID": s3.access_key_id,
         "AWS_SECRET_ACCESS_KEY": s3.secret_access_key,
-        "XDG_STATE_HOME": str(folder / f"machine-{component}"),
+        "XDG_STATE_HOME": str(machine),
     }
-    shutil.rmtree(state)
-    state.mkdir()
-    shutil.rmtree(claude, ignore_errors=True)
     words = [
         "--repo",
         f"s3://{s3.bucket}/{s3.prefix}",
@@ -94,9 +129,7 @@ def restored(folder: Path, settings: RemoteSettings, component: str, state: Path
         "--claude-home",
         str(claude),
     ]
-    words += ["--json", "restore", "latest", "--component", component, "--yes"]
-    if component in NEEDING_AGENTS:
-        words.append("--with-dependencies")
+    words += ["--json", "restore", "latest", *chosen, "--yes"]
     started_s = time.monotonic()
     answer = io.StringIO()
     with counted() as traffic, contextlib.redirect_stdout(answer):
@@ -106,11 +139,11 @@ def restored(folder: Path, settings: RemoteSettings, component: str, state: Path
         raise SystemExit(code)
     share = round(traffic.bytes["packs"] / stored, 3)
     facts = {"exit_code": code, "verified": done["verified"], "records": done["plan"]["summary"]}
-    tell("restore", component=component, stored=stored, share=share, **facts, **sent(traffic, started_s))
+    tell("restore", chosen=chosen, stored=stored, share=share, **facts, **sent(traffic, started_s))
 
 
-def main() -> None:
-    """Measure."""
+def arguments_given() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mb", type=int, default=100)
     parser.add_argument("--state", type=Path)
@@ -118,7 +151,13 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=3)
     parser.add_argument("--checkpoints", type=int, default=0)
     parser.add_argument("--restore", action="store_true", help="restore each component on a machine of its own")
-    arguments = parser.parse_args()
+    parser.add_argument("--agent", action="store_true", help="restore one agent into a database that lost it")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure."""
+    arguments = arguments_given()
     folder = Path(tempfile.mkdtemp())
     state, claude = folder / "maos", folder / "claude"
     if arguments.state:
@@ -139,6 +178,11 @@ def main() -> None:
         started_s = time.monotonic()
         done = push(first, lease)
         tell("push", bytes=done.bytes, seconds=round(time.monotonic() - started_s, 2))
+        if arguments.agent:
+            referring(first, source, lease)
+            one_agent(folder, settings, state, claude, sum(first.packs().values()))
+            shutil.rmtree(folder)
+            return
         latest = first.checkpoints()[0]
         home = new_home(folder / "second", settings)
         for component in sorted({one.component for one in latest.collections if one.bytes}):

@@ -70,6 +70,12 @@ def test_the_evidence_says_what_was_read_from_where_by_whom_and_of_which_state(p
     name, fields = next(iter(protected.workspace.journal.newest_first()))
     assert (name, fields["drill"], fields["passed"]) == ("DrillCompleted", held.id, True)
     assert fields["report_sha256"] == hashlib.sha256(stored).hexdigest()
+    audited = next(protected.workspace.audit.newest_first())
+    assert (audited.verb, audited.result, audited.reason) == ("drill", "done", held.reason)
+    assert (audited.about, audited.detail) == (
+        [held.id, held.checkpoint],
+        f"manual, report {fields['report_sha256']}",
+    )
     # Of the bucket, the lost machine reads what it needs; of this machine, only the copy was read.
     loss, lost = held.scenarios
     assert [one.tier for one in loss.reads] == ["local"]

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.codec.secret import Secret
 from maos_ckpt.errors import IntegrityError, UsageError
 from maos_ckpt.fs import SystemFilesystem
+from maos_ckpt.repository import header
+from maos_ckpt.repository.creation import create
 from maos_ckpt.repository.header import NAME
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import SYSTEM
@@ -88,3 +91,29 @@ def test_a_folder_with_somebody_elses_files_is_no_leftover(tmp_path: Path) -> No
     with pytest.raises((UsageError, IntegrityError)):
         Repository.open_or_create(tmp_path, SOURCE, SYSTEM)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["packs", "thesis.txt"]
+
+
+def test_a_second_maker_takes_no_slot_away_before_there_is_a_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, other = (Secret("key_file", random.Random(seed).randbytes(64)) for seed in (1, 2))
+    path, write = tmp_path / "repo", header.create_header
+
+    def meanwhile(backend: LocalBackend, mine: header.Header) -> bool:
+        # The first maker has its slot and no header yet when the second one comes, and wins.
+        monkeypatch.setattr(header, "create_header", write)
+        create(path, SOURCE, SYSTEM, other)
+        return write(backend, mine)
+
+    monkeypatch.setattr(header, "create_header", meanwhile)
+    create(path, SOURCE, SYSTEM, key)
+    Repository.open(path, SYSTEM, key=other).close()
+    assert len(list((path / "keys").iterdir())) == 1
+
+
+def test_what_an_encrypted_creation_left_is_gone_from_a_repository_in_the_clear(tmp_path: Path) -> None:
+    path = tmp_path / "repo"
+    create(path, SOURCE, SYSTEM, Secret("key_file", random.Random(1).randbytes(64)))
+    (path / NAME).unlink()
+    Repository.open_or_create(path, SOURCE, SYSTEM).close()
+    assert not (path / "keys").exists()

@@ -26,8 +26,10 @@ from maos_ckpt.errors import (
 from maos_ckpt.replication.pull import make_home, pull
 from maos_ckpt.repository import header
 from maos_ckpt.repository.connect import RemoteSettings
+from maos_ckpt.repository.identity import home_id
 from maos_ckpt.repository.keyring import Unlock
 from maos_ckpt.repository.lease import try_lock
+from maos_ckpt.repository.lease_objects import newest
 from maos_ckpt.repository.ownership import check_source
 from maos_ckpt.repository.remote import WRITER
 from maos_ckpt.repository.remote_lease import LOCK_NAME
@@ -163,8 +165,7 @@ def look_for_news(repository: Repository, *, named: bool = False) -> None:
                 # Noted first: a remote side that does not answer costs one command in a while its patience, not every
                 # one.
                 _note_pulled(repository)
-                # Where nobody else writes, what is gone from there was not removed, but lost.
-                pull(repository, wait_s=0.0, thinned=not repository.remote.memory.fact(WRITER))
+                pull(repository, wait_s=0.0, thinned=not _writes_alone(repository))
             elif named:
                 repository.remote.uncached.size(header.NAME)
     except (UnavailableError, PermissionRefusedError, ConflictError, IntegrityError) as error:
@@ -176,6 +177,15 @@ def look_for_news(repository: Repository, *, named: bool = False) -> None:
             with contextlib.suppress(StorageError):
                 _note_pulled(repository)
             lock.release()
+
+
+def _writes_alone(repository: Repository) -> bool:
+    """Whether nobody else has written there since this home did: what is gone then was not removed, but lost."""
+    remote = repository.remote_copy
+    if not remote.memory.fact(WRITER):
+        return False
+    _, holder = newest(remote)
+    return holder is not None and holder.home == home_id(repository.path, repository.seams)
 
 
 def _news_due(repository: Repository, *, named: bool) -> bool:

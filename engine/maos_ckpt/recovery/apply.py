@@ -115,11 +115,10 @@ class _Recovery:
                 release_fence(self._held, recovery)
             elif self._created and database is not None:
                 remove_fence(database, self._seams, recovery)
+            self._seams.steps.reached(Step.RELEASED)
+            journal.drop(self._repository)
         except CkptError as error:
-            self._notes.append(f"The mark of this recovery is still in the database: {error.message}")
-            return
-        self._seams.steps.reached(Step.RELEASED)
-        journal.drop(self._repository)
+            self._notes.append(f"Traces of this recovery are left for the next operation to remove: {error.message}")
 
     # The database, under its lock
 
