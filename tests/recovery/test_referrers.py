@@ -11,9 +11,11 @@ import pytest
 
 from maos_ckpt.capture import referrers as stored_referrers
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
+from maos_ckpt.codec.values import decode_key
 from maos_ckpt.model import Checkpoint, Trigger, VerifyLevel
 from maos_ckpt.prune import prune
 from maos_ckpt.recovery.lookup import Shape, every
+from maos_ckpt.recovery.owners import Owners
 from maos_ckpt.recovery.reference_rules import Json
 from maos_ckpt.recovery.referrers import COVERED, agents_of, referring, work_out
 from maos_ckpt.repository.repository import Repository
@@ -98,6 +100,7 @@ def test_references_stay_true_while_the_state_changes(lab: Lab) -> None:
         mutate(lab.work, 0.02, seed)
         lab.run(
             f"DELETE FROM messages WHERE id % 23 = {seed}",
+            f"INSERT INTO key_value_store (key, value) VALUES ('context:a-0000000{seed}-0000000b/a-000000000', '[]')",
             f"UPDATE tasks SET assigned_agents = '[\"moved-0000000{seed}\"]' WHERE rowid % 17 = {seed}",
         )
         checkpoint = lab.save()
@@ -155,3 +158,37 @@ def test_what_waits_and_cannot_be_used_costs_no_save(lab: Lab, damage: str) -> N
     mutate(lab.work, 0.05, 2)
     lab.require_whole(lab.save())
     assert verify(lab.repository, [], VerifyLevel.FULL).ok
+
+
+def test_a_key_names_agents_as_selections_take_them(lab: Lab) -> None:
+    keys = [
+        "context:a-0000000b",
+        "memory:x/a-0000000b.y",
+        "context:a-0000000bc",
+        "memory:za-0000000b",
+        "context:_a-0000000b",
+    ]
+    keys += [
+        "context:a-0000000b-note",
+        "memory:a-0000000b_c-0000000d",
+        "context:-0000000b",
+        "context:a-0000000b-0000000c",
+    ]
+    lab.run(*(f"INSERT INTO key_value_store (key, value) VALUES ('{one}', '{{}}')" for one in keys))
+    lab.save()
+    lab.work_out()
+    state = StoredState(lab.repository, lab.save())
+    name = ("memory", "key_value_store")
+    descriptor = state.descriptors()[name]
+    shape = Shape(descriptor, descriptor.columns, state.get)
+    for agent in (
+        "a-0000000b",
+        "za-0000000b",
+        "_a-0000000b",
+        "c-0000000d",
+        "a-0000000b_c-0000000d",
+        "a-0000000b-0000000c",
+    ):
+        owners = Owners(frozenset((agent,)))
+        own = {one[0] for one in every(state, name) if owners.own(descriptor, decode_key(one[0]), shape.stored(one))}
+        assert {key for path, key in referring(state, agent) or () if path == descriptor.path} == own

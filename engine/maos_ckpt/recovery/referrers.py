@@ -7,6 +7,7 @@ difference between the collections that the tree is true for and the present one
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -19,6 +20,7 @@ from maos_ckpt.capture.referrers import (
     range_of,
     record_of,
 )
+from maos_ckpt.codec.values import decode_key
 from maos_ckpt.errors import UNREADABLE
 from maos_ckpt.model import Collection, Descriptor, Progress
 from maos_ckpt.recovery.lookup import Record, Shape, every
@@ -30,7 +32,16 @@ from maos_ckpt.tree.diff import StoredStream, differences
 
 ProgressSink = Callable[[Progress], None]
 #: What the tree covers: the records that come and go with an agent. Few others refer to agents, in few records.
-COVERED: Final[tuple[CollectionName, ...]] = (("memory", "sessions"), ("queue", "messages"), ("tasks", "tasks"))
+COVERED: Final[tuple[CollectionName, ...]] = (
+    ("memory", "key_value_store"),
+    ("memory", "sessions"),
+    ("queue", "messages"),
+    ("tasks", "tasks"),
+)
+#: An agent's id as it stands inside of keys: `owners.Owners` decides by the same bounds.
+NAME: Final = re.compile(r"[0-9A-Za-z_-]+-[0-9a-f]{8}")
+_WORD: Final = re.compile(r"(?<![0-9A-Za-z_-])[0-9A-Za-z_-]+")
+_ENDING: Final = re.compile(r"-[0-9a-f]{8}(?![0-9A-Za-z])")
 _REPORT_EVERY: Final = 10_000
 
 
@@ -39,8 +50,17 @@ class _TooManyError(Exception):
 
 
 def agents_of(shape: Shape, table: str, record: Record, parse: Json) -> set[str]:
-    """The agents that a record refers to."""
+    """The agents that a record refers to; one of the key-value store by its key."""
+    if table == "key_value_store":
+        first = decode_key(record[0])[0]
+        return set(_named(first)) if isinstance(first, str) else set()
     return {one.id for one in references(table, shape.stored(record), parse) if one.table == "agents"}
+
+
+def _named(text: str) -> Iterator[str]:
+    """What may be agents' ids in a key, `a-0000000b` and `a-0000000b-0000000c` in `context:a-0000000b-0000000c`."""
+    for word in _WORD.findall(text):
+        yield from (word[: ending.end()] for ending in _ENDING.finditer(word) if ending.start())
 
 
 def work_out(repository: Repository, progress: ProgressSink = lambda _: None) -> bool:
