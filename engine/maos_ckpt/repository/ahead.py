@@ -4,9 +4,11 @@ will want the rest of them. One who looks up single records gets nothing ahead, 
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from maos_ckpt.tree.large import references
 from maos_ckpt.tree.nodes import ID_BYTES, INDEX, LEAF, decode_index, decode_leaf, node_kind
 
 #: So many children are wanted ahead at most; the number doubles from child to child.
@@ -19,9 +21,13 @@ _PIECES = -1
 
 @dataclass(slots=True)
 class _Children:
-    """Children of the node read last at some level: position by id, the one read last, and how far was looked ahead."""
+    """Children of the node read last at some level: position by id, the one read last, and how far was looked ahead.
+
+    `ends`: of pieces, where those of each value end.
+    """
 
     ids: list[bytes]
+    ends: list[int] = field(default_factory=list)
     places: dict[bytes, int] = field(init=False)
     last: int | None = None
     asked: int = 0
@@ -42,6 +48,8 @@ class ReadAhead:
         self._lock = threading.Lock()
         self._levels: dict[int, _Children] = {}
         self._window = 1
+        #: Whether the reader went from one large value on to the next: one who wants a single record does not.
+        self._goes_on = False
 
     def was_read(self, chunk: bytes, plain: bytes) -> None:
         """A chunk was read from afar, verified."""
@@ -61,6 +69,9 @@ class ReadAhead:
                 self._window = min(self._window * 2, WINDOW_MAX)
             elif children.last is not None or place:
                 self._window = 1
+                self._goes_on = False
+            if in_order and place in children.ends:
+                self._goes_on = True
             children.last = place
             if self._window == 1:
                 return []
@@ -68,7 +79,10 @@ class ReadAhead:
             # Asked for in portions: each is worth a request, and the next is on its way before this one is used up.
             if low - place > self._window // 2:
                 return []
-            children.asked = max(low, place + 1 + self._window)
+            high = place + 1 + self._window
+            if children.ends and not self._goes_on:
+                high = min(high, children.ends[bisect_right(children.ends, place)])
+            children.asked = max(low, high)
             return children.ids[low : children.asked]
         return []
 
@@ -78,7 +92,11 @@ class ReadAhead:
             entries = decode_index(plain)
             self._levels[entries[0].level] = _Children([one.id for one in entries])
         elif kind == LEAF:
-            pieces = decode_leaf(plain).pieces
-            if pieces:
-                ids = [pieces[at : at + ID_BYTES] for at in range(0, len(pieces), ID_BYTES)]
-                self._levels[_PIECES] = _Children(ids)
+            leaf = decode_leaf(plain)
+            if leaf.pieces:
+                ids: list[bytes] = []
+                ends: list[int] = []
+                for pieces in (pieces for value in leaf.values for _, pieces in references(value)):
+                    ids += [pieces[at : at + ID_BYTES] for at in range(0, len(pieces), ID_BYTES)]
+                    ends.append(len(ids))
+                self._levels[_PIECES] = _Children(ids, ends)
