@@ -13,15 +13,19 @@ from dataclasses import replace
 from maos_ckpt.client import EventSink
 from maos_ckpt.errors import CkptError, NotFoundError
 from maos_ckpt.model import (
+    RESCUE,
     Advice,
     ChangeKind,
     Checkpoint,
     CheckpointState,
     DiffResult,
     EngineStatus,
+    FindResult,
     Plan,
+    ProcessReport,
     Recommendation,
     RecoveryResult,
+    ResumePoint,
     RunningOperation,
     Selection,
     TierStatus,
@@ -122,6 +126,37 @@ class FrozenClient:
     ) -> RecoveryResult:
         commands = ("cd /srv/agents/team-alpha && claude --resume 5f0c2a9e-8f5f-4a43-9d6e-0f8f2c7a1b11",)
         return RecoveryResult(self.plan(name, selection), True, True, self.listed[0].id, 0.41, 0.12, commands, ())
+
+    def recover_to(
+        self, name: str, selection: Selection, to: str, *, digest: str | None, limit: int = 1000, dry_run: bool = False
+    ) -> RecoveryResult:
+        return RecoveryResult(self.plan(name, selection), not dry_run, not dry_run, None, 0.3)
+
+    def cancel_recovery(self) -> bool:
+        return False
+
+    def rescue_plan(self, limit: int = 1000) -> Plan:
+        return self.plan(RESCUE, Selection(), limit)
+
+    def rescue(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
+        return RecoveryResult(self.rescue_plan(limit), True, True, self.listed[0].id, 0.41)
+
+    def resume_point(self, agent: str, at: str = "") -> ResumePoint:
+        return ResumePoint(agent, "5f0c2a9e-8f5f-4a43-9d6e-0f8f2c7a1b11", at, "", Selection())
+
+    def processes(self) -> ProcessReport:
+        return ProcessReport((), (), ("What other users run cannot be seen.",))
+
+    def find(
+        self,
+        text: str,
+        *,
+        between: tuple[str, str] | None = None,
+        component: str | None = None,
+        ignore_case: bool = False,
+        limit: int = 1000,
+    ) -> FindResult:
+        return FindResult(text, (), False, len(self.listed), 0)
 
     def recommend(self, name: str | None = None) -> Recommendation:
         best = next(one for one in self.listed[2:] or self.listed if one.state is not CheckpointState.DAMAGED)

@@ -10,6 +10,7 @@ import pytest
 from textual.events import Key
 from textual.pilot import Pilot
 
+from maos_ckpt.client import EngineClient
 from maos_ckpt.errors import CkptError, PlanMovedError, SourceError
 from maos_ckpt.model import EngineStatus, Progress, RecoveryResult, RunningOperation, Selection
 from maos_ckpt_tui import themes
@@ -198,3 +199,8 @@ def test_start_failure(snap_compare: Compare) -> None:
             raise CkptError("Another process holds the repository.", hint="maos-ckpt status tells which one.")
 
     assert snap_compare(app(Unstartable()), terminal_size=(80, 24), run_before=keys())
+
+
+def test_the_frozen_client_answers_whatever_an_engine_is_asked() -> None:
+    asked = {name for name in vars(EngineClient) if not name.startswith("_")}
+    assert asked <= set(dir(FrozenClient))
