@@ -126,7 +126,6 @@ def test_bad_usage_is_exit_code_2(words: list[str], empty: Cli) -> None:
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["find", "x"], "maos-ckpt find"),
         (["metrics", "--hours", "3"], "maos-ckpt metrics"),
         (["token", "create", "--scope", "read"], "maos-ckpt token"),
         (["--connect", "unix:x", "list"], "--connect"),

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maos_ckpt import __version__
+from maos_ckpt.audit.entries import DONE, FAILED
 from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.backends.read_cache import CacheSettings
 from maos_ckpt.client import ProgressSink
@@ -31,6 +32,7 @@ from maos_ckpt.errors import ConfigError, KeyRefusedError, UsageError
 from maos_ckpt.events import DrillCompleted
 from maos_ckpt.model.drills import DrillHistory, DrillReport, DrillScenario, DrillStatus
 from maos_ckpt.nobody import quiet
+from maos_ckpt.operations import audit
 from maos_ckpt.operations.unlocking import KeyHolder
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.repository.connect import RemoteSettings
@@ -217,7 +219,16 @@ def _versions() -> dict[str, str]:
 
 
 def _tell(workspace: Workspace, report: DrillReport, stored: bytes) -> None:
-    """The one place where a drill's outcome leaves this operation: to the journal, and whatever else keeps account."""
+    """The one place where a drill's outcome leaves this operation: to the journal and to the audit log."""
+    played = sum(one.applicable for one in report.scenarios)
+    audit.record(
+        workspace,
+        "drill",
+        reason=report.reason,
+        result=DONE if report.passed else FAILED,
+        detail=f"{played - len(report.failed)} of {played} scenarios passed",
+        about=(report.id, report.checkpoint),
+    )
     workspace.record(
         DrillCompleted(
             at_ms=workspace.now_ms(),

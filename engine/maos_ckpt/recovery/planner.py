@@ -7,20 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from maos_ckpt.codec.values import decode_key, encode_key
-from maos_ckpt.errors import NotFoundError
 from maos_ckpt.model import (
     CollectionKind,
     Finding,
-    MergePolicy,
     Row,
     Selection,
     Severity,
 )
 from maos_ckpt.recovery.computed import Computed
-from maos_ckpt.recovery.fields import put_fields
+from maos_ckpt.recovery.field_changes import FieldChanges
 from maos_ckpt.recovery.fitting import Fitting, fitting
-from maos_ckpt.recovery.json_path import Field
-from maos_ckpt.recovery.lookup import Shape
+from maos_ckpt.recovery.json_path import Field, common
 from maos_ckpt.recovery.merge import Merging
 from maos_ckpt.recovery.order import write_order
 from maos_ckpt.recovery.schema_changes import SchemaObjects, can_write
@@ -46,11 +43,11 @@ class Planner:
 
     `extra`: further records, as (collection path, key); all lines of a transcript by the key of its file. `reasons`:
     why these. `pinned`: take the records that this plan changes and no others, whatever the selection would mean now;
-    so an undo finds what its recovery wrote. `spared`: records that a partial recovery would remove and leaves, because
-    others refer to them. `only_files`: leave the database out. `droppable`: schema objects (type, name) that an undo
-    may drop. `only`: of all this only what these selections mean, too. `computed`: these are the changes, and nothing
-    of `target` is one. While changes are read `findings` fills, with what has no place, and `creates`, with the schema
-    objects that come.
+    so an undo finds what its recovery wrote. `only`: of all this only what these selections mean, too. `spared`:
+    records that a partial recovery would remove and leaves, because others refer to them. `only_files`: leave the
+    database out. `droppable`: schema objects (type, name) that an undo may drop. `computed`: these are the changes, and
+    nothing of `target` is one. While changes are read `findings` fills, with what has no place, and `creates`, with the
+    schema objects that come.
     """
 
     live: State
@@ -70,6 +67,7 @@ class Planner:
     _matcher: Matcher = field(init=False)
     _only: list[Matcher] = field(init=False)
     _unread: Unread = field(init=False)
+    _fields: FieldChanges = field(init=False)
     _fittings: dict[str, Fitting | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -77,6 +75,8 @@ class Planner:
         self._only = [Matcher(one, self.live, self.target) for one in self.only]
         self.merging = Merging(self.selection.merge, self.live, self.target)
         self._unread = Unread(self.live, self.target)
+        undoes = self.pinned is not None or bool(self.only)
+        self._fields = FieldChanges(self.live, self.target, self.selection.merge, self.merging, undoes)
 
     @property
     def whole(self) -> bool:
@@ -145,23 +145,37 @@ class Planner:
 
     def _of_collection(self, pair: CollectionPair, alignment: Alignment) -> Iterator[tuple[Change, tuple[Field, ...]]]:
         """The changes of one collection, each with the fields that it is about, none for a whole record."""
-        choose = self._matcher.choose(pair) if self.pinned is None else self.pinned.touched(pair.name)
-        narrowed = [one.choose(pair) for one in self._only]
+        choose = self._choose(pair, alignment)
         extra = [key for path, key in self.extra if path == alignment.live.path]
         for key, old, new in self._differences(pair.name, extra):
             fields = choose(key, old, new)
-            if fields != () and self._is_extra(pair, alignment, key):
-                fields = ()
-            if fields is None or not all(one(key, old, new) is not None for one in narrowed):
+            if fields is None:
                 continue
             before = None if old is None else load_row(old, self.live.get)
             after = None if new is None else load_row(new, self.target.get)
             if fields:
-                change = self._field_change(pair, alignment, key, before, after, fields)
+                change = self._fields.change(pair, alignment, key, before, after, fields)
             else:
                 change = self._change(pair, alignment, key, before, after)
             if change is not None and self._fits(pair, change):
                 yield change, fields
+
+    def _choose(self, pair: CollectionPair, alignment: Alignment) -> Choose:
+        """How the records of a collection are chosen, by all that says something about it."""
+        first = self._matcher.choose(pair) if self.pinned is None else self.pinned.touched(pair.name)
+        narrowing = [one.choose(pair) for one in self._only]
+
+        def choose(key: bytes, old: bytes | None, new: bytes | None) -> tuple[Field, ...] | None:
+            fields = first(key, old, new)
+            if fields != () and self._is_extra(pair, alignment, key):
+                fields = ()
+            for one in narrowing:
+                if fields is None:
+                    break
+                fields = common(fields, one(key, old, new))
+            return fields
+
+        return choose
 
     def _differences(self, name: CollectionName, extra: list[bytes]) -> Iterator[RecordDifference]:
         if self.pinned is not None:
@@ -194,7 +208,7 @@ class Planner:
         return pair.name == TRANSCRIPTS and bool(self.extra) and (path, encode_key(decode_key(key)[:1])) in self.extra
 
     def reason(self, change: Change) -> str:
-        """Why a change is there that was not chosen itself, or ""."""
+        """Why a record changes; "" where the selection says so."""
         path = change.descriptor.path
         found = self.reasons.get((path, change.key))
         if found is None and self.reasons and change.descriptor.kind is CollectionKind.LINES:
@@ -222,46 +236,6 @@ class Planner:
             return change if self._writes_schema(pair, change) else None
         if descriptor.origin == SEQUENCE_TABLE and not self.whole and not _raises(before, after):
             return None
-        return change
-
-    def _field_change(
-        self,
-        pair: CollectionPair,
-        alignment: Alignment,
-        key: bytes,
-        before: Row | None,
-        after: Row | None,
-        fields: tuple[Field, ...],
-    ) -> Change | None:
-        """The change that puts single fields of a record back; the live row stays as it is in everything else."""
-        live, path = alignment.live, Change(alignment.live, key, None, None, ()).path
-        if pair.after is None or after is None:
-            if self.pinned is not None:
-                return None
-            raise NotFoundError(
-                f"Checkpoint {self.target.name} has no record {path}, so it has no field of it.",
-                kept="Nothing was changed.",
-                hint="Choose a checkpoint that holds the record: `maos-ckpt history` tells which.",
-                name=fields[0].text,
-            )
-        if before is None:
-            for one in fields:
-                self.merging.conflicts.add(one.text)
-            return None
-        found = put_fields(
-            fields, (live, before), (pair.after, after), self.selection.merge, remove=self.pinned is not None
-        )
-        for one in found.kept:
-            self.merging.kept.add(one.text)
-        for one in found.conflicts:
-            self.merging.conflicts.add(one.text)
-        change = Change(live, key, before, found.row, live.columns)
-        if next(change.differing(), None) is None:
-            return None
-        if self.selection.merge is MergePolicy.KEEP_NEWER:
-            was = Shape(live, live.columns, self.live.get).view(change.parts, before)
-            then = Shape(pair.after, pair.after.columns, self.target.get).view(change.parts, after)
-            return change if self.merging.takes_newer(was, then, path) else None
         return change
 
     def _fits(self, pair: CollectionPair, change: Change) -> bool:
@@ -307,8 +281,9 @@ class Planner:
 
     def _takes_whole_table(self, name: str) -> bool:
         tables = [one for one in self.live.descriptors().values() if one.kind is CollectionKind.TABLE]
-        matchers = (self._matcher, *self._only)
-        return all(matcher.takes_all(one) for matcher in matchers for one in tables if one.origin == name)
+        return all(
+            matcher.takes_all(one) for matcher in (self._matcher, *self._only) for one in tables if one.origin == name
+        )
 
 
 def computed_planner(live: State, target: StoredState, computed: Computed) -> Planner:
