@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ from maos_ckpt.capture.save import SaveRequest, save_checkpoint
 from maos_ckpt.cli import main as cli
 from maos_ckpt.errors import SourceError
 from maos_ckpt.model import Trigger
+from maos_ckpt.recovery.referrers import work_out
 from maos_ckpt.replication.pull import make_home, pull
 from maos_ckpt.replication.push import push
 from maos_ckpt.repository.connect import RemoteSettings
@@ -75,17 +77,16 @@ def new_home(path: Path, settings: RemoteSettings) -> Repository:
     return home
 
 
-def restored(folder: Path, settings: RemoteSettings, component: str, state: Path, claude: Path, stored: int) -> None:
-    """`restore --component` on a machine that has nothing but the bucket, its database gone; counted."""
+def restored(folder: Path, settings: RemoteSettings, part: list[str], state: Path, claude: Path, stored: int) -> None:
+    """`restore` of a part on a machine that has nothing but the bucket, and whatever is live; counted."""
     s3 = settings.s3
+    machine = len(list(folder.glob("machine-*")))
     os.environ |= {
         "AWS_ACCESS_KEY_ID": s3.access_key_id,
         "AWS_SECRET_ACCESS_KEY": s3.secret_access_key,
-        "XDG_STATE_HOME": str(folder / f"machine-{component}"),
+        "XDG_STATE_HOME": str(folder / f"machine-{machine}"),
     }
-    shutil.rmtree(state)
-    state.mkdir()
-    shutil.rmtree(claude, ignore_errors=True)
+    (folder / f"machine-{machine}").mkdir()
     words = [
         "--repo",
         f"s3://{s3.bucket}/{s3.prefix}",
@@ -94,9 +95,7 @@ def restored(folder: Path, settings: RemoteSettings, component: str, state: Path
         "--claude-home",
         str(claude),
     ]
-    words += ["--json", "restore", "latest", "--component", component, "--yes"]
-    if component in NEEDING_AGENTS:
-        words.append("--with-dependencies")
+    words += ["--source", f"maos:{state}", "--json", "restore", "latest", *part, "--yes"]
     started_s = time.monotonic()
     answer = io.StringIO()
     with counted() as traffic, contextlib.redirect_stdout(answer):
@@ -106,11 +105,42 @@ def restored(folder: Path, settings: RemoteSettings, component: str, state: Path
         raise SystemExit(code)
     share = round(traffic.bytes["packs"] / stored, 3)
     facts = {"exit_code": code, "verified": done["verified"], "records": done["plan"]["summary"]}
-    tell("restore", component=component, stored=stored, share=share, **facts, **sent(traffic, started_s))
+    tell("restore", part=part, stored=stored, share=share, **facts, **sent(traffic, started_s))
 
 
-def main() -> None:
-    """Measure."""
+def lose(state: Path, claude: Path) -> None:
+    """The database and its transcripts are gone."""
+    shutil.rmtree(state)
+    state.mkdir()
+    shutil.rmtree(claude, ignore_errors=True)
+
+
+def agent_gone_mad(state: Path) -> str:
+    """An agent with as many messages as half of them have; it has written over all that is its own."""
+    with contextlib.closing(sqlite3.connect(state / "maos.db")) as connection, connection:
+        found = connection.execute("SELECT from_agent, count(*) FROM messages GROUP BY 1 ORDER BY 2").fetchall()
+        agent = str(found[len(found) // 2][0])
+        for statement in (
+            "UPDATE agents SET name = 'mad' WHERE id = ?",
+            "UPDATE messages SET message = 'mad' WHERE from_agent = ?",
+            "UPDATE sessions SET conversation_history = '[]' WHERE agent_id = ?",
+        ):
+            connection.execute(statement, (agent,))
+    return agent
+
+
+def one_agent(folder: Path, settings: RemoteSettings, state: Path, claude: Path, first: Repository) -> None:
+    """Restore one agent, in its database and where that is lost."""
+    latest = first.checkpoints()[0]
+    stored = sum(stored_bytes(first, latest, one) for one in {one.component for one in latest.collections})
+    part = ["--agent", agent_gone_mad(state), "--with-dependencies"]
+    restored(folder, settings, part, state, claude, stored)
+    lose(state, claude)
+    restored(folder, settings, part, state, claude, stored)
+
+
+def parsed() -> argparse.Namespace:
+    """What is to be measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mb", type=int, default=100)
     parser.add_argument("--state", type=Path)
@@ -118,7 +148,13 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=3)
     parser.add_argument("--checkpoints", type=int, default=0)
     parser.add_argument("--restore", action="store_true", help="restore each component on a machine of its own")
-    arguments = parser.parse_args()
+    parser.add_argument("--agent", action="store_true", help="restore one agent, its database there, and gone")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure."""
+    arguments = parsed()
     folder = Path(tempfile.mkdtemp())
     state, claude = folder / "maos", folder / "claude"
     if arguments.state:
@@ -136,6 +172,9 @@ def main() -> None:
         for seed in range(arguments.changes):
             mutate(state, 0.01, seed)
             save(first, source)
+        with first.lease("references"):
+            work_out(first)
+        save(first, source)
         started_s = time.monotonic()
         done = push(first, lease)
         tell("push", bytes=done.bytes, seconds=round(time.monotonic() - started_s, 2))
@@ -151,7 +190,11 @@ def main() -> None:
         home.close()
         if arguments.restore:
             for component in sorted({one.component for one in latest.collections if one.bytes}):
-                restored(folder, settings, component, state, claude, stored_bytes(first, latest, component))
+                part = ["--component", component, *(["--with-dependencies"] if component in NEEDING_AGENTS else [])]
+                lose(state, claude)
+                restored(folder, settings, part, state, claude, stored_bytes(first, latest, component))
+        if arguments.agent:
+            one_agent(folder, settings, state, claude, first)
         for number in range(arguments.checkpoints):
             save(first, source)
             if number % 500 == 499:
