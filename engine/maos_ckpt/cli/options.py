@@ -148,7 +148,8 @@ def _apply(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--reason", metavar="TEXT", default="", help="why; kept in the journal")
     parser.add_argument("--yes", action="store_true", help="apply without asking")
-    parser.add_argument("--limit", metavar="N", type=_number(0), help=_LIMIT_HELP)
+    text = "list at most N changes; by default 1,000, or with --dry-run --json all"
+    parser.add_argument("--limit", metavar="N", type=_number(0), help=text)
 
 
 def _undo(parser: argparse.ArgumentParser) -> None:
