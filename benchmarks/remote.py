@@ -22,7 +22,7 @@ from maos_ckpt.backends.read_cache import CacheSettings
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
 from maos_ckpt.cli import main as cli
 from maos_ckpt.errors import SourceError
-from maos_ckpt.model import Trigger
+from maos_ckpt.model import Checkpoint, Trigger
 from maos_ckpt.recovery.referrers import work_out
 from maos_ckpt.replication.pull import make_home, pull
 from maos_ckpt.replication.push import push
@@ -77,16 +77,50 @@ def new_home(path: Path, settings: RemoteSettings) -> Repository:
     return home
 
 
-def restored(folder: Path, settings: RemoteSettings, part: list[str], state: Path, claude: Path, stored: int) -> None:
-    """`restore` of a part on a machine that has nothing but the bucket, and whatever is live; counted."""
+def referring(repository: Repository, source: Source, lease: RemoteLease) -> Checkpoint:
+    """A checkpoint that knows which records refer to an agent, as an engine's idle time makes one; sent."""
+    started_s = time.monotonic()
+    with repository.lease("references"):
+        work_out(repository)
+    worked_out_s = round(time.monotonic() - started_s, 2)
+    save(repository, source)
+    push(repository, lease)
+    found = repository.checkpoints()[0]
+    number = found.referrers.tree.records if found.referrers else 0
+    tell("references", records=number, seconds=worked_out_s, added=found.stored_bytes)
+    return found
+
+
+def restored(folder: Path, settings: RemoteSettings, component: str, state: Path, claude: Path, stored: int) -> None:
+    """`restore --component` on a machine that has nothing but the bucket, its database gone; counted."""
+    shutil.rmtree(state)
+    state.mkdir()
+    shutil.rmtree(claude, ignore_errors=True)
+    words = ["--component", component, *(["--with-dependencies"] if component in NEEDING_AGENTS else [])]
+    restore(folder / f"machine-{component}", settings, words, claude, stored)
+
+
+def one_agent(folder: Path, settings: RemoteSettings, state: Path, claude: Path, stored: int) -> None:
+    """`restore --agent` on a machine that has the bucket and a live database that lost this agent; counted."""
+    with contextlib.closing(sqlite3.connect(state / "maos.db")) as connection, connection:
+        busiest = "SELECT from_agent FROM messages GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
+        agent = connection.execute(busiest).fetchone()[0]
+        connection.execute("PRAGMA foreign_keys=OFF")
+        connection.execute("DELETE FROM agents WHERE id=?", (agent,))
+        connection.execute("DELETE FROM sessions WHERE agent_id=?", (agent,))
+        connection.execute("DELETE FROM messages WHERE from_agent=? OR to_agent=?", (agent, agent))
+        connection.execute("DELETE FROM tasks WHERE id=? OR assigned_agents LIKE ?", (f"task-{agent}", f"%{agent}%"))
+    restore(folder / "machine-agent", settings, ["--agent", agent], claude, stored)
+
+
+def restore(machine: Path, settings: RemoteSettings, chosen: list[str], claude: Path, stored: int) -> None:
+    """A `restore` with a state folder of its own; `stored` is what its share is reckoned of."""
     s3 = settings.s3
-    machine = len(list(folder.glob("machine-*")))
     os.environ |= {
         "AWS_ACCESS_KEY_ID": s3.access_key_id,
         "AWS_SECRET_ACCESS_KEY": s3.secret_access_key,
-        "XDG_STATE_HOME": str(folder / f"machine-{machine}"),
+        "XDG_STATE_HOME": str(machine),
     }
-    (folder / f"machine-{machine}").mkdir()
     words = [
         "--repo",
         f"s3://{s3.bucket}/{s3.prefix}",
@@ -95,7 +129,7 @@ def restored(folder: Path, settings: RemoteSettings, part: list[str], state: Pat
         "--claude-home",
         str(claude),
     ]
-    words += ["--source", f"maos:{state}", "--json", "restore", "latest", *part, "--yes"]
+    words += ["--json", "restore", "latest", *chosen, "--yes"]
     started_s = time.monotonic()
     answer = io.StringIO()
     with counted() as traffic, contextlib.redirect_stdout(answer):
@@ -105,42 +139,11 @@ def restored(folder: Path, settings: RemoteSettings, part: list[str], state: Pat
         raise SystemExit(code)
     share = round(traffic.bytes["packs"] / stored, 3)
     facts = {"exit_code": code, "verified": done["verified"], "records": done["plan"]["summary"]}
-    tell("restore", part=part, stored=stored, share=share, **facts, **sent(traffic, started_s))
+    tell("restore", chosen=chosen, stored=stored, share=share, **facts, **sent(traffic, started_s))
 
 
-def lose(state: Path, claude: Path) -> None:
-    """The database and its transcripts are gone."""
-    shutil.rmtree(state)
-    state.mkdir()
-    shutil.rmtree(claude, ignore_errors=True)
-
-
-def agent_gone_mad(state: Path) -> str:
-    """An agent with as many messages as half of them have; it has written over all that is its own."""
-    with contextlib.closing(sqlite3.connect(state / "maos.db")) as connection, connection:
-        found = connection.execute("SELECT from_agent, count(*) FROM messages GROUP BY 1 ORDER BY 2").fetchall()
-        agent = str(found[len(found) // 2][0])
-        for statement in (
-            "UPDATE agents SET name = 'mad' WHERE id = ?",
-            "UPDATE messages SET message = 'mad' WHERE from_agent = ?",
-            "UPDATE sessions SET conversation_history = '[]' WHERE agent_id = ?",
-        ):
-            connection.execute(statement, (agent,))
-    return agent
-
-
-def one_agent(folder: Path, settings: RemoteSettings, state: Path, claude: Path, first: Repository) -> None:
-    """Restore one agent, in its database and where that is lost."""
-    latest = first.checkpoints()[0]
-    stored = sum(stored_bytes(first, latest, one) for one in {one.component for one in latest.collections})
-    part = ["--agent", agent_gone_mad(state), "--with-dependencies"]
-    restored(folder, settings, part, state, claude, stored)
-    lose(state, claude)
-    restored(folder, settings, part, state, claude, stored)
-
-
-def parsed() -> argparse.Namespace:
-    """What is to be measured."""
+def arguments_given() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mb", type=int, default=100)
     parser.add_argument("--state", type=Path)
@@ -148,13 +151,13 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--changes", type=int, default=3)
     parser.add_argument("--checkpoints", type=int, default=0)
     parser.add_argument("--restore", action="store_true", help="restore each component on a machine of its own")
-    parser.add_argument("--agent", action="store_true", help="restore one agent, its database there, and gone")
+    parser.add_argument("--agent", action="store_true", help="restore one agent into a database that lost it")
     return parser.parse_args()
 
 
 def main() -> None:
     """Measure."""
-    arguments = parsed()
+    arguments = arguments_given()
     folder = Path(tempfile.mkdtemp())
     state, claude = folder / "maos", folder / "claude"
     if arguments.state:
@@ -172,12 +175,14 @@ def main() -> None:
         for seed in range(arguments.changes):
             mutate(state, 0.01, seed)
             save(first, source)
-        with first.lease("references"):
-            work_out(first)
-        save(first, source)
         started_s = time.monotonic()
         done = push(first, lease)
         tell("push", bytes=done.bytes, seconds=round(time.monotonic() - started_s, 2))
+        if arguments.agent:
+            referring(first, source, lease)
+            one_agent(folder, settings, state, claude, sum(first.packs().values()))
+            shutil.rmtree(folder)
+            return
         latest = first.checkpoints()[0]
         home = new_home(folder / "second", settings)
         for component in sorted({one.component for one in latest.collections if one.bytes}):
@@ -190,11 +195,7 @@ def main() -> None:
         home.close()
         if arguments.restore:
             for component in sorted({one.component for one in latest.collections if one.bytes}):
-                part = ["--component", component, *(["--with-dependencies"] if component in NEEDING_AGENTS else [])]
-                lose(state, claude)
-                restored(folder, settings, part, state, claude, stored_bytes(first, latest, component))
-        if arguments.agent:
-            one_agent(folder, settings, state, claude, first)
+                restored(folder, settings, component, state, claude, stored_bytes(first, latest, component))
         for number in range(arguments.checkpoints):
             save(first, source)
             if number % 500 == 499:

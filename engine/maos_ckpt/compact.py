@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 import msgspec
 
 from maos_ckpt.codec.compression import Codec, compress, decompress
-from maos_ckpt.errors import IntegrityError, PermissionRefusedError, UnavailableError
-from maos_ckpt.integrity.tiers import digest
+from maos_ckpt.errors import UNREADABLE, IntegrityError
+from maos_ckpt.fs import is_local
 from maos_ckpt.model import CompactResult, Progress
 from maos_ckpt.prune import PackUse, mark, pack_use
 from maos_ckpt.repository.pack_writer import PackWriter
-from maos_ckpt.repository.packs import SealedPack, Stored
+from maos_ckpt.repository.packs import Stored
+from maos_ckpt.repository.replacing import seal_checked
 from maos_ckpt.repository.repository import Repository
 
 ProgressSink = Callable[[Progress], None]
@@ -43,10 +44,11 @@ _DONE_BYTES_MAX = 16 << 20
 def compact(repository: Repository, slice_s: float, progress: ProgressSink = lambda _: None) -> CompactResult:
     """Compress cold packs for about `slice_s` seconds at most. The caller holds the lease.
 
-    Nothing is done where something stored cannot be read: a verification is to find out about it first.
+    Nothing is done where something stored cannot be read: a verification is to find out about it first, and a remote
+    copy that is away is back some day.
 
     Raises:
-        StorageError: the storage refuses; what is there is consistent.
+        StorageError: the home's storage refuses, as a full disk does; what is there is consistent.
     """
     clock = repository.seams.clock
     started_s = clock.monotonic_s()
@@ -61,8 +63,10 @@ def compact(repository: Repository, slice_s: float, progress: ProgressSink = lam
                     break
                 run.take(pack_use(repository, name, size, needed))
             run.finish()
-        except (IntegrityError, UnavailableError, PermissionRefusedError):
+        except UNREADABLE as error:
             run.touched.clear()
+            if is_local(error):
+                raise
         finally:
             run.writer.abandon()
         _write_done(repository, done | run.touched)
@@ -139,21 +143,14 @@ class _Run:
         if self._new_bytes > before_bytes * _SHARE_MAX and len(self._whole) < 2:
             self.touched |= {use.name for use in self._whole} | {self._part} - {""}
             return
-        sealed = self.writer.seal()
+        sealed = seal_checked(self.repository, self.writer)
         if sealed.size:
-            self._check(sealed)
-            self.repository.index.add_pack(sealed.name, sealed.size, self.writer.chunks)
             self.touched.add(sealed.name)
         for use in self._whole:
             if use.name != sealed.name:
                 self.repository.drop_pack(use.name)
         self.replaced = len(self._whole)
         self.bytes_before, self.bytes_after = sum(use.bytes for use in self._whole), sealed.size
-
-    def _check(self, sealed: SealedPack) -> None:
-        if digest(self.repository.backend, sealed.name) != (sealed.digest, sealed.size):
-            self.repository.backend.delete(sealed.name)
-            raise IntegrityError("A pack that was just written reads back differently.", object=sealed.name)
 
 
 def densest(codec: int, payload: bytes, plain: bytes) -> tuple[int, bytes]:

@@ -88,7 +88,16 @@ def check_permissions(repository: Path) -> Check:
     return Check("permissions", True, f"{repository} has mode {mode:04o}")
 
 
-def check_disk(path: Path, expected_bytes: int) -> Check:
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Free space of the disk that a repository is on, None where that cannot be told; `text` says it to people."""
+
+    ok: bool
+    free_bytes: int | None
+    text: str
+
+
+def disk(path: Path, expected_bytes: int) -> Disk:
     """Free space where the repository is, or will be.
 
     Args:
@@ -98,11 +107,18 @@ def check_disk(path: Path, expected_bytes: int) -> Check:
     try:
         free = shutil.disk_usage(there).free
     except OSError as error:
-        return Check("disk", False, f"{there}: {error.strerror}")
+        return Disk(False, None, f"{there}: {error.strerror}")
     wanted = max(FREE_BYTES_MIN, expected_bytes)
     ok = free >= wanted
-    advice = "" if ok else f"; the next saves want {size_text(wanted)}: free some, or run `maos-ckpt prune`"
-    return Check("disk", ok, f"{size_text(free)} free at {there}{advice}")
+    way_out = "free some; the folder cache/ may be deleted, and `maos-ckpt prune --keep-last N` removes checkpoints"
+    advice = "" if ok else f"; the next saves want {size_text(wanted)}: {way_out}"
+    return Disk(ok, free, f"{size_text(free) if free else 'nothing'} free at {there}{advice}")
+
+
+def check_disk(path: Path, expected_bytes: int) -> Check:
+    """See `disk`."""
+    found = disk(path, expected_bytes)
+    return Check("disk", found.ok, found.text)
 
 
 def check_lease(repository: Path, seams: Seams) -> Check:

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from maos_ckpt.errors import PermissionRefusedError, StorageError
+from maos_ckpt.errors import IntegrityError, PermissionRefusedError, StorageError
 
 
 class Filesystem(Protocol):
@@ -50,6 +50,29 @@ class Filesystem(Protocol):
         ...
 
 
+#: What a disk says that has lost what it was given: the bytes are gone, and asking again does not help.
+_UNREADABLE = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN})
+
+
+def is_unreadable(error: OSError) -> bool:
+    """Whether a failed read says that these bytes are lost, and not that the storage is away."""
+    return error.errno in _UNREADABLE
+
+
+def raise_read_error(error: OSError, path: Path | str, name: str) -> NoReturn:
+    """As `raise_storage_error`, of an object that was read: bytes which the disk has lost are that object's damage,
+    so that they are read, and mended, from another tier."""
+    if is_unreadable(error):
+        reason = os.strerror(error.errno or 0)
+        raise IntegrityError(f"The stored object {name} cannot be read: {reason}.", object=name) from error
+    raise_storage_error(error, path)
+
+
+def is_local(error: Exception) -> bool:
+    """Whether an error is what the operating system said about the repository's own storage."""
+    return type(error) in (StorageError, PermissionRefusedError) and isinstance(error.__cause__, OSError)
+
+
 def raise_storage_error(error: OSError, path: Path | str) -> NoReturn:
     """Turn an operating system error on the repository's storage into the error an operator can act on."""
     name = Path(path)
@@ -57,7 +80,8 @@ def raise_storage_error(error: OSError, path: Path | str) -> NoReturn:
         raise StorageError(
             f"No space left to write {name}.",
             kept="Every checkpoint committed before is untouched.",
-            hint="Free space or run `maos-ckpt prune`, then save again.",
+            hint="Free space. In the repository the folder cache/ may be deleted, which costs speed only; then "
+            "`maos-ckpt prune --keep-last N` removes old checkpoints.",
             path=str(name),
         ) from error
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

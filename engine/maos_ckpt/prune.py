@@ -1,8 +1,8 @@
 """Carrying retention out: checkpoints that the policy does not keep go, and stored bytes that nobody needs any more.
 
 Order, so that a crash anywhere leaves only bytes too many: manifests go first; what is still needed is then marked from
-the manifests that are left; a pack that is rewritten is durable in its new form before the old one goes; a pack leaves
-the index before it leaves the disk. If any stored structure cannot be read, no pack is touched.
+the manifests that are left; a pack that is rewritten is durable in its new form, and read back, before the old one
+goes; a pack leaves the index before it leaves the disk. If a stored structure cannot be read, no pack is touched.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from maos_ckpt.repository.manifests import manifest_name
 from maos_ckpt.repository.needed import needed_chunks, needed_places, refuse
 from maos_ckpt.repository.pack_writer import PackWriter
 from maos_ckpt.repository.packs import SealedPack, Stored
+from maos_ckpt.repository.replacing import seal_checked
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.retention import Retention, Rules, retention
 from maos_ckpt.space import ROOM_SHARE, Bound, evict, too_many
@@ -181,10 +182,8 @@ class _Prune:
             or (small > _SMALL_PACKS_MAX and use.bytes < _SMALL_PACK_BYTES)
         ]
         here = repository.backend.list("packs")
-        near, far = (
-            [use for use in thin if use.name in here],
-            _worth_reading(use for use in thin if use.name not in here),
-        )
+        near = [use for use in thin if use.name in here]
+        far = _worth_reading(use for use in thin if use.name not in here)
         if self._dry_run:
             self._gone |= {use.name: use.bytes for use in dead}
             self._gone |= {use.name: use.dead_bytes for use in [*near, *far]}
@@ -290,9 +289,7 @@ def _rewrite(repository: Repository, thin: list[PackUse], progress: ProgressSink
                     raise IntegrityError(f"a chunk in {use.name} is damaged", object=use.name)
                 payload = repository.reader.payload(use.name, stored)
                 writer.add(stored.id, stored.codec, stored.raw, payload, stored.base)
-        sealed = writer.seal()
-        if sealed.size:
-            repository.index.add_pack(sealed.name, sealed.size, writer.chunks)
+        sealed = seal_checked(repository, writer)
     finally:
         writer.abandon()
     for use in thin:

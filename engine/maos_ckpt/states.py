@@ -19,6 +19,7 @@ from maos_ckpt.model import Checkpoint, CheckpointState, Descriptor, Progress
 from maos_ckpt.repository.chunks import ChunkStore
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.sources.base import Cut, Source
+from maos_ckpt.sources.sqlite.live import Held
 from maos_ckpt.tree.cutter import OpenLeaf, cut_leaves
 from maos_ckpt.tree.diff import LeafStream, RecordDifference, StoredStream, Stream, differences
 from maos_ckpt.tree.sink import Done, Pending
@@ -206,12 +207,14 @@ def live_state(
 
 
 @contextlib.contextmanager
-def open_cut(repository: Repository, source: Source, progress: ProgressSink, operation: str) -> Iterator[Cut]:
-    """A cut of the live state, whose private files are gone after the block."""
+def open_cut(
+    repository: Repository, source: Source, progress: ProgressSink, operation: str, held: Held | None = None
+) -> Iterator[Cut]:
+    """A cut of the live state, whose private files are gone after the block; `held` as in `Source.open_cut`."""
     directory = repository.backend.make_cut_directory()
     try:
         progress(Progress(operation, "cut"))
-        with contextlib.closing(source.open_cut(directory)) as cut:
+        with contextlib.closing(source.open_cut(directory, held)) as cut:
             yield cut
     finally:
         import shutil

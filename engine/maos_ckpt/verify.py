@@ -27,6 +27,7 @@ from maos_ckpt.model import (
     VerifyResult,
     VerifyTier,
 )
+from maos_ckpt.repository.damaged import set_damaged
 from maos_ckpt.repository.manifests import manifest_name, marks_name
 from maos_ckpt.repository.packs import BASE_BYTES
 from maos_ckpt.repository.repository import Repository
@@ -208,12 +209,14 @@ class _Verification:
             found = self._repository.index.find(chunk)
             if damage.checkpoints and found is not None:
                 self._repository.index.mark_damaged(found[0], (chunk,))
+        changed = []
         for checkpoint in checkpoints:
             was = checkpoint.state is CheckpointState.DAMAGED
             # What was not to be read where it lies was not looked at.
             unread = self._tier is VerifyTier.LOCAL and any(checkpoint.id in one for one in walk.far.values())
             if was != (checkpoint.id in damaged) and not unread:
-                self._repository.set_marks(checkpoint, damaged=not was)
+                changed.append((checkpoint, not was))
+        set_damaged(self._repository, changed)
 
     # The result
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import threading
 from pathlib import Path
 
 import pytest
 
+from maos_ckpt.backends.base import UnsupportedRequestError
 from maos_ckpt.backends.breaker import (
     FAILURES_MAX,
     PAUSE_S,
@@ -27,6 +29,7 @@ from maos_ckpt.errors import (
     StorageError,
     TransientStorageError,
 )
+from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.seams import Seams
 from tests.backends.faulty import Fault, FaultyBackend, Kind
 from tests.engine.clocks import VirtualClock, seams_with
@@ -186,7 +189,18 @@ def test_failures_in_a_row_open_the_circuit(seams: Seams, clock: RecordingClock)
     assert caught.value.data["reason"] == "Down."
 
 
-@pytest.mark.parametrize("error", [MissingObjectError("None."), IntegrityError("Bad.")])
+def local_failure() -> CkptError:
+    """What a file of this machine that cannot be read for the storage ends in."""
+    try:
+        raise_storage_error(OSError(errno.EBUSY, "busy"), "here")
+    except StorageError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MissingObjectError("None."), IntegrityError("Bad."), UnsupportedRequestError("What?"), local_failure()],
+)
 def test_an_answer_about_an_object_is_no_failure_of_the_storage(seams: Seams, error: CkptError) -> None:
     breaker = CircuitBreaker(seams)
     for _ in range(FAILURES_MAX * 2):

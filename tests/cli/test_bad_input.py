@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from maos_ckpt.repository.checked_json import with_checksum
 from tests.cli.conftest import TIMEOUT_S, Cli
 
 # The source
@@ -168,7 +169,11 @@ def test_a_repository_of_an_unknown_format_version(cli: Cli) -> None:
     cli.ok("save")
     (header,) = cli.repository.glob("*.json")
     text = header.read_text()
+    # A newer program writes a right checksum; with another one it is the number that is damaged.
     header.write_text(text.replace('"format": 1', '"format": 99'))
+    assert cli.fails(5, "list")["kind"] == "integrity"
+    before = text[: text.index(',\n  "checksum"')] + "\n}"
+    header.write_bytes(with_checksum(before.replace('"format": 1', '"format": 99').encode()))
     for command in (["list"], ["save"], ["verify", "--all"], ["prune"]):
         error = cli.fails(6, *command)
         assert error["kind"] == "format"

@@ -24,6 +24,7 @@ PASSPHRASE = "correct horse battery"
 def key_file(cli: Cli, name: str, seed: int) -> str:
     path = cli.home / name
     path.write_bytes(random.Random(seed).randbytes(64))
+    path.chmod(0o600)
     return f"file:{path}"
 
 
@@ -89,7 +90,7 @@ def test_without_the_key_or_with_another_one_nothing_is_read(sealed: Cli) -> Non
     error = sealed.fails(7, "list")
     assert "encryption_key" in error["hint"]
     del sealed.variables["MAOS_CKPT_ENCRYPTION_ENABLED"]
-    assert sealed.fails(7, "verify", "--all")["message"].startswith("The repository is encrypted")
+    assert "is encrypted, and no key is named" in sealed.fails(7, "verify", "--all")["message"]
     sealed.variables["MAOS_CKPT_ENCRYPTION_KEY"] = "env:NOT_SET_ANYWHERE"
     assert "NOT_SET_ANYWHERE" in sealed.fails(7, "list")["message"]
 

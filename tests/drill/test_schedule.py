@@ -6,7 +6,7 @@ import pytest
 
 from maos_ckpt.engine import rehearsals
 from maos_ckpt.engine.rehearsals import FIRST_S, RETRY_S, Rehearsals
-from maos_ckpt.events import CheckpointCreated, DrillCompleted
+from maos_ckpt.events import DrillCompleted
 from maos_ckpt.model.drills import DrillStatus
 from tests.drill.conftest import Protected
 from tests.engine.clocks import VirtualClock, seams_with
@@ -66,7 +66,6 @@ def test_an_engine_holds_a_drill_unattended_and_says_how_it_went(
     monkeypatch.setattr(rehearsals, "FIRST_S", 0.0)
     alone.configure(interval_hours=24.0, scenarios=("full-loss", "interrupted-recovery"))
     with running(alone.workspace) as (client, events):
-        events.wait_for(CheckpointCreated)
         (held,) = events.wait_for(DrillCompleted)
         assert isinstance(held, DrillCompleted)
         assert (held.passed, held.trigger) == (True, "schedule")

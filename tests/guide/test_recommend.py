@@ -210,6 +210,20 @@ def test_a_lost_database_is_an_incident_too(site: Site) -> None:
     assert "all 12 tasks went" in result.recommended.reasons[0]
 
 
+@pytest.mark.parametrize("start", [0, 4096])
+def test_a_live_state_that_cannot_be_read_leaves_advice(site: Site, start: int) -> None:
+    add_tasks(site, 200)
+    good = work(site, 2)
+    with site.database.open("r+b") as file:
+        file.seek(start)
+        file.write(b"\xa5" * (site.database.stat().st_size - start))
+    found = recommended(site)
+    assert found.checkpoint == good.id
+    assert any("cannot be" in one for one in found.warnings)
+    assert not any("work would be lost" in one for one in found.reasons)
+    assert not guide(site).complete
+
+
 def test_what_is_remembered_is_bounded_and_the_look_back_ends_there(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ def stored_bytes(repository: Repository, checkpoint: Checkpoint, component: str)
     """What one component of a checkpoint takes in its packs, bases of deltas included."""
     kept = tuple(one for one in checkpoint.collections if one.component == component)
     needed: set[bytes] = set()
-    needed_chunks(repository, dataclasses.replace(checkpoint, collections=kept), needed, refuse)
+    needed_chunks(repository, dataclasses.replace(checkpoint, collections=kept, referrers=None), needed, refuse)
     stored = {found[1].id: found[1] for one in needed if (found := repository.index.find(one))}
     for one in list(stored.values()):
         if one.codec == Codec.ZSTD_DELTA:

@@ -80,13 +80,20 @@ def test_a_strangers_file_among_the_manifests_gives_no_number_away(repository: R
     assert repository.next_seq() == 2
 
 
-@pytest.mark.parametrize("seq", [0, 1, 999_999_999_999, 1_000_000_000_000])
+@pytest.mark.parametrize("seq", [0, 1, 999_999_999_999])
 def test_a_manifests_name_gives_its_number_back(seq: int) -> None:
     assert manifest_seq(manifest_name(seq)) == seq
 
 
 @pytest.mark.parametrize(
-    "name", ["manifests/", "manifests/-00000000001", "manifests/" + "\u0660" * 12, "packs/000000000001"]
+    "name",
+    [
+        "manifests/",
+        "manifests/-00000000001",
+        "manifests/" + "\u0660" * 12,
+        "manifests/1000000000000",
+        "packs/000000000001",
+    ],
 )
 def test_what_is_no_manifests_name_has_no_number(name: str) -> None:
     assert manifest_seq(name) is None

@@ -28,7 +28,6 @@ from maos_ckpt.errors import (
     UsageError,
 )
 from maos_ckpt.fs import SystemFilesystem
-from maos_ckpt.integrity.tiers import digest
 from maos_ckpt.repository.manifests import (
     Manifest,
     ManifestCollection,
@@ -37,6 +36,7 @@ from maos_ckpt.repository.manifests import (
     manifest_name,
     state_digest,
 )
+from maos_ckpt.repository.replacing import digest
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import SYSTEM
 from maos_ckpt.tree.nodes import chunk_id

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from maos_ckpt.errors import IntegrityError, UsageError
+from maos_ckpt.errors import IntegrityError, StorageError, UsageError
 
 #: The one object that lies at a repository's root.
 HEADER_NAME = "maos-ckpt.json"
@@ -21,6 +21,10 @@ _NAME = re.compile(r"[a-z]{1,20}(/[0-9a-z_]{1,80}){1,2}(\.json)?")
 _DIRECTORY = re.compile(r"[a-z]{1,20}(/[0-9a-z_]{1,80})?")
 #: Longest range that one `read_range` gives, in bytes; a longer one is refused before memory is taken.
 RANGE_BYTES_MAX = 256 << 20
+
+
+class UnsupportedRequestError(StorageError):
+    """The store does not know this kind of request."""
 
 
 def is_name(name: str) -> bool:

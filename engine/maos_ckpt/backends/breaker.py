@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
+from maos_ckpt.backends.base import UnsupportedRequestError
 from maos_ckpt.errors import CkptError, PermissionRefusedError, StorageError
+from maos_ckpt.fs import is_local
 from maos_ckpt.seams import Seams
 
 #: Failures in a row that open the circuit.
@@ -77,7 +79,8 @@ class CircuitBreaker:
         """Run the block as one call to the storage, and learn from how it ends.
 
         `StorageError` and `PermissionRefusedError` are failures; every other `CkptError` is an answer of a storage
-        that works. What is no `CkptError` (an interrupt, an error in this program) says nothing about the storage.
+        that works, and so is that it does not know a request. What is no `CkptError` (an interrupt, an error in this
+        program) says nothing about the storage, nor does a file of this machine that cannot be read for it.
 
         Raises:
             CircuitOpenError: the block was not run.
@@ -85,8 +88,14 @@ class CircuitBreaker:
         trial = self._admit()
         try:
             yield
+        except UnsupportedRequestError:
+            self._succeeded(trial)
+            raise
         except (StorageError, PermissionRefusedError) as error:
-            self._failed(trial, error.message)
+            if is_local(error):
+                self._unknown(trial)
+            else:
+                self._failed(trial, error.message)
             raise
         except CkptError:
             self._succeeded(trial)

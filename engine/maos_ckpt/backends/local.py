@@ -16,7 +16,7 @@ from typing import NoReturn
 from maos_ckpt.backends.base import check_directory, check_file, check_name, check_range, is_name
 from maos_ckpt.backends.local_directory import LocalDirectory
 from maos_ckpt.errors import IntegrityError, MissingObjectError, StorageError, TransientStorageError
-from maos_ckpt.fs import raise_storage_error
+from maos_ckpt.fs import is_unreadable, raise_read_error, raise_storage_error
 
 _COPY_PORTION_BYTES = 1 << 20
 
@@ -95,6 +95,8 @@ class LocalBackend(LocalDirectory):
         except FileNotFoundError as error:
             raise TransientStorageError(f"{name} was written by somebody and is gone again.", object=name) from error
         except OSError as error:
+            if is_unreadable(error):
+                return False
             raise_storage_error(error, path)
 
     def publish(self, temporary: Path, name: str, *, replace: bool = False) -> bool:
@@ -121,7 +123,7 @@ class LocalBackend(LocalDirectory):
         except FileNotFoundError as error:
             self._raise_missing(name, error)
         except OSError as error:
-            raise_storage_error(error, path)
+            raise_read_error(error, path, name)
         if len(data) > bytes_max:
             raise IntegrityError(f"The stored object {name} is larger than {bytes_max} bytes.", object=name)
         return data
@@ -137,7 +139,7 @@ class LocalBackend(LocalDirectory):
         except FileNotFoundError as error:
             self._raise_missing(name, error)
         except OSError as error:
-            raise_storage_error(error, path)
+            raise_read_error(error, path, name)
         if len(data) != length:
             raise IntegrityError(f"The stored object {name} ends before byte {offset + length}.", object=name)
         return data
@@ -172,7 +174,7 @@ class LocalBackend(LocalDirectory):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise_storage_error(error, self.root / name)
+            raise_read_error(error, self.root / name, name)
 
     def list(self, directory: str) -> dict[str, int]:
         """Names of all objects below a directory, with their sizes in bytes.

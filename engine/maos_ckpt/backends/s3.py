@@ -14,11 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
 from pathlib import Path
 
-from maos_ckpt.backends.base import check_directory, check_file, check_range, is_name
+from maos_ckpt.backends.base import UnsupportedRequestError, check_directory, check_file, check_range, is_name
 from maos_ckpt.backends.s3_errors import (
     ConditionError,
     LostAnswerError,
-    UnsupportedRequestError,
     answer_code,
     by_code,
     no_answer_of_s3,
@@ -28,7 +27,7 @@ from maos_ckpt.backends.s3_multipart import PART_BYTES, PARTS_MAX, sweep, upload
 from maos_ckpt.backends.s3_objects import S3Objects, digest_of
 from maos_ckpt.backends.s3_settings import S3Settings
 from maos_ckpt.errors import IntegrityError, StorageError, TransientStorageError
-from maos_ckpt.fs import raise_storage_error
+from maos_ckpt.fs import raise_read_error
 from maos_ckpt.seams import Seams
 
 #: How long a new object is left alone before it is read back, on stores that let several writers win at once. It has
@@ -79,7 +78,7 @@ class S3Backend(S3Objects):
             size = os.stat(path).st_size
             data = path.read_bytes() if size <= PART_BYTES else b""
         except OSError as error:
-            raise_storage_error(error, path)
+            raise_read_error(error, path, name)
         if size <= PART_BYTES:
             check_file(name, sha256, hashlib.sha256(data).hexdigest())
             return self._create(name, data, sha256)

@@ -15,6 +15,7 @@ import urllib3.exceptions
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
+from maos_ckpt.backends.base import UnsupportedRequestError
 from maos_ckpt.errors import (
     CkptError,
     ConflictError,
@@ -63,10 +64,6 @@ class LostAnswerError(TransientStorageError):
 
 class ConditionError(ConflictError):
     """The store refused a conditional request because its condition does not hold (412), or not yet (409)."""
-
-
-class UnsupportedRequestError(StorageError):
-    """The store does not know this kind of request."""
 
 
 def translate(error: Exception, operation: str, name: str, location: str) -> CkptError:

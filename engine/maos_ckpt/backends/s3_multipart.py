@@ -12,13 +12,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from maos_ckpt.backends.base import check_file, is_name
+from maos_ckpt.backends.base import UnsupportedRequestError, check_file, is_name
 from maos_ckpt.backends.retrying import RetryPolicy, retry
 from maos_ckpt.backends.s3_client import S3Client
-from maos_ckpt.backends.s3_errors import LostAnswerError, UnsupportedRequestError
+from maos_ckpt.backends.s3_errors import LostAnswerError
 from maos_ckpt.backends.s3_listing import uploads_below
 from maos_ckpt.errors import CkptError
-from maos_ckpt.fs import raise_storage_error
+from maos_ckpt.fs import raise_read_error
 from maos_ckpt.seams import Seams
 
 #: A file up to this size goes in one request; above it in parts of this size. S3's least is 5 MiB.
@@ -83,7 +83,7 @@ def upload(
     parts: list[dict[str, Any]] = []
     digest = hashlib.sha256()
     try:
-        for number, data in enumerate(_portions(path), 1):
+        for number, data in enumerate(_portions(path, name), 1):
             digest.update(data)
             if len(under_way) >= client.settings.parts_at_once:
                 parts.append(under_way.popleft().result())
@@ -107,13 +107,13 @@ def upload(
         raise
 
 
-def _portions(path: Path) -> Iterator[bytes]:
+def _portions(path: Path, name: str) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
             while data := file.read(PART_BYTES):
                 yield data
     except OSError as error:
-        raise_storage_error(error, path)
+        raise_read_error(error, path, name)
 
 
 def _give_up(client: S3Client, name: str, target: dict[str, Any], under_way: deque[Future[dict[str, Any]]]) -> None:

@@ -11,8 +11,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from maos_ckpt.backends.base import UnsupportedRequestError
 from maos_ckpt.backends.s3 import CreateMode, S3Backend
-from maos_ckpt.backends.s3_errors import ConditionError, UnsupportedRequestError
+from maos_ckpt.backends.s3_errors import ConditionError
 from maos_ckpt.errors import CkptError, ConflictError, IntegrityError, StorageError
 from maos_ckpt.seams import Seams
 

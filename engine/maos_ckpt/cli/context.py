@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from maos_ckpt.cli.output import Output
 from maos_ckpt.cli.progress import ProgressLine
 from maos_ckpt.config import Settings, load
-from maos_ckpt.environment import log_file
+from maos_ckpt.environment import expanded, log_file
 from maos_ckpt.errors import CkptError, NotFoundError, PermissionRefusedError
 from maos_ckpt.safe_text import safe_text
 from maos_ckpt.seams import SYSTEM, Seams
@@ -147,8 +147,8 @@ class Context:
         # Not `input`, which would write its prompt among the data on standard output.
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
-    def ask_passphrase(self, new: bool) -> str:
-        """The passphrase that the person at the terminal types, unseen; a new one twice.
+    def ask_passphrase(self, of: str, new: bool) -> str:
+        """The passphrase of a repository that the person at the terminal types, unseen; a new one twice.
 
         Raises:
             PermissionRefusedError: none was given, or two different ones.
@@ -157,7 +157,8 @@ class Context:
 
         sys.stdout.flush()
         try:
-            text = getpass.getpass("New passphrase: " if new else "Passphrase: ", sys.stderr)
+            prompt = ("New passphrase" if new else "Passphrase") + (f" of {safe_text(of)}" if of else "")
+            text = getpass.getpass(f"{prompt}: ", sys.stderr)
             again = getpass.getpass("The same again: ", sys.stderr) if new else text
         except EOFError:
             text = again = ""
@@ -174,8 +175,12 @@ class Context:
         return sys.stdin.isatty() and sys.stdout.isatty() and terminal_type() not in ("", "dumb", "unknown")
 
     def path(self, text: str) -> Path:
-        """A path as typed, made absolute."""
-        return Path(os.path.abspath(self.cwd / Path(text).expanduser()))
+        """A path as typed, made absolute.
+
+        Raises:
+            UsageError: it begins with the home of a user who does not exist.
+        """
+        return Path(os.path.abspath(self.cwd / expanded(text)))
 
 
 def _interrupt(number: int, frame: object) -> None:

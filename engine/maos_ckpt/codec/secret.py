@@ -6,6 +6,7 @@ a key file. What stands in a wrong reference may be the passphrase itself, so no
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import stat
@@ -15,6 +16,7 @@ from typing import Literal, NoReturn
 from maos_ckpt.environment import expanded, secret_variable
 from maos_ckpt.errors import ConfigError, KeyRefusedError
 
+_LOG = logging.getLogger(__name__)
 SecretKind = Literal["passphrase", "key_file", "master"]
 MASTER_BYTES = 32
 #: A key file is taken as it is, without a slow derivation, so it has to be random; any file up to this size will do.
@@ -22,6 +24,8 @@ KEY_FILE_BYTES_MIN = 32
 KEY_FILE_BYTES_MAX = 64 << 10
 #: 64 random hex digits have 16 different byte values; a file with fewer than this is zeros or a pattern.
 _KEY_FILE_VALUES_MIN = 8
+#: Rights that nobody but its owner should have on a file with a secret.
+OTHERS = 0o077
 _PASSPHRASE_BYTES_MAX = 4096
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,127}")
 
@@ -74,17 +78,32 @@ def key_file(path: Path) -> Secret:
         # Opened without blocking: a named pipe would otherwise hang the program.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            regular = stat.S_ISREG(os.fstat(fd).st_mode)
+            mode = os.fstat(fd).st_mode
+            regular = stat.S_ISREG(mode)
             with open(fd, "rb", closefd=False) as file:
                 value = file.read(KEY_FILE_BYTES_MAX + 1) if regular else b""
         finally:
             os.close(fd)
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a path"
-        raise KeyRefusedError(f"The key file cannot be read: {reason}.", hint=hint) from None
+        raise KeyRefusedError(f"The key file {path} cannot be read: {reason}.", hint=hint) from None
     if not KEY_FILE_BYTES_MIN <= len(value) <= KEY_FILE_BYTES_MAX or len(set(value)) < _KEY_FILE_VALUES_MIN:
         raise KeyRefusedError("The key file is not 32 to 65,536 random bytes.", hint=hint)
+    if mode & OTHERS and regular:
+        _LOG.warning("The key file %s holds a key, and others may read it: chmod 600", path)
     return Secret("key_file", value)
+
+
+def exposed_key_file(reference: str) -> Path | None:
+    """The key file that a reference names, if others than its owner may read it."""
+    scheme, _, rest = reference.partition(":")
+    if scheme != "file" or not rest:
+        return None
+    path = expanded(rest)
+    try:
+        return path if path.stat().st_mode & OTHERS else None
+    except (OSError, ValueError):
+        return None
 
 
 def read_secret(reference: str) -> Secret:

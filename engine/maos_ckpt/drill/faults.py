@@ -10,7 +10,6 @@ from pathlib import Path
 
 from maos_ckpt.model import Checkpoint, CollectionKind, Descriptor
 from maos_ckpt.repository.repository import Repository
-from maos_ckpt.sources.maos.layout import ROOT_CLAUDE
 from maos_ckpt.sources.sqlite.schema import quote
 
 _JUNK = "�] corrupted by a drill {"
@@ -80,13 +79,6 @@ def corrupt_transcripts(paths: Iterable[Path]) -> int:
             file.write(_JUNK_LINE)
         number += 1
     return number
-
-
-def holds_transcripts(checkpoint: Checkpoint, repository: Repository) -> bool:
-    """Whether there are transcripts in a checkpoint."""
-    lines = [one for one in repository.descriptors(checkpoint).values() if one.origin == ROOT_CLAUDE]
-    filled = {(one.component, one.name) for one in checkpoint.collections if one.records}
-    return any((one.component, one.name) in filled for one in lines)
 
 
 def flip_bytes(path: Path) -> int:

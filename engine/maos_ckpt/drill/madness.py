@@ -11,8 +11,8 @@ from pathlib import Path
 from maos_ckpt.codec.values import display_key, encode_key
 from maos_ckpt.drill.faults import corrupt_transcripts, scribbling
 
-#: Records of one kind that it gets at.
-RECORDS_MAX = 25
+#: Records of one kind that it gets at; each is a pattern of the selection, and every pattern is looked for.
+RECORDS_MAX = 8
 _BAD_JSON = '{"plan": ["obey"'
 
 
@@ -34,8 +34,8 @@ def choose(database: Path) -> Deeds | None:
     """The agent with the most messages, and another one that stays sane; None where there are no agents."""
     with scribbling(database) as connection:
         found = connection.execute(
-            "SELECT id FROM agents WHERE typeof(id) = 'text' AND id <> '' ORDER BY "
-            "(SELECT count(*) FROM messages WHERE from_agent = agents.id) DESC, id LIMIT 2"
+            "SELECT id FROM agents LEFT JOIN (SELECT from_agent, count(*) AS sent FROM messages GROUP BY from_agent) "
+            "ON from_agent = id WHERE typeof(id) = 'text' AND id <> '' ORDER BY coalesce(sent, 0) DESC, id LIMIT 2"
         ).fetchall()
     if not found:
         return None

@@ -44,6 +44,7 @@ def recommend(
     asked: Checkpoint | None,
     verified_at_ms: Mapping[str, int],
     *,
+    unread: str = "",
     looked_at: int = LOOKED_AT,
     progress: ProgressSink = lambda _: None,
 ) -> Recommendation:
@@ -51,8 +52,9 @@ def recommend(
 
     Args:
         verified_at_ms: checkpoint → when all of it was last read back and found whole.
+        unread: why `live` is not the live state, "" where it is.
     """
-    return _Guide(repository, live, verified_at_ms, progress).run(asked, looked_at)
+    return _Guide(repository, live, verified_at_ms, unread, progress).run(asked, looked_at)
 
 
 class _Guide:
@@ -61,17 +63,19 @@ class _Guide:
         repository: Repository,
         live: LiveState | StoredState,
         verified_at_ms: Mapping[str, int],
+        unread: str,
         progress: ProgressSink,
     ) -> None:
         self._repository = repository
         self._live = live
         self._verified_at_ms = verified_at_ms
+        self._unread = unread
         self._progress = progress
         self._now_ms = repository.seams.clock.now_ms()
         self._all = repository.checkpoints()
         #: Those that can be compared, newest first.
         self._row: list[Checkpoint] = []
-        self._complete = True
+        self._complete = not unread
 
     def run(self, asked: Checkpoint | None, looked_at: int) -> Recommendation:
         sound = [one for one in self._all if one.state is not CheckpointState.DAMAGED]
@@ -105,6 +109,7 @@ class _Guide:
             if reader.full:
                 self._row = self._row[: number + 1]
                 self._complete = False
+                break
         self._weigh(steps)
         return steps
 
@@ -162,9 +167,12 @@ class _Guide:
         lost: dict[str, int] = {}
         try:
             lost = work_lost(StoredState(self._repository, one), self._live)
-            reasons.append(f"{words.lost_words(lost, lost_s)}.")
+            if not self._unread:
+                reasons.append(f"{words.lost_words(lost, lost_s)}.")
         except UNREADABLE as error:
             warnings.append(f"It cannot be compared with the live state: {error.message}")
+        if self._unread:
+            warnings.insert(0, self._unread)
         warnings += self._faults(one, incident)
         return Advice(one.id, one.created_at_ms, tuple(reasons), tuple(warnings), lost, lost_s)
 

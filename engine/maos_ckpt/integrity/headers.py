@@ -29,12 +29,13 @@ def mend_header(home: Path, settings: RemoteSettings | None, wait_s: float, seam
     and then the second one says where the damaged one is kept.
 
     Raises:
-        IntegrityError, FormatError: it is damaged, and the remote copy cannot help.
+        IntegrityError: it is damaged, and the remote copy cannot help.
+        FormatError: a newer program wrote it, so it is not this one's to mend.
     """
     backend = LocalBackend(home, seams)
     try:
         headers.read_header(backend)
-    except (IntegrityError, FormatError, NotFoundError) as error:
+    except (IntegrityError, NotFoundError) as error:
         half_gone = isinstance(error, NotFoundError)
         if half_gone and backend.missing(["packs", "manifests"]):
             return []

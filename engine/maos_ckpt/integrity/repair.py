@@ -16,7 +16,7 @@ from maos_ckpt.backends.base import HEADER_NAME, Backend
 from maos_ckpt.errors import CkptError, FormatError, IntegrityError, LeaseHeldError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.integrity.quarantine import Quarantine
-from maos_ckpt.integrity.tiers import BYTES_MAX, Fault, Tier, digest, directory_of
+from maos_ckpt.integrity.tiers import BYTES_MAX, Fault, Tier, directory_of
 from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER, ObjectRepair
 from maos_ckpt.replication.bundles import DIRECTORY as BUNDLES
 from maos_ckpt.repository.manifests import is_intact
@@ -24,6 +24,7 @@ from maos_ckpt.repository.objects import check_object
 from maos_ckpt.repository.pack_writer import PackWriter
 from maos_ckpt.repository.packs import Stored, pack_digest
 from maos_ckpt.repository.remote_lease import RemoteLease
+from maos_ckpt.repository.replacing import digest, seal_checked
 from maos_ckpt.repository.repository import Repository
 
 _PORTION_BYTES = 8 << 20
@@ -256,9 +257,7 @@ class Repairer:
                     lost += 1
             self._keep(fault, tier)
             # Put together from both tiers it may be the very pack that it was, under its own name.
-            sealed = writer.seal()
-            if sealed.size:
-                repository.index.add_pack(sealed.name, sealed.size, writer.chunks)
+            sealed = seal_checked(repository, writer)
         finally:
             writer.abandon()
         repository.reader.forget(name)

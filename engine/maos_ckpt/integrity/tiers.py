@@ -6,7 +6,6 @@ announcements, journal and caches carry nothing that a checkpoint needs, and are
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from maos_ckpt.repository.marks import MARKS_BYTES_MAX
 from maos_ckpt.repository.objects import check_object
 from maos_ckpt.repository.packs import pack_digest
 from maos_ckpt.repository.remote import MIRRORED, WRITER
+from maos_ckpt.repository.replacing import digest
 from maos_ckpt.repository.repository import Repository
 
 #: What is called what in a finding.
@@ -33,7 +33,6 @@ BYTES_MAX = {
     "keys": SLOT_BYTES_MAX,
     "bundles": bundles.STORED_BYTES_MAX,
 }
-_PORTION_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +54,6 @@ class Fault:
 def directory_of(name: str) -> str:
     """The first part of an object's name; the header's is its own."""
     return name.partition("/")[0]
-
-
-def digest(backend: Backend, name: str) -> tuple[bytes, int]:
-    """SHA-256 of a stored object and its size in bytes, in bounded memory.
-
-    Raises:
-        MissingObjectError: there is none.
-    """
-    size = backend.size(name)
-    if size is None:
-        raise MissingObjectError(f"The stored object {name} is missing.", object=name)
-    found = hashlib.sha256()
-    for offset in range(0, size, _PORTION_BYTES):
-        found.update(backend.read_range(name, offset, min(_PORTION_BYTES, size - offset)))
-    return found.digest(), size
 
 
 class Tier:
@@ -133,13 +117,13 @@ class Tier:
 
     def _look_into(self, name: str) -> str | None:
         place = " in the remote copy" if self.name == REMOTE_TIER else ""
-        if directory_of(name) == "packs":
-            found, size = digest(self.backend, name)
-            self._bytes += size
-            if found == pack_digest(name):
-                return None
-            return f"The pack {name}{place} does not match its checksum."
         try:
+            if directory_of(name) == "packs":
+                found, size = digest(self.backend, name)
+                self._bytes += size
+                if found == pack_digest(name):
+                    return None
+                return f"The pack {name}{place} does not match its checksum."
             data = self.backend.read(name, BYTES_MAX[directory_of(name)])
             self._bytes += len(data)
             self._check(name, data)

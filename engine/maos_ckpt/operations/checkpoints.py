@@ -117,6 +117,12 @@ def damaged_manifests(workspace: Workspace) -> dict[str, str]:
         return repository.damaged_manifests()
 
 
+def only_far(workspace: Workspace) -> int:
+    """How many checkpoints the remote copy holds, as far as it is remembered, whose manifests are not here."""
+    with workspace.reading(news=False) as repository:
+        return len(repository.strays())
+
+
 def show(workspace: Workspace, name: str) -> Checkpoint:
     """One checkpoint."""
     with workspace.reading() as repository:

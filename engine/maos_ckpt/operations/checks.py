@@ -11,6 +11,7 @@ from pathlib import Path
 from maos_ckpt import doctor
 from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.backends.local_directory import TEMPORARY
+from maos_ckpt.codec.secret import exposed_key_file
 from maos_ckpt.config import Settings
 from maos_ckpt.doctor import Check
 from maos_ckpt.environment import terminal_type
@@ -19,6 +20,8 @@ from maos_ckpt.model import Checkpoint
 from maos_ckpt.operations.locate import locate
 from maos_ckpt.operations.remote_checks import examine_remote
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.repository.keyring import ENCRYPTION, keyring
+from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 
 #: There should be space for so many more saves as the last ones were, and for the copy that each reads from.
@@ -48,6 +51,9 @@ def _configuration(settings: Settings) -> Check:
             f"{settings.file} holds {' and '.join(exposed)}, and others may read it: chmod 600, and change the secret"
         )
         return Check("configuration", False, what)
+    key_file = exposed_key_file(settings.config.encryption_key)
+    if key_file is not None:
+        return Check("configuration", False, f"the key file {key_file} may be read by others: chmod 600, and change it")
     where = f"{settings.file} is in order" if settings.file else "no configuration file; environment and defaults"
     return Check("configuration", True, where)
 
@@ -111,7 +117,7 @@ def _repository_checks(workspace: Workspace) -> list[Check]:
                     f"The folder marks of {path} is gone, so every checkpoint counts as pinned.",
                     hint="The next save makes it anew.",
                 )
-        return f"{len(found)} checkpoints at {path}"
+        return f"{len(found)} checkpoints at {path}, {_encryption(workspace, repository)}"
 
     repository = doctor.attempt("repository", look)
     expected_bytes = sum(one.stored_bytes for one in newest) + _image_bytes(workspace)
@@ -120,6 +126,15 @@ def _repository_checks(workspace: Workspace) -> list[Check]:
         checks += [doctor.check_writable(path, seams), doctor.check_lease(path, seams)]
     checks += [repository, doctor.check_permissions(path)]
     return [*checks, doctor.check_clock(seams, newest[0].created_at_ms if newest else None)]
+
+
+def _encryption(workspace: Workspace, repository: Repository) -> str:
+    if ENCRYPTION not in repository.header.features:
+        return "not encrypted"
+    slots = {one.id: one.label for one in keyring(repository.backend, repository.header.id).slots}
+    slot = workspace.key.slot(repository.header.id)
+    label = f" ({slots[slot]})" if slots.get(slot) else ""
+    return f"encrypted, opened by the key {slot}{label}, one of {len(slots)}"
 
 
 def _image_bytes(workspace: Workspace) -> int:

@@ -32,7 +32,7 @@ from maos_ckpt.errors import ConfigError, KeyRefusedError, UsageError
 from maos_ckpt.events import DrillCompleted
 from maos_ckpt.model.drills import DrillHistory, DrillReport, DrillScenario, DrillStatus
 from maos_ckpt.nobody import quiet
-from maos_ckpt.operations import audit
+from maos_ckpt.operations.audit import record
 from maos_ckpt.operations.unlocking import KeyHolder
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.repository.connect import RemoteSettings
@@ -219,16 +219,12 @@ def _versions() -> dict[str, str]:
 
 
 def _tell(workspace: Workspace, report: DrillReport, stored: bytes) -> None:
-    """The one place where a drill's outcome leaves this operation: to the journal and to the audit log."""
-    played = sum(one.applicable for one in report.scenarios)
-    audit.record(
-        workspace,
-        "drill",
-        reason=report.reason,
-        result=DONE if report.passed else FAILED,
-        detail=f"{played - len(report.failed)} of {played} scenarios passed",
-        about=(report.id, report.checkpoint),
-    )
+    """The one place where a drill's outcome leaves this operation: to the journal and the audit log."""
+    digest = hashlib.sha256(stored).hexdigest()
+    told = f"{report.trigger}, report {digest}"
+    result = DONE if report.passed else FAILED
+    about = (report.id, report.checkpoint)
+    record(workspace, "drill", reason=report.reason, result=result, detail=told, about=about)
     workspace.record(
         DrillCompleted(
             at_ms=workspace.now_ms(),
@@ -244,6 +240,6 @@ def _tell(workspace: Workspace, report: DrillReport, stored: bytes) -> None:
             reason=report.reason,
             who=report.who,
             evidence=report.evidence,
-            report_sha256=hashlib.sha256(stored).hexdigest(),
+            report_sha256=digest,
         )
     )

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator
 
 from maos_ckpt.client import ProgressSink
-from maos_ckpt.errors import IntegrityError, NotFoundError
+from maos_ckpt.errors import IntegrityError, NotFoundError, SourceError
 from maos_ckpt.events import VerificationCompleted
 from maos_ckpt.guide import recommend as guiding
 from maos_ckpt.model import Checkpoint, FindResult, Recommendation, VerifyLevel
@@ -69,9 +69,16 @@ def recommend(workspace: Workspace, name: str | None, progress: ProgressSink) ->
         if not found:
             raise NotFoundError("There is no checkpoint to go back to.", hint="`maos-ckpt save` takes one.")
         asked = None if name is None else repository.resolve(name)
-        with _live(workspace, repository, found[0], progress) as live:
-            verified = _verified_at_ms(workspace, found)
-            result = guiding.recommend(repository, live, asked, verified, progress=progress)
+        verified = _verified_at_ms(workspace, found)
+        with contextlib.ExitStack() as stack:
+            unread = ""
+            try:
+                live = stack.enter_context(_live(workspace, repository, found[0], progress))
+            except SourceError as error:
+                # Advice is needed most where the live state cannot be read.
+                unread = f"The live state cannot be read, the newest checkpoint stands for it: {error.message}"
+                live = StoredState(repository, found[0], LIVE)
+            result = guiding.recommend(repository, live, asked, verified, unread=unread, progress=progress)
         if result.recommended is not None:
             hold_planned(repository, result.recommended.checkpoint)
         return result

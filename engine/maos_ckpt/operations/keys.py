@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.codec.secret import Secret
 from maos_ckpt.codec.slots import Slot, check_new, slot_name
-from maos_ckpt.errors import NotFoundError, UsageError
+from maos_ckpt.errors import ConflictError, IntegrityError, KeyRefusedError, NotFoundError, UsageError
 from maos_ckpt.operations.audit import audited
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.repository.header import read_header
-from maos_ckpt.repository.keyring import ENCRYPTION, Keyring, add_slot, keyring, remove_slot
+from maos_ckpt.repository.keyring import ENCRYPTION, Keyring, add_slot, keyring, remove_slot, unlock
 from maos_ckpt.repository.repository import Repository
 
 
@@ -44,10 +44,18 @@ def add_key(workspace: Workspace, reference: str, label: str) -> Slot:
     Raises:
         UsageError: the repository is not encrypted, the passphrase is too short, or the label no label.
         PermissionRefusedError: no secret is named and there is nobody to ask, or the repository does not open.
-        ConflictError: there is no room for another one.
+        ConflictError: there is no room for another one, or this one opens it already.
     """
     secret = _new_secret(workspace, reference, "key add")
     with workspace.marking("key add") as repository, audited(workspace, "key add") as note:
+        there = _opened_by(repository, secret)
+        if there is not None:
+            # Two slots of one secret: whoever removes one believes that it opens nothing any more.
+            raise ConflictError(
+                f"That key opens the repository already, as {there.id}.",
+                kept="Nothing was changed.",
+                hint="`maos-ckpt key list` shows the keys.",
+            )
         slot = _add(repository, secret, label)
         note.about = (slot.id,)
         return slot
@@ -77,7 +85,14 @@ def rotate_key(workspace: Workspace, reference: str, label: str, wanted: str = "
         unlocked = workspace.key.unlocked
         old = _find(repository, wanted) if wanted or unlocked is None else unlocked.slot
         labels = {one.id: one.label for one in keyring(repository.backend, repository.header.id).slots}
-        slot = _add(repository, secret, label or labels.get(old, ""))
+        # The new one may be there from a rotation that was interrupted.
+        slot = _opened_by(repository, secret) or _add(repository, secret, label or labels.get(old, ""))
+        if slot.id == old:
+            raise ConflictError(
+                f"The new key is the one that is to go, {old}.",
+                kept="Nothing was changed.",
+                hint="Name another one with --new-key.",
+            )
         note.about = (slot.id, old)
         _remove(repository, old)
     return Rotated(slot, old)
@@ -92,6 +107,16 @@ def _new_secret(workspace: Workspace, reference: str, operation: str) -> Secret:
     secret = workspace.key.named(reference, "A new key is needed", new=True)
     check_new(secret)
     return secret
+
+
+def _opened_by(repository: Repository, secret: Secret) -> Slot | None:
+    """The slot that a secret opens already."""
+    if ENCRYPTION not in repository.header.features:
+        raise _not_encrypted()
+    try:
+        return unlock(repository.backend, repository.header.id, secret)[1]
+    except (KeyRefusedError, IntegrityError):
+        return None
 
 
 def _add(repository: Repository, secret: Secret, label: str) -> Slot:

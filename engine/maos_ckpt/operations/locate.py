@@ -14,7 +14,7 @@ from maos_ckpt.operations.systems import names_below
 from maos_ckpt.operations.unlocking import Ask, KeyHolder
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.repository.header import read_header
-from maos_ckpt.repository.remote_memory import remembered_location
+from maos_ckpt.repository.remote_file import remembered_location
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.spec import default_spec, open_source
 
@@ -43,7 +43,8 @@ def locate(settings: Settings, cwd: Path, seams: Seams, ask: Ask | None = None) 
     spec = _source(settings, cwd, base, seams)
     key = KeyHolder(ask)
     repository = _repository(config, settings.origins["storage.local.path"], cwd, base)
-    if spec is not None and repository is None and settings.config.storage.local.path.startswith(S3_SCHEME):
+    names_remote = settings.config.storage.local.path.startswith(S3_SCHEME)
+    if spec is not None and repository is None and names_remote:
         repository = _home_of(config, spec)
     if spec is None:
         remote = remote_settings(config)
@@ -51,7 +52,7 @@ def locate(settings: Settings, cwd: Path, seams: Seams, ask: Ask | None = None) 
         if not ensure_home(repository, remote, seams, key.unlocker(config)) and remote is not None:
             raise _nothing_there(config, remote.s3.location, seams)
         spec = _recorded_source(repository, seams)
-    return Workspace(repository or _beside(spec), spec, claude_home, config, seams, key)
+    return Workspace(repository or _beside(spec), spec, claude_home, config, seams, key, names_remote)
 
 
 def _absolute(text: str, cwd: Path, base: Path, origin: str) -> Path:

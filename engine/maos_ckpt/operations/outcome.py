@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import msgspec
 
 from maos_ckpt.errors import CkptError, LeaseHeldError
-from maos_ckpt.repository.remote_lease import Holder
+from maos_ckpt.repository.lease_objects import Holder
+from maos_ckpt.repository.remote_memory import RemoteMemory
 from maos_ckpt.repository.repository import Repository
 
 _FACT = "outcome"
@@ -42,8 +43,13 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def last_outcome(repository: Repository) -> Outcome | None:
     """What was noted last; None where nothing was, or where it cannot be read."""
+    return remembered_outcome(repository.remote_copy.memory)
+
+
+def remembered_outcome(memory: RemoteMemory) -> Outcome | None:
+    """As `last_outcome`."""
     with contextlib.suppress(CkptError, msgspec.DecodeError):
-        text = repository.remote_copy.memory.fact(_FACT)
+        text = memory.fact(_FACT)
         return msgspec.json.decode(text, type=Outcome) if text else None
     return None
 

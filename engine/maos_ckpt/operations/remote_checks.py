@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +14,14 @@ import msgspec
 
 from maos_ckpt.backends.base import HEADER_NAME
 from maos_ckpt.backends.local import LocalBackend
-from maos_ckpt.backends.read_cache import ReadCache
+from maos_ckpt.backends.read_cache import BYTES_MIN, ReadCache
 from maos_ckpt.config import Config
 from maos_ckpt.doctor import Check, size_text, told
 from maos_ckpt.errors import CkptError, IntegrityError, MissingObjectError, PermissionRefusedError
 from maos_ckpt.operations.remotes import effective, remote_settings
 from maos_ckpt.repository.connect import RemoteSettings
 from maos_ckpt.repository.header import BYTES_MAX, decode_header
-from maos_ckpt.repository.remote_lease import Holder, is_lease
+from maos_ckpt.repository.lease_objects import Holder, is_lease
 from maos_ckpt.seams import Seams
 
 if TYPE_CHECKING:
@@ -180,6 +181,8 @@ def _cache_checks(settings: RemoteSettings, home: Path | None, seams: Seams, *, 
         return [Check(name, False, fault)]
     if read_only or not os.access(home / "cache", os.W_OK):
         return [Check(name, True, f"{directory} was not tried: nothing may be written")]
+    if shutil.disk_usage(home / "cache").free < BYTES_MIN:
+        return [Check(name, False, f"{directory}: its disk is full, so it keeps nothing; that costs speed only")]
     cache = ReadCache(directory, settings.cache, seams)
     try:
         value = seams.random.token(64)

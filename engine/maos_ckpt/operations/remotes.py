@@ -14,12 +14,22 @@ from maos_ckpt.backends.read_cache import CacheSettings
 from maos_ckpt.backends.s3_settings import S3Settings, parse_url
 from maos_ckpt.config import Config
 from maos_ckpt.environment import state_home
-from maos_ckpt.errors import ConflictError, IntegrityError, NotFoundError, PermissionRefusedError, UnavailableError
+from maos_ckpt.errors import (
+    ConfigError,
+    ConflictError,
+    IntegrityError,
+    NotFoundError,
+    PermissionRefusedError,
+    StorageError,
+    UnavailableError,
+)
 from maos_ckpt.replication.pull import make_home, pull
 from maos_ckpt.repository import header
 from maos_ckpt.repository.connect import RemoteSettings
+from maos_ckpt.repository.identity import home_id
 from maos_ckpt.repository.keyring import Unlock
 from maos_ckpt.repository.lease import try_lock
+from maos_ckpt.repository.lease_objects import newest
 from maos_ckpt.repository.ownership import check_source
 from maos_ckpt.repository.remote import WRITER
 from maos_ckpt.repository.remote_lease import LOCK_NAME
@@ -29,6 +39,10 @@ from maos_ckpt.seams import Seams
 _LOG = logging.getLogger(__name__)
 #: A home that does not write itself looks for news of its system at most this often.
 PULL_S = 20.0
+#: A command that names the remote copy itself waits so long for it.
+LOOK_S = 15.0
+#: … and looks once, though it opens the repository several times.
+NAMED_S = 2.0
 _MB = 1_000_000
 S3_SCHEME = "s3://"
 _PULLED = "pulled"
@@ -42,6 +56,13 @@ def remote_settings(config: Config) -> RemoteSettings | None:
     """
     s3 = config.storage.s3
     if not s3.bucket:
+        if config.storage.primary == "s3":
+            raise ConfigError(
+                'storage.primary is "s3", but there is no storage.s3.bucket.',
+                kept="Nothing was changed.",
+                hint='Name the bucket, or set storage.primary = "local".',
+                key="storage.s3.bucket",
+            )
         return None
     return RemoteSettings(
         S3Settings(
@@ -125,31 +146,55 @@ def ensure_home(home: Path, settings: RemoteSettings | None, seams: Seams, unloc
     return True
 
 
-def look_for_news(repository: Repository) -> None:
-    """Let a home that only reads follow its system, now and then; without the remote copy it shows what it has."""
-    if repository.remote is None or repository.read_only or not _news_due(repository):
+def look_for_news(repository: Repository, *, named: bool = False) -> None:
+    """Let a home that only reads follow its system, now and then; without the remote copy it shows what it has.
+
+    Args:
+        named: whoever asks has named the remote copy itself, so it is looked at now, whoever writes there; where it
+            does not answer, a warning says what is shown instead.
+    """
+    if repository.remote is None or (repository.read_only and not named):
         return
-    lock = try_lock(repository.path / LOCK_NAME, "pull", repository.seams)
-    if lock is None:
-        # An engine, or another command, is at it.
+    if not repository.read_only and not _news_due(repository, named=named):
         return
+    # An engine, or another command, may be at it.
+    lock = None if repository.read_only else try_lock(repository.path / LOCK_NAME, "pull", repository.seams)
     try:
-        # Noted first: a remote side that does not answer costs one command in a while its patience, not every one.
-        _note_pulled(repository)
-        pull(repository, wait_s=0.0)
+        with repository.remote.hurried(LOOK_S) if named else contextlib.nullcontext():
+            if lock is not None:
+                # Noted first: a remote side that does not answer costs one command in a while its patience, not every
+                # one.
+                _note_pulled(repository)
+                pull(repository, wait_s=0.0, thinned=not _writes_alone(repository))
+            elif named:
+                repository.remote.uncached.size(header.NAME)
     except (UnavailableError, PermissionRefusedError, ConflictError, IntegrityError) as error:
-        _LOG.warning("%s What is known from before is shown.", error.message)
+        shown = f"What this machine knows of {repository.remote.location}" if named else "What is known from before"
+        _LOG.warning("%s %s is shown.", error.message, shown)
     finally:
-        lock.release()
+        if lock is not None:
+            # A look that took its time was a look all the same.
+            with contextlib.suppress(StorageError):
+                _note_pulled(repository)
+            lock.release()
 
 
-def _news_due(repository: Repository) -> bool:
+def _writes_alone(repository: Repository) -> bool:
+    """Whether nobody else has written there since this home did: what is gone then was not removed, but lost."""
+    remote = repository.remote_copy
+    if not remote.memory.fact(WRITER):
+        return False
+    _, holder = newest(remote)
+    return holder is not None and holder.home == home_id(repository.path, repository.seams)
+
+
+def _news_due(repository: Repository, *, named: bool) -> bool:
     memory = repository.remote_copy.memory
     now_ms = repository.seams.clock.now_ms()
     last = memory.fact(_PULLED)
-    if last and 0 <= now_ms - int(last) < PULL_S * 1000:
+    if last and 0 <= now_ms - int(last) < (NAMED_S if named else PULL_S) * 1000:
         return False
-    return not memory.fact(WRITER) or bool(repository.unindexed())
+    return named or not memory.fact(WRITER) or bool(repository.unindexed())
 
 
 def _note_pulled(repository: Repository) -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass, field
+from itertools import islice
 
 from maos_ckpt.backends.base import HEADER_NAME
-from maos_ckpt.errors import CkptError, NotFoundError, PermissionRefusedError, UnavailableError
+from maos_ckpt.backends.local import LocalBackend
+from maos_ckpt.errors import CkptError, KeyRefusedError, NotFoundError, PermissionRefusedError, UnavailableError
+from maos_ckpt.events import CheckpointCreated
 from maos_ckpt.journal import Entry, Journal
-from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER, Checkpoint, CheckpointState, Ratios, TierStatus
-from maos_ckpt.operations.outcome import Outcome, last_outcome
-from maos_ckpt.operations.tiers import failed_state, tiers
+from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER, CheckpointState, Ratios, TierStatus
+from maos_ckpt.operations.outcome import Outcome, last_outcome, remembered_outcome
+from maos_ckpt.operations.tiers import NOT_ASKED, failed_state, tiers
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.ratios import ratios
 from maos_ckpt.recovery.alone import Recovering, running_recovery
 from maos_ckpt.recovery.journal import pending
+from maos_ckpt.repository.cache_place import NAME as CACHE
+from maos_ckpt.repository.keyring import ENCRYPTION
+from maos_ckpt.repository.remote_memory import RemoteMemory
 
 #: What clears a failure of each operation.
 _SUCCESS = {
@@ -42,16 +49,26 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class LastSuccess:
+    """The newest checkpoint, by its id and when it was taken."""
+
+    id: str
+    created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class RepositoryState:
     """A repository at a glance.
 
     Args:
         stored_bytes: what it takes here; `all_bytes` with packs that only the remote copy holds.
         damaged_manifests: names of manifests that cannot be read; `damaged_checkpoints` are ids of those so marked.
+        encrypted, opened_by: whether it is, and the id of the key slot that opened it, "" where none did.
+        locked: why it did not open, "" where it did; then only what can be told without the key is told.
         outcome: how replication goes, None where there is no remote copy or nothing was tried.
     """
 
-    last_success: Checkpoint | None
+    last_success: LastSuccess | None
     checkpoints: int
     stored_bytes: int
     logical_bytes: int
@@ -62,6 +79,9 @@ class RepositoryState:
     all_bytes: int = 0
     damaged_checkpoints: tuple[str, ...] = ()
     outcome: Outcome | None = None
+    encrypted: bool = False
+    opened_by: str = ""
+    locked: str = ""
 
 
 def repository_state(workspace: Workspace) -> RepositoryState:
@@ -73,7 +93,7 @@ def repository_state(workspace: Workspace) -> RepositoryState:
         with workspace.reading(news=False) as repository:
             checkpoints = repository.checkpoints()
             return RepositoryState(
-                last_success=checkpoints[0] if checkpoints else None,
+                last_success=LastSuccess(checkpoints[0].id, checkpoints[0].created_at_ms) if checkpoints else None,
                 checkpoints=len(checkpoints),
                 stored_bytes=repository.stored_bytes(),
                 logical_bytes=sum(one.logical_bytes for one in checkpoints),
@@ -84,9 +104,15 @@ def repository_state(workspace: Workspace) -> RepositoryState:
                 damaged_manifests=tuple(repository.damaged_manifests()),
                 tiers=tiers(repository, workspace.config.storage),
                 ratios=ratios(repository, checkpoints),
+                encrypted=ENCRYPTION in repository.header.features,
+                opened_by=workspace.key.slot(repository.header.id),
             )
     except NotFoundError:
         return _without_home(workspace, None)
+    except KeyRefusedError as error:
+        if not (workspace.repository / HEADER_NAME).exists():
+            return _without_home(workspace, error)
+        return _without_key(workspace, error)
     except (UnavailableError, PermissionRefusedError) as error:
         if workspace.remote is None or (workspace.repository / HEADER_NAME).exists():
             raise
@@ -100,6 +126,44 @@ def _without_home(workspace: Workspace, error: CkptError | None) -> RepositorySt
         state = "ok" if error is None else failed_state(error.kind)
         found.append(TierStatus(REMOTE_TIER, remote.s3.location, state, 0, 0, reason=error.message if error else ""))
     return RepositoryState(None, 0, 0, 0, None, tiers=tuple(found))
+
+
+def _without_key(workspace: Workspace, error: CkptError) -> RepositoryState:
+    """What names and sizes of objects, the journal, and the memory of the remote copy say."""
+    backend = LocalBackend(workspace.repository, workspace.seams)
+    manifests, packs = backend.list("manifests"), backend.list("packs")
+    found = [TierStatus(LOCAL_TIER, backend.location, "ok", len(manifests), sum(packs.values()))]
+    outcome = None
+    if workspace.remote is not None:
+        location = workspace.remote.s3.location
+        with contextlib.closing(RemoteMemory(backend.root / CACHE / "remote.sqlite", location)) as memory:
+            there = memory.below("manifests")
+            outcome = remembered_outcome(memory)
+            failed = outcome is not None and outcome.kind
+            waiting = len(manifests.keys() - there.keys())
+            state = failed_state(outcome.kind) if outcome is not None and failed else "behind" if waiting else "ok"
+            reason = outcome.message if outcome is not None else "" if memory.complete else NOT_ASKED
+            size = sum(memory.below("packs").values())
+        found.append(TierStatus(REMOTE_TIER, location, state, len(there), size, pending=waiting, reason=reason))
+    return RepositoryState(
+        _last_journalled(workspace.journal),
+        len(manifests),
+        sum(manifests.values()) + sum(packs.values()),
+        0,
+        last_failure(workspace.journal),
+        tiers=tuple(found),
+        outcome=outcome,
+        encrypted=True,
+        locked=error.message,
+    )
+
+
+def _last_journalled(journal: Journal) -> LastSuccess | None:
+    for name, fields in islice(journal.newest_first(), ENTRIES_SEARCHED_MAX):
+        at_ms = fields.get("at_ms")
+        if name == CheckpointCreated.__name__ and isinstance(at_ms, int):
+            return LastSuccess(str(fields.get("checkpoint", "")), at_ms)
+    return None
 
 
 def last_failure(journal: Journal) -> Failure | None:

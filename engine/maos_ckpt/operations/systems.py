@@ -19,6 +19,7 @@ from maos_ckpt.errors import CkptError, IntegrityError, MissingObjectError, Usag
 from maos_ckpt.operations.remotes import effective, remote_settings
 from maos_ckpt.repository.header import BYTES_MAX, decode_header
 from maos_ckpt.repository.keyring import ENCRYPTION
+from maos_ckpt.repository.manifests import manifest_seq
 from maos_ckpt.seams import Seams
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _look(name: str, backend: S3Backend, location: str, ask: _Asking) -> System 
         if not isinstance(error, IntegrityError) and error.kind != "format":
             raise
         return System(name, place, problem=error.message)
-    manifests = ask(lambda: [one for one, _ in backend.entries("manifests") if one.rpartition("/")[2].isdecimal()])
+    manifests = ask(lambda: [one for one, _ in backend.entries("manifests") if manifest_seq(one) is not None])
     return System(
         name,
         place,
@@ -133,6 +134,6 @@ def _look(name: str, backend: S3Backend, location: str, ask: _Asking) -> System 
         repository=header.id,
         encrypted=ENCRYPTION in header.features,
         checkpoints=len(manifests),
-        newest=int(manifests[-1].rpartition("/")[2]) if manifests else None,
+        newest=manifest_seq(manifests[-1]) if manifests else None,
         replicated_at_ms=ask(lambda: backend.written_ms(manifests[-1])) if manifests else None,
     )

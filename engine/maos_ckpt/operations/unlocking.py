@@ -14,8 +14,8 @@ from maos_ckpt.errors import ConfigError
 from maos_ckpt.repository.keyring import ENCRYPTION, Unlock, no_key, not_encrypted, unlock
 from maos_ckpt.wire import Unlocked
 
-#: Asks a person for a passphrase; told whether it is a new one, which is typed twice.
-Ask = Callable[[bool], str]
+#: Asks a person for a passphrase; told of what, and whether it is a new one, which is typed twice.
+Ask = Callable[[str, bool], str]
 
 
 @dataclass(slots=True, eq=False)
@@ -50,10 +50,16 @@ class KeyHolder:
         with self._lock:
             # By the repository's id: a master key must never get to write into another repository.
             if self.unlocked is None or self.unlocked.repository != repository:
-                secret = self._new or self.named(config.encryption_key, "The repository is encrypted", new=False)
+                what = f"The repository at {backend.location} is encrypted"
+                secret = self._new or self.named(config.encryption_key, what, new=False, of=backend.location)
                 master, slot = unlock(backend, repository, secret)
                 self.unlocked = Unlocked(repository, master, slot.id)
             return self.unlocked.master
+
+    def slot(self, repository: str) -> str:
+        """The id of the key slot that opened a repository (by id); "" where none did."""
+        unlocked = self.unlocked
+        return unlocked.slot if unlocked is not None and unlocked.repository == repository else ""
 
     def for_new(self, config: Config) -> Secret | None:
         """The first key of a new repository; None where it is to be in the clear.
@@ -76,13 +82,13 @@ class KeyHolder:
                 self._new = self.named(config.encryption_key, "The new repository is to be encrypted", new=True)
             return self._new
 
-    def named(self, reference: str, what: str, *, new: bool) -> Secret:
-        """The secret that a reference names, or else that the person at the terminal types."""
+    def named(self, reference: str, what: str, *, new: bool, of: str = "") -> Secret:
+        """The secret that a reference names, or else that the person at the terminal types for the repository `of`."""
         if reference:
             return read_secret(reference)
         if self.ask is None:
             raise no_key(f"{what}, and no key is named.")
-        return passphrase(self.ask(new))
+        return passphrase(self.ask(of, new))
 
     def remember(self, repository: str, master: Secret | None) -> None:
         """Keep the master key of a repository that was just made."""

@@ -63,6 +63,8 @@ class Workspace:
     config: Config
     seams: Seams
     key: KeyHolder = field(default_factory=KeyHolder, compare=False)
+    #: Whether the repository was named by where its remote copy lies.
+    names_remote: bool = False
 
     @classmethod
     def from_place(cls, place: Place, seams: Seams) -> Workspace:
@@ -147,8 +149,8 @@ class Workspace:
         self.bring_home()
         read_only = self.config.read_only or not os.access(self.repository, os.W_OK)
         with contextlib.closing(self.open_repository(read_only=read_only)) as repository:
-            if news:
-                look_for_news(repository)
+            if news or self.names_remote:
+                look_for_news(repository, named=self.names_remote)
             try:
                 yield repository
             except IntegrityError as error:

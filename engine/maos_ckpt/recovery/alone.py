@@ -25,6 +25,9 @@ _BYTES_MAX: Final = 64 << 10
 _NOTE_S: Final = 0.25
 #: A rate is told when a phase has lasted this long.
 _RATE_S_MIN: Final = 0.5
+#: Whoever only looks holds the lock for an instant, so taking it is tried again this often.
+_TRIES: Final = 5
+_PAUSE_S: Final = 0.02
 
 
 class Recovering(msgspec.Struct, frozen=True):
@@ -71,6 +74,11 @@ def alone(repository: Path, operation: str, progress: ProgressSink, seams: Seams
         RecoveryRunningError: there is one already; `data` is its `Recovering.shape`, as far as that is known.
     """
     lock = try_lock(repository / LOCK_FILE, operation, seams)
+    for _ in range(_TRIES):
+        if lock is not None:
+            break
+        seams.clock.sleep(_PAUSE_S)
+        lock = try_lock(repository / LOCK_FILE, operation, seams)
     if lock is None:
         raise already_running(repository, seams)
     note = _Note(repository / _PROGRESS, operation, progress, seams)

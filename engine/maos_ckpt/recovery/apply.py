@@ -115,11 +115,10 @@ class _Recovery:
                 release_fence(self._held, recovery)
             elif self._created and database is not None:
                 remove_fence(database, self._seams, recovery)
+            self._seams.steps.reached(Step.RELEASED)
+            journal.drop(self._repository)
         except CkptError as error:
-            self._notes.append(f"The mark of this recovery is still in the database: {error.message}")
-            return
-        self._seams.steps.reached(Step.RELEASED)
-        journal.drop(self._repository)
+            self._notes.append(f"Traces of this recovery are left for the next operation to remove: {error.message}")
 
     # The database, under its lock
 
@@ -222,17 +221,31 @@ class _Recovery:
         self._beating(Progress("recovery", "verify"))
         repository = self._repository
         source = self._source if self._created else self._preparation.before
+        only_files = only_files or self._proven(prepared)
         if only_files:
             source = source.without_database()
         with (
             open_cut(repository, source, self._beating, "recovery") as cut,
             contextlib.closing(LiveState(repository, cut, self._beating, "recovery")) as live,
         ):
-            proven = only_files or only_as_planned(repository, prepared.safety, cut, live, prepared.changes)
-            left = next(self._planner_again(prepared, live, only_files=proven).changes(), None)
+            left = next(self._planner_again(prepared, live, only_files=only_files).changes(), None)
         if left is not None and not self._files.skipped:
             self._notes.append(f"{left.path} is not as the plan says.")
         return left is None
+
+    def _proven(self, prepared: Prepared) -> bool:
+        """Whether the database, locked once more, is surely as planned; False where only reading all of it can tell."""
+        if self._held is None:
+            return False
+        repository, source = self._repository, self._preparation.before
+        with (
+            contextlib.suppress(CkptError),
+            self._held.again(),
+            open_cut(repository, source, self._beating, "recovery", self._held) as cut,
+            contextlib.closing(LiveState(repository, cut, self._beating, "recovery")) as live,
+        ):
+            return only_as_planned(repository, prepared.safety, cut, live, prepared.changes)
+        return False
 
     def _planner_again(self, prepared: Prepared, live: State, *, only_files: bool) -> Planner:
         request, planner = self._request, prepared.planner

@@ -26,6 +26,7 @@ from maos_ckpt.recovery.damage import naming_damage
 from maos_ckpt.recovery.kept_changes import KeptChanges
 from maos_ckpt.recovery.known import require_collections, require_records
 from maos_ckpt.recovery.open_plan import OpenPlan
+from maos_ckpt.recovery.place import parse_place
 from maos_ckpt.recovery.plan import plan_quickly
 from maos_ckpt.recovery.planner import FILE_KINDS, Planner
 from maos_ckpt.recovery.prepare import ProgressSink
@@ -45,7 +46,6 @@ from maos_ckpt.sources.sqlite.source import SqliteSource
 from maos_ckpt.states import CollectionName, LiveState, StoredState, open_cut
 from maos_ckpt.tree.diff import LeafStream, Stream
 
-FORMS: Final = "sqlite:NEW.db, maos:DIR or dir:PATH"
 #: Below the directory of a MAOS put elsewhere: the home of its transcripts, and the user's own configuration.
 CLAUDE_FOLDER: Final = "claude-home"
 HOME_FOLDER: Final = "home"
@@ -89,13 +89,13 @@ def open_plan_elsewhere(
     repository: Repository, request: Request, to: str, live: Path | None, progress: ProgressSink, seams: Seams
 ) -> Iterator[OpenPlan]:
     """What `recover_elsewhere` would build; arguments and errors as there."""
-    yield _planned(repository, request, _checked(to, live), progress, seams, lambda change: None)
+    yield _planned(repository, request, parse_place(to, live), progress, seams, lambda change: None)
 
 
 def recover_elsewhere(
     repository: Repository, request: Request, to: str, live: Path | None, progress: ProgressSink, seams: Seams
 ) -> RecoveryResult:
-    """Build the selected part of a checkpoint at `to`, one of `FORMS` with an absolute path, and read it back.
+    """Build the selected part of a checkpoint at `to`, one of `place.FORMS` with an absolute path, and read it back.
 
     Args:
         live: the live database, which is never written to, even where it is lost.
@@ -109,7 +109,7 @@ def recover_elsewhere(
             is removed again.
     """
     started_s = seams.clock.monotonic_s()
-    kind, path = place = _checked(to, live)
+    kind, path = place = parse_place(to, live)
 
     def again(files: bool | None) -> Iterator[Change]:
         yield from opened.planner.changes(files=files)
@@ -149,29 +149,6 @@ def _planned(
     if request.digest is not None and not plan.digest.startswith(request.digest):
         raise plan_moved(plan)
     return OpenPlan(plan, planner)
-
-
-def _checked(to: str, live: Path | None) -> tuple[str, Path]:
-    kind, path = _parsed(to)
-    _refuse_live(kind, path, live)
-    return kind, path
-
-
-def _parsed(to: str) -> tuple[str, Path]:
-    kind, _, rest = to.partition(":")
-    if kind not in ("sqlite", "maos", "dir") or not os.path.isabs(rest) or "\0" in rest:
-        raise UsageError(f"{to!r} names no place to recover to.", kept="Nothing was written.", hint=f"Write {FORMS}.")
-    return kind, Path(os.path.realpath(rest))
-
-
-def _refuse_live(kind: str, path: Path, live: Path | None) -> None:
-    if live is not None and path == Path(os.path.realpath(live if kind == "sqlite" else live.parent)):
-        raise ConflictError(
-            f"{path} is where the live state belongs.",
-            kept="Nothing was written.",
-            hint="Leave out --to to recover the live state, or name another place.",
-            path=str(path),
-        )
 
 
 @dataclass(frozen=True, slots=True)

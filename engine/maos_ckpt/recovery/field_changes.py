@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from maos_ckpt.errors import NotFoundError
 from maos_ckpt.model import MergePolicy, Row
-from maos_ckpt.recovery.fields import put_fields
+from maos_ckpt.recovery.fields import put_fields, without_record
 from maos_ckpt.recovery.json_path import Field
 from maos_ckpt.recovery.lookup import Shape
 from maos_ckpt.recovery.merge import Merging
@@ -38,28 +37,19 @@ class FieldChanges:
         Raises:
             NotFoundError: the checkpoint has no such record, or no such field of it.
         """
-        live, path = alignment.live, Change(alignment.live, key, None, None, ()).path
+        live = alignment.live
         if (pair.after is None or after is None) and not self.undoes:
-            raise NotFoundError(
-                f"Checkpoint {self.target.name} has no record {path}, so it has no field of it.",
-                kept="Nothing was changed.",
-                hint="Choose a checkpoint that holds the record: `maos-ckpt history` tells which.",
-                name=fields[0].text,
-            )
+            raise without_record(fields[0], self.target.name)
         if before is None or pair.after is None or after is None:
-            for one in fields:
-                self.merging.conflicts.add(one.text)
+            self.merging.note(conflicts=fields)
             return None
         found = put_fields(fields, (live, before), (pair.after, after), self.merge, remove=self.undoes)
-        for one in found.kept:
-            self.merging.kept.add(one.text)
-        for one in found.conflicts:
-            self.merging.conflicts.add(one.text)
+        self.merging.note(found.kept, found.conflicts)
         change = Change(live, key, before, found.row, live.columns)
         if next(change.differing(), None) is None:
             return None
         if self.merge is MergePolicy.KEEP_NEWER:
             was = Shape(live, live.columns, self.live.get).view(change.parts, before)
             then = Shape(pair.after, pair.after.columns, self.target.get).view(change.parts, after)
-            return change if self.merging.takes_newer(was, then, path) else None
+            return change if self.merging.takes_newer(was, then, change.path) else None
         return change

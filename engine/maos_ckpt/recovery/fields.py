@@ -128,3 +128,13 @@ def _missing(field: Field, what: str, wanted: str, known: tuple[str, ...]) -> No
     return NotFoundError(
         f"In the checkpoint {field.path} has no {what}.", kept=_KEPT, hint=hint, name=field.text, nearest=nearest
     )
+
+
+def without_record(field: Field, checkpoint: str) -> NotFoundError:
+    """The error for a field of a record that the checkpoint does not hold."""
+    return NotFoundError(
+        f"Checkpoint {checkpoint} has no record {field.path}, so it has no field of it.",
+        kept=_KEPT,
+        hint="Choose a checkpoint that holds the record: `maos-ckpt history` tells which.",
+        name=field.text,
+    )

@@ -18,7 +18,7 @@ from maos_ckpt.recovery.lookup import Shape, every
 from maos_ckpt.sources.change import Change
 from maos_ckpt.sources.sqlite.create import create_objects
 from maos_ckpt.sources.sqlite.schema import SchemaObject, Table, fold, quote, read_schema
-from maos_ckpt.states import State
+from maos_ckpt.states import CollectionPair, State
 
 #: Text that a column for numbers makes a number of (https://sqlite.org/datatype3.html, section 3).
 _NUMBER = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*")
@@ -61,6 +61,25 @@ class Fitting:
         if isinstance(value, int):
             return affinity != "REAL"
         return affinity == "REAL" or not (isinstance(value, float) and value.is_integer())
+
+
+class Fittings:
+    """What to look out for in each table of two states."""
+
+    def __init__(self, live: State, target: State) -> None:
+        self._live = live
+        self._target = target
+        self._known: dict[str, Fitting | None] = {}
+
+    def unfit(self, pair: CollectionPair, change: Change) -> str:
+        """The column that cannot hold what a change brings, or ""."""
+        origin = change.descriptor.origin
+        if change.descriptor.kind is not CollectionKind.TABLE or pair.before is None or pair.after is None:
+            return ""
+        if origin not in self._known:
+            self._known[origin] = fitting(self._live, self._target, origin)
+        found = self._known[origin]
+        return "" if found is None else found.unfit(change)
 
 
 def fitting(live: State, target: State, origin: str) -> Fitting | None:

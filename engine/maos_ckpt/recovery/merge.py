@@ -7,7 +7,7 @@ compared only with one of the same column and the same form.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,6 +17,7 @@ from typing import Final
 from maos_ckpt.codec.values import display_value
 from maos_ckpt.model import CollectionKind, Finding, MergePolicy, Severity, Value
 from maos_ckpt.recovery.conversations import Standing, live_paths, standings
+from maos_ckpt.recovery.json_path import Field
 from maos_ckpt.recovery.lookup import Shape
 from maos_ckpt.recovery.reference_rules import Values
 from maos_ckpt.recovery.selection import SEQUENCE_TABLE
@@ -102,6 +103,13 @@ class Merging:
         """Count from the start."""
         self.kept = Left()
         self.conflicts = Left()
+
+    def note(self, kept: Iterable[Field] = (), conflicts: Iterable[Field] = ()) -> None:
+        """Count fields that stay as they are."""
+        for one in kept:
+            self.kept.add(one.text)
+        for one in conflicts:
+            self.conflicts.add(one.text)
 
     def takes(self, change: Change) -> bool:
         """Whether a change is made, as far as the policy goes."""

@@ -11,10 +11,11 @@ from maos_ckpt.fields import VALUES_LISTED_MAX
 from maos_ckpt.model import Plan, RecordChange
 from maos_ckpt.recovery.damage import distrust_latest, naming_damage
 from maos_ckpt.recovery.known import require_collections, require_records
-from maos_ckpt.recovery.plan import RECORDS_PER_S, ProgressSink, damage_findings, plan_changes, shown
+from maos_ckpt.recovery.plan import RECORDS_PER_S, ProgressSink, damage_findings, plan_changes
 from maos_ckpt.recovery.planner import Planner
 from maos_ckpt.recovery.request import Request
 from maos_ckpt.recovery.requested import requested
+from maos_ckpt.recovery.summary import shown
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source

@@ -7,24 +7,14 @@ applying; the digests are equal exactly when nothing the plan touches has moved.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
-from maos_ckpt.codec.values import display_key, encode_row
-from maos_ckpt.fields import VALUES_LISTED_MAX, changed_fields, named
 from maos_ckpt.model import (
-    ChangeKind,
-    Counts,
-    Descriptor,
-    FieldChange,
     Finding,
     Plan,
     Progress,
-    RecordChange,
-    Row,
-    Selection,
     Severity,
 )
 from maos_ckpt.processes import ProcessInfo
@@ -32,6 +22,7 @@ from maos_ckpt.recovery.completion import complete
 from maos_ckpt.recovery.in_flight import InFlight
 from maos_ckpt.recovery.planner import Planner
 from maos_ckpt.recovery.references import reference_findings
+from maos_ckpt.recovery.summary import Summary, summarise
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
 from maos_ckpt.sources.change import Change
@@ -42,74 +33,6 @@ ProgressSink = Callable[[Progress], None]
 RECORDS_PER_S: Final = 20_000.0
 #: Bytes of live state read per second, where reading it has not been timed.
 _BYTES_PER_S: Final = 40e6
-_REPORT_EVERY = 1000
-
-
-@dataclass(slots=True)
-class Summary:
-    """What a pass over a plan's changes found."""
-
-    counts: Counts = field(default_factory=Counts)
-    by_component: dict[str, Counts] = field(default_factory=dict)
-    listed: list[RecordChange] = field(default_factory=list)
-    write_bytes: int = 0
-    digest: str = ""
-
-
-def summarise(planner: Planner, found: Summary, limit: int, progress: ProgressSink, operation: str) -> Iterator[Change]:
-    """Pass all changes on, and fill `found` meanwhile: counts, the first `limit` for showing, and the digest."""
-    digest = hashlib.sha256(b"maos-ckpt plan 1\n" + _asked(planner))
-    for change in planner.changes():
-        digest.update(encode_row((change.descriptor.path, change.key, change.before, change.columns, change.after)))
-        component = change.descriptor.component
-        found.counts.count(change.kind)
-        found.by_component.setdefault(component, Counts()).count(change.kind)
-        if change.after is not None:
-            found.write_bytes += len(change.key) + len(encode_row(change.after))
-        if len(found.listed) < limit:
-            values = len(found.listed) < VALUES_LISTED_MAX
-            found.listed.append(shown(change, values=values, reason=planner.reason(change)))
-        if found.counts.total % _REPORT_EVERY == 0:
-            progress(Progress(operation, "plan", found.counts.total))
-        yield change
-    found.digest = digest.hexdigest()
-
-
-def _asked(planner: Planner) -> bytes:
-    if planner.computed is not None:
-        return planner.computed.identity
-    checkpoint = planner.target.checkpoint
-    named = [part for one in (planner.selection, *planner.only) for part in _named(one)]
-    return encode_row((checkpoint.id, checkpoint.digest, *named))
-
-
-def _named(selection: Selection) -> tuple[object, ...]:
-    """What a selection says, in one form however it was typed."""
-    return (
-        sorted(set(selection.components)),
-        sorted(set(selection.records)),
-        selection.exact or selection.whole,
-        selection.with_dependencies,
-        *(sorted(set(names)) for names in (selection.searches, selection.agents, selection.orchestrations)),
-        sorted(set(selection.fields)),
-        selection.merge.value,
-    )
-
-
-def shown(change: Change, *, values: bool = True, reason: str = "") -> RecordChange:
-    """A change for people; `values` gives all fields of an added or removed record too, `reason` why it is there."""
-    descriptor = change.descriptor
-    fields: tuple[FieldChange, ...] = ()
-    if values or change.kind is ChangeKind.MODIFIED:
-        before = named(descriptor, (), change.before)
-        after = {} if change.after is None else before | dict(_visible(descriptor, change.columns, change.after))
-        fields = changed_fields(before, after)
-    return RecordChange(descriptor.component, descriptor.name, display_key(change.key), change.kind, fields, reason)
-
-
-def _visible(descriptor: Descriptor, columns: tuple[str, ...], row: Row) -> Iterator[tuple[str, object]]:
-    hidden = descriptor.columns[0] if descriptor.rowid else None
-    return ((name, value) for name, value in zip(columns, row, strict=True) if name != hidden)
 
 
 def plan_changes(
@@ -162,7 +85,8 @@ def with_findings(planner: Planner, plan: Plan, changes: Callable[[], Iterator[C
 
     `changes` gives all of the plan's.
     """
-    dangling = reference_findings(planner.live, changes, running=bool(plan.running), whole=planner.whole)
+    running = bool(plan.running)
+    dangling = reference_findings(planner.live, changes, running=running, whole=planner.whole)
     return replace(plan, findings=(*plan.findings, *dangling))
 
 

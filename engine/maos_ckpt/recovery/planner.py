@@ -16,7 +16,7 @@ from maos_ckpt.model import (
 )
 from maos_ckpt.recovery.computed import Computed
 from maos_ckpt.recovery.field_changes import FieldChanges
-from maos_ckpt.recovery.fitting import Fitting, fitting
+from maos_ckpt.recovery.fitting import Fittings
 from maos_ckpt.recovery.json_path import Field, common
 from maos_ckpt.recovery.merge import Merging
 from maos_ckpt.recovery.order import write_order
@@ -42,12 +42,11 @@ class Planner:
     """The changes from `live` to the selected part of `target`.
 
     `extra`: further records, as (collection path, key); all lines of a transcript by the key of its file. `reasons`:
-    why these. `pinned`: take the records that this plan changes and no others, whatever the selection would mean now;
-    so an undo finds what its recovery wrote. `only`: of all this only what these selections mean, too. `spared`:
+    why these. `pinned`: only the records that this plan changes, as an undo means those of its recovery. `spared`:
     records that a partial recovery would remove and leaves, because others refer to them. `only_files`: leave the
-    database out. `droppable`: schema objects (type, name) that an undo may drop. `computed`: these are the changes, and
-    nothing of `target` is one. While changes are read `findings` fills, with what has no place, and `creates`, with the
-    schema objects that come.
+    database out. `droppable`: schema objects (type, name) that an undo may drop. `only`: of all this only what these
+    selections mean, too. `computed`: these are the changes, and nothing of `target` is one. While changes are read
+    `findings` fills, with what has no place, and `creates`, with the schema objects that come.
     """
 
     live: State
@@ -68,7 +67,7 @@ class Planner:
     _only: list[Matcher] = field(init=False)
     _unread: Unread = field(init=False)
     _fields: FieldChanges = field(init=False)
-    _fittings: dict[str, Fitting | None] = field(init=False, default_factory=dict)
+    _fittings: Fittings = field(init=False)
 
     def __post_init__(self) -> None:
         self._matcher = Matcher(self.selection, self.live, self.target)
@@ -77,6 +76,7 @@ class Planner:
         self._unread = Unread(self.live, self.target)
         undoes = self.pinned is not None or bool(self.only)
         self._fields = FieldChanges(self.live, self.target, self.selection.merge, self.merging, undoes)
+        self._fittings = Fittings(self.live, self.target)
 
     @property
     def whole(self) -> bool:
@@ -145,8 +145,8 @@ class Planner:
 
     def _of_collection(self, pair: CollectionPair, alignment: Alignment) -> Iterator[tuple[Change, tuple[Field, ...]]]:
         """The changes of one collection, each with the fields that it is about, none for a whole record."""
-        choose = self._choose(pair, alignment)
-        extra = [key for path, key in self.extra if path == alignment.live.path]
+        extra = frozenset(key for path, key in self.extra if path == alignment.live.path)
+        choose = self._choose(pair, extra)
         for key, old, new in self._differences(pair.name, extra):
             fields = choose(key, old, new)
             if fields is None:
@@ -160,14 +160,14 @@ class Planner:
             if change is not None and self._fits(pair, change):
                 yield change, fields
 
-    def _choose(self, pair: CollectionPair, alignment: Alignment) -> Choose:
+    def _choose(self, pair: CollectionPair, extra: frozenset[bytes]) -> Choose:
         """How the records of a collection are chosen, by all that says something about it."""
         first = self._matcher.choose(pair) if self.pinned is None else self.pinned.touched(pair.name)
         narrowing = [one.choose(pair) for one in self._only]
 
         def choose(key: bytes, old: bytes | None, new: bytes | None) -> tuple[Field, ...] | None:
             fields = first(key, old, new)
-            if fields != () and self._is_extra(pair, alignment, key):
+            if extra and _unit(pair.name, key) in extra:
                 fields = ()
             for one in narrowing:
                 if fields is None:
@@ -177,7 +177,7 @@ class Planner:
 
         return choose
 
-    def _differences(self, name: CollectionName, extra: list[bytes]) -> Iterator[RecordDifference]:
+    def _differences(self, name: CollectionName, extra: frozenset[bytes]) -> Iterator[RecordDifference]:
         if self.pinned is not None:
             return differing(self.live, self.target, name)
         return self._matcher.differences(name, extra)
@@ -189,31 +189,20 @@ class Planner:
         entries = iter(()) if found is None else self._of_collection(*found)
         entry = next(entries, None)
 
-        def unit(key: bytes) -> bytes:
-            return encode_key(decode_key(key)[:1]) if name == TRANSCRIPTS else key
-
         def choose(key: bytes, old: bytes | None, new: bytes | None) -> tuple[Field, ...] | None:
             nonlocal entry
-            wanted = unit(key)
-            while entry is not None and unit(entry[0].key) < wanted:
+            wanted = _unit(name, key)
+            while entry is not None and _unit(name, entry[0].key) < wanted:
                 entry = next(entries, None)
-            return entry[1] if entry is not None and unit(entry[0].key) == wanted else None
+            return entry[1] if entry is not None and _unit(name, entry[0].key) == wanted else None
 
         return choose
 
-    def _is_extra(self, pair: CollectionPair, alignment: Alignment, key: bytes) -> bool:
-        path = alignment.live.path
-        if (path, key) in self.extra:
-            return True
-        return pair.name == TRANSCRIPTS and bool(self.extra) and (path, encode_key(decode_key(key)[:1])) in self.extra
-
     def reason(self, change: Change) -> str:
         """Why a record changes; "" where the selection says so."""
-        path = change.descriptor.path
-        found = self.reasons.get((path, change.key))
-        if found is None and self.reasons and change.descriptor.kind is CollectionKind.LINES:
-            found = self.reasons.get((path, encode_key(change.parts[:1])))
-        return found or ""
+        descriptor = change.descriptor
+        unit = _unit((descriptor.component, descriptor.name), change.key) if self.reasons else b""
+        return self.reasons.get((descriptor.path, unit), "")
 
     def _change(
         self, pair: CollectionPair, alignment: Alignment, key: bytes, before: Row | None, after: Row | None
@@ -240,16 +229,10 @@ class Planner:
 
     def _fits(self, pair: CollectionPair, change: Change) -> bool:
         """Whether the live table keeps every value of a change; where it was declared anew, it may not."""
-        descriptor = change.descriptor
-        if descriptor.kind is not CollectionKind.TABLE or pair.before is None or pair.after is None:
-            return True
-        if descriptor.origin not in self._fittings:
-            self._fittings[descriptor.origin] = fitting(self.live, self.target, descriptor.origin)
-        found = self._fittings[descriptor.origin]
-        column = found.unfit(change) if found is not None else ""
+        column = self._fittings.unfit(pair, change)
         if column:
-            what = f"cannot hold some records as they were, for its column {column} is declared anew; they stay as they"
-            self._note(pair, "retyped", Severity.WARNING, f"{what} are", change.path)
+            what = f"cannot hold some records: its column {column} is declared anew; they stay as they are"
+            self._note(pair, "retyped", Severity.WARNING, what, change.path)
         return not column
 
     def _cuts_off(self, pair: CollectionPair, key: bytes) -> bool:
@@ -281,9 +264,8 @@ class Planner:
 
     def _takes_whole_table(self, name: str) -> bool:
         tables = [one for one in self.live.descriptors().values() if one.kind is CollectionKind.TABLE]
-        return all(
-            matcher.takes_all(one) for matcher in (self._matcher, *self._only) for one in tables if one.origin == name
-        )
+        matchers = (self._matcher, *self._only)
+        return all(matcher.takes_all(one) for matcher in matchers for one in tables if one.origin == name)
 
 
 def computed_planner(live: State, target: StoredState, computed: Computed) -> Planner:
@@ -291,6 +273,11 @@ def computed_planner(live: State, target: StoredState, computed: Computed) -> Pl
     findings = {f"computed:{at}": one for at, one in enumerate(computed.findings)}
     reasons = dict(computed.reasons)
     return Planner(live, target, KEYS_ONLY, computed.keys, findings, reasons=reasons, computed=computed)
+
+
+def _unit(name: CollectionName, key: bytes) -> bytes:
+    """What is chosen as one: a record, or of a transcript's line the file."""
+    return encode_key(decode_key(key)[:1]) if name == TRANSCRIPTS else key
 
 
 def _raises(before: Row | None, after: Row | None) -> bool:

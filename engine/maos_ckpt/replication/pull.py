@@ -14,7 +14,6 @@ import contextlib
 import hashlib
 import logging
 from collections.abc import Callable, Container, Set
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from maos_ckpt.codec.slots import SLOT_BYTES_MAX, decode_slot
@@ -28,19 +27,17 @@ from maos_ckpt.errors import (
     TransientStorageError,
 )
 from maos_ckpt.model import Progress
-from maos_ckpt.replication import bundles
-from maos_ckpt.replication.doomed import know_announced, read_doomed
-from maos_ckpt.replication.fetch import each
-from maos_ckpt.replication.indexes import FEW, index_remote, read_bundle
-from maos_ckpt.replication.removed import Removed, know_removed, read_removed
+from maos_ckpt.replication.doomed import know_announced
+from maos_ckpt.replication.fetched import Fetched, fetch_all
+from maos_ckpt.replication.indexes import index_remote
+from maos_ckpt.replication.removed import know_removed
 from maos_ckpt.replication.retrieve import going, retrieve
 from maos_ckpt.repository import header as headers
 from maos_ckpt.repository.adoption import adopt
 from maos_ckpt.repository.connect import RemoteSettings, connected
 from maos_ckpt.repository.keyring import DIRECTORY as KEYS
 from maos_ckpt.repository.keyring import ENCRYPTION, Unlock, remove_slot, without_key
-from maos_ckpt.repository.manifests import MANIFEST_BYTES_MAX, manifest_name
-from maos_ckpt.repository.marks import MARKS_BYTES_MAX
+from maos_ckpt.repository.manifests import manifest_name, manifest_seq
 from maos_ckpt.repository.remote_memory import RemoteMemory
 from maos_ckpt.repository.repository import LEASE_WAIT_S, Repository
 from maos_ckpt.seams import Seams
@@ -89,21 +86,6 @@ def make_home(
     return Repository.make_home(path, header, keys, seams, remote=settings, key=key)
 
 
-@dataclass(slots=True)
-class _Fetched:
-    """What was read of the remote copy: its listing, and contents by name."""
-
-    listed: dict[str, int]
-    doomed: dict[str, int]
-    removed: Removed
-    manifests: dict[str, bytes] = field(default_factory=dict)
-    marks: dict[str, bytes] = field(default_factory=dict)
-    slots: dict[str, bytes] = field(default_factory=dict)
-
-    def below(self, directory: str) -> list[str]:
-        return [name for name in self.listed if name.startswith(f"{directory}/")]
-
-
 def pull(
     repository: Repository,
     progress: ProgressSink = lambda _: None,
@@ -127,7 +109,7 @@ def pull(
     if not _is_ours(repository):
         return 0
     progress(Progress("pull", "list"))
-    fetched = _fetch(repository, progress)
+    fetched = fetch_all(repository, progress)
     local = repository.backend.list("manifests")
     for _ in range(_TRIES_MAX):
         before = _keep_needed(repository, fetched, progress, thinned=thinned, wait_s=wait_s)
@@ -146,7 +128,7 @@ def pull(
 
 
 def _keep_needed(
-    repository: Repository, fetched: _Fetched, progress: ProgressSink, *, thinned: bool, wait_s: float
+    repository: Repository, fetched: Fetched, progress: ProgressSink, *, thinned: bool, wait_s: float
 ) -> Set[str]:
     """Bring here what checkpoints that are only here need of packs that go; the manifests that were here by then."""
     manifests = repository.backend.list("manifests").keys()
@@ -185,62 +167,14 @@ def _is_ours(repository: Repository) -> bool:
     return True
 
 
-def _fetch(repository: Repository, progress: ProgressSink) -> _Fetched:
-    remote = repository.remote_copy
-    fetched = _Fetched(dict(remote.listing()), read_doomed(remote), read_removed(remote))
-    here, known = repository.backend.list("manifests"), remote.memory.below("manifests")
-    doomed = remote.memory.doomed("manifests")
-    # Also one of a number that this home has given to a checkpoint of its own, and never sent.
-    wanted = {n for n in fetched.below("manifests") if (n not in here or n not in known) and n not in doomed}
-    if len(wanted) > FEW:
-        _manifests_of_bundles(repository, fetched, wanted, progress)
-    left = sorted(wanted - fetched.manifests.keys())
-    for number, (name, data) in enumerate(each(left, lambda name: _content(repository, name, MANIFEST_BYTES_MAX))):
-        progress(Progress("pull", "manifests", number, len(left)))
-        if data is not None:
-            fetched.manifests[name] = data
-    for name, data in each(fetched.below("marks"), lambda name: _content(repository, name, MARKS_BYTES_MAX)):
-        if data:
-            fetched.marks[name] = data
-    if ENCRYPTION in repository.header.features:
-        missing = fetched.listed.keys() - repository.backend.list(KEYS).keys() - remote.memory.doomed(KEYS).keys()
-        for name in sorted(one for one in missing if one.startswith(f"{KEYS}/")):
-            fetched.slots[name] = _content(repository, name, SLOT_BYTES_MAX) or b""
-    return fetched
-
-
-def _content(repository: Repository, name: str, bytes_max: int) -> bytes | None:
-    """An object's bytes; none of one that is larger than such objects are, None where it was removed meanwhile."""
-    try:
-        return repository.remote_copy.backend.read(name, bytes_max)
-    except MissingObjectError:
-        return None
-    except IntegrityError as error:
-        _LOG.warning("%s", error.message)
-        return b""
-
-
-def _manifests_of_bundles(repository: Repository, fetched: _Fetched, wanted: set[str], progress: ProgressSink) -> None:
-    names = bundles.of_kind(fetched.below(bundles.DIRECTORY), bundles.MANIFESTS)
-    for number, name in enumerate(reversed(names)):
-        if fetched.manifests.keys() >= wanted:
-            return
-        progress(Progress("pull", "bundles", number, len(names)))
-        bundle = read_bundle(repository, name)
-        for manifest, data in bundle.manifests:
-            if manifest in wanted and fetched.listed.get(manifest) == len(data):
-                fetched.manifests[manifest] = data
-
-
-def _publish(repository: Repository, fetched: _Fetched, *, thinned: bool, gap: int) -> None:
+def _publish(repository: Repository, fetched: Fetched, *, thinned: bool, gap: int) -> None:
     """Put what was read in its place. Manifests come before what is remembered of the copy: whatever interrupts this,
     no stored bytes look as if no checkpoint needed them."""
     memory = repository.remote_copy.memory
     before = memory.below("manifests")
     dropped = _dropped(repository, fetched)
     doomed = memory.doomed("manifests")
-    numbers = [int(name.rpartition("/")[2]) for name in fetched.below("manifests")]
-    above = max(numbers, default=0) + gap
+    above = max((manifest_seq(name) or 0 for name in fetched.below("manifests")), default=0) + gap
     for name, data in sorted(fetched.manifests.items()):
         if name not in doomed:
             adopt(repository, name, data, above)
@@ -266,7 +200,7 @@ def _publish(repository: Repository, fetched: _Fetched, *, thinned: bool, gap: i
     repository.synchronise()
 
 
-def _mirror_slots(repository: Repository, fetched: _Fetched, before: Container[str]) -> None:
+def _mirror_slots(repository: Repository, fetched: Fetched, before: Container[str]) -> None:
     """Take over which key slots another machine has added and removed."""
     backend = repository.backend
     for name, data in fetched.slots.items():
@@ -283,7 +217,7 @@ def _mirror_slots(repository: Repository, fetched: _Fetched, before: Container[s
                 remove_slot(backend, name.removeprefix(f"{KEYS}/").removesuffix(".json"), repository.header.id)
 
 
-def _dropped(repository: Repository, fetched: _Fetched) -> set[str]:
+def _dropped(repository: Repository, fetched: Fetched) -> set[str]:
     """Manifests that were replicated once and that their system's retention has taken since.
 
     What retention would not take, the newest and what is pinned here, stays, and is replicated again should this home
@@ -296,7 +230,7 @@ def _dropped(repository: Repository, fetched: _Fetched) -> set[str]:
     return gone - pinned
 
 
-def _forget(repository: Repository, fetched: _Fetched, dropped: set[str], gone: set[str]) -> None:
+def _forget(repository: Repository, fetched: Fetched, dropped: set[str], gone: set[str]) -> None:
     """Drop what retention took, and say what else is gone: a bucket that lost something, or that somebody emptied, must
     not empty the homes."""
     for checkpoint in repository.checkpoints() if dropped else ():

@@ -7,9 +7,8 @@ in the order of their numbers, and a manifest goes away before its chunks may.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from maos_ckpt.errors import (
@@ -17,13 +16,12 @@ from maos_ckpt.errors import (
     ForeignRepositoryError,
     FormatError,
     IntegrityError,
-    LeaseHeldError,
     StorageError,
 )
 from maos_ckpt.model import Checkpoint, Progress
-from maos_ckpt.replication import bundles
+from maos_ckpt.replication.bundling import Bundling, require_held
 from maos_ckpt.replication.doomed import remove_doomed, take_back
-from maos_ckpt.replication.indexes import index_remote, read_bundle
+from maos_ckpt.replication.indexes import index_remote
 from maos_ckpt.replication.pull import TAKEOVER_GAP, pull
 from maos_ckpt.replication.removed import announce_removed, known_removed
 from maos_ckpt.repository import header
@@ -87,7 +85,7 @@ class _Push:
             if not self._bad:
                 now_ms = self._repository.seams.clock.now_ms()
                 self._done.removed_packs = remove_doomed(self._remote, self._lease, doomed, now_ms)
-            self._bundle()
+            Bundling(self._repository, self._lease).bundle()
         # What is stuck must be looked at again before it is committed there.
         self._remote.memory.set_fact(_DOUBTFUL, "yes" if self._done.stuck else "")
         return self._done
@@ -127,7 +125,7 @@ class _Push:
             self._send_changeable(name)
         gone = sorted(self._remote.memory.doomed(KEYS))
         if gone:
-            self._require_lease(self._lease.check())
+            require_held(self._lease.check())
             self._remote.remove(gone)
 
     def _mend_header(self, data: bytes) -> None:
@@ -156,7 +154,7 @@ class _Push:
             self._send_pack(name, here[name])
         for number, checkpoint in enumerate(waiting):
             self._progress(Progress("replicate", checkpoint.id, number, len(waiting), self._done.bytes))
-            self._require_lease(self._lease.renew())
+            require_held(self._lease.renew())
             if checkpoint.pack in here:
                 self._send_pack(checkpoint.pack, here[checkpoint.pack])
             hindrance = self._hindrance(checkpoint)
@@ -165,19 +163,12 @@ class _Push:
             else:
                 self._commit(checkpoint)
 
-    def _require_lease(self, held: bool) -> None:
-        if not held:
-            raise LeaseHeldError(
-                "Another machine writes to this system by now.",
-                kept="Every checkpoint is safe in the repository; what waits is sent once that machine is done.",
-            )
-
     def _send_pack(self, name: str, size: int) -> None:
         memory = self._remote.memory
         if memory.holds(name):
             return
         if name in memory.doomed("packs"):
-            self._require_lease(self._lease.check())
+            require_held(self._lease.check())
             take_back(self._remote, name, self._repository.seams.clock.now_ms())
         path = self._repository.backend.path(name)
         memory.expect(name)
@@ -238,7 +229,7 @@ class _Push:
         if not self._lease.renew():
             # This process stood still for long; what it counted on may be gone by now.
             self._remote.remove([name])
-            self._require_lease(False)
+            require_held(False)
         self._done.replicated.append(checkpoint.id)
         self._done.bytes += len(data)
 
@@ -262,61 +253,9 @@ class _Push:
         gone = sorted(self._remote.memory.doomed("manifests"))
         if not gone:
             return
-        self._require_lease(self._lease.check())
+        require_held(self._lease.check())
         here = self._repository.backend.list("marks")
         marks = [name for name in self._remote.memory.below("marks") if name not in here]
         # First others are told, so that to them nothing ever looks lost that was removed.
         announce_removed(self._remote, known_removed(self._remote).with_names(gone))
         self._remote.remove([*gone, *marks])
-
-    # Bundles
-
-    def _bundle(self) -> None:
-        """Gather what lies in no bundle yet; when there are many bundles, make few of them without what is gone."""
-        memory = self._remote.memory
-        fresh = memory.unmarked("manifests", bundles.BUNDLED)
-        if len(fresh) < bundles.MANIFESTS_MIN:
-            return
-        old = list(memory.below(bundles.DIRECTORY))
-        merge = len(old) + 2 > bundles.BUNDLES_MAX
-        manifests = list(memory.below("manifests")) if merge else fresh
-        packs = list(memory.below("packs")) if merge else memory.unmarked("packs", bundles.BUNDLED)
-        written: list[str] = []
-        seq = manifests[-1].rpartition("/")[2]
-        self._write_bundles(seq, bundles.MANIFESTS, bundles.divide_manifests(self._manifests(manifests)), written)
-        self._write_bundles(seq, bundles.PACKS, bundles.divide_packs(self._indexes(packs, old)), written)
-        memory.set_marks([*manifests, *packs], bundles.BUNDLED)
-        if merge:
-            self._remote.remove([name for name in old if name not in written])
-
-    def _write_bundles(self, seq: str, kind: str, contents: Iterator[bundles.Bundle], written: list[str]) -> None:
-        for number, bundle in enumerate(contents):
-            name = bundles.bundle_name(seq, kind, number)
-            data = bundles.encode_bundle(bundle, name, self._repository.sealer)
-            self._require_lease(self._lease.renew())
-            self._remote.backend.replace(name, data)
-            self._remote.memory.add(name, len(data))
-            written.append(name)
-
-    def _manifests(self, names: list[str]) -> Iterator[tuple[str, bytes]]:
-        for name in names:
-            # One that cannot be read here is left to be read by itself.
-            with contextlib.suppress(IntegrityError, FormatError):
-                data = self._repository.manifest_bytes(name)
-                if data is not None:
-                    yield name, data
-
-    def _indexes(self, names: list[str], old: list[str]) -> Iterator[bundles.PackIndex]:
-        """Ends of packs: from their files, where there is none from older bundles, at last from the remote copy."""
-        sizes = self._remote.memory.below("packs")
-        here = self._repository.backend.list("packs")
-        elsewhere = {name for name in names if name not in here and name in sizes}
-        for bundle in bundles.of_kind(old, bundles.PACKS) if elsewhere else []:
-            for pack in read_bundle(self._repository, bundle).packs:
-                if pack.name in elsewhere and sizes[pack.name] == pack.size:
-                    elsewhere.remove(pack.name)
-                    yield pack
-        for name in names:
-            if name in sizes and (name in here or name in elsewhere):
-                with contextlib.suppress(IntegrityError):
-                    yield bundles.PackIndex(name, sizes[name], self._repository.reader.tail(name, sizes[name]))

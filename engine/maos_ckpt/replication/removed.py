@@ -15,6 +15,7 @@ import msgspec
 
 from maos_ckpt.codec.crypto import Kind
 from maos_ckpt.errors import IntegrityError, MissingObjectError
+from maos_ckpt.repository.manifests import manifest_seq
 from maos_ckpt.repository.remote import RemoteCopy
 
 _LOG = logging.getLogger(__name__)
@@ -36,13 +37,14 @@ class Removed:
 
     def __contains__(self, name: object) -> bool:
         """Whether this manifest was removed by retention."""
-        number = _number(str(name))
-        return any(first <= number <= last for first, last in self.ranges)
+        number = manifest_seq(str(name))
+        return number is not None and any(first <= number <= last for first, last in self.ranges)
 
     def with_names(self, names: Iterable[str]) -> Removed:
         """These manifests as well."""
         merged: list[tuple[int, int]] = []
-        for first, last in sorted([*self.ranges, *((_number(name), _number(name)) for name in names)]):
+        numbers = [number for name in names if (number := manifest_seq(name)) is not None]
+        for first, last in sorted([*self.ranges, *zip(numbers, numbers, strict=True)]):
             if merged and first <= merged[-1][1] + 1:
                 merged[-1] = (merged[-1][0], max(merged[-1][1], last))
             else:
@@ -51,16 +53,14 @@ class Removed:
 
     def without(self, name: str) -> Removed:
         """All but this manifest, which is about to lie there again."""
-        number = _number(name)
+        number = manifest_seq(name)
+        if number is None:
+            return self
         parts: list[tuple[int, int]] = []
         for first, last in self.ranges:
             halves = ((first, min(last, number - 1)), (max(first, number + 1), last))
             parts += [half for half in halves if half[0] <= half[1]] if first <= number <= last else [(first, last)]
         return Removed(tuple(parts))
-
-
-def _number(name: str) -> int:
-    return int(name.rpartition("/")[2])
 
 
 def read_removed(remote: RemoteCopy) -> Removed:

@@ -19,6 +19,7 @@ from maos_ckpt.model import Checkpoint, CheckpointState, Progress
 from maos_ckpt.repository.needed import needed_chunks, needed_places
 from maos_ckpt.repository.pack_writer import PackWriter
 from maos_ckpt.repository.packs import Stored
+from maos_ckpt.repository.replacing import seal_checked
 from maos_ckpt.repository.repository import Repository
 
 _LOG = logging.getLogger(__name__)
@@ -108,9 +109,7 @@ def _store(repository: Repository, payloads: list[tuple[Stored, bytes]]) -> None
     try:
         for stored, payload in payloads:
             writer.add(stored.id, stored.codec, stored.raw, payload, stored.base)
-        sealed = writer.seal()
-        if sealed.size:
-            repository.index.add_pack(sealed.name, sealed.size, writer.chunks)
+        seal_checked(repository, writer)
     finally:
         writer.abandon()
 

@@ -46,4 +46,5 @@ def _renumber(repository: Repository, name: str, above: int) -> None:
         return
     seq = max(repository.next_seq(), above + 1)
     repository.commit(msgspec.structs.replace(manifest, seq=seq))
-    _LOG.warning("%s is number %d now: another machine's checkpoint has number %d.", manifest.id, seq, manifest.seq)
+    # Nothing to do for anybody: the id, by which it is known, stays what it was.
+    _LOG.info("%s is number %d now: another machine's checkpoint has number %d.", manifest.id, seq, manifest.seq)

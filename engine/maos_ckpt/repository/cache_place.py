@@ -29,7 +29,7 @@ def writable_cache(home: Path) -> Path | None:
         os.close(fd)
         os.unlink(name)
     except OSError as error:
-        # Where nothing can be written at all, whoever writes says so.
+        # Where nothing can be written at all, that is what there is to say, and whoever writes says it.
         if os.access(home, os.W_OK):
             _LOG.warning("%s cannot be used (%s): everything works without it, but slower.", path, error.strerror)
         return None

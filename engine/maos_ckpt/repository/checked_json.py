@@ -28,6 +28,16 @@ def with_checksum(text: bytes) -> bytes:
     return body + before + hashlib.sha256(body).hexdigest().encode() + after
 
 
+def states_checksum(data: bytes) -> bool | None:
+    """Whether stored bytes are those that their own checksum states; None where they state none."""
+    for before, after in _FORMS:
+        end = len(data) - len(after)
+        start = end - _DIGITS
+        if start > len(before) and data.endswith(after) and data[start - len(before) : start] == before:
+            return hashlib.sha256(data[: start - len(before)]).hexdigest().encode() == data[start:end]
+    return None
+
+
 def decode_checked(data: bytes, name: str, shape: type[_T]) -> _T:
     """A stored JSON object of that shape (a struct), after a look whether it is what was written.
 
@@ -35,15 +45,12 @@ def decode_checked(data: bytes, name: str, shape: type[_T]) -> _T:
         IntegrityError: it is not.
     """
     damaged = IntegrityError(f"The object {name} is not what was written.", object=name)
-    for before, after in _FORMS:
-        end = len(data) - len(after)
-        start = end - _DIGITS
-        if start > len(before) and data.endswith(after) and data[start - len(before) : start] == before:
-            if hashlib.sha256(data[: start - len(before)]).hexdigest().encode() != data[start:end]:
-                raise damaged
-            return _decoded(data, shape, damaged)
+    right = states_checksum(data)
     # What became of a checksum that cannot be found any more is no member that is known.
-    if not _decoded(data, dict[str, msgspec.Raw], damaged).keys() <= set(shape.__struct_fields__):
+    unknown = right is None and not _decoded(data, dict[str, msgspec.Raw], damaged).keys() <= set(
+        shape.__struct_fields__
+    )
+    if right is False or unknown:
         raise damaged
     return _decoded(data, shape, damaged)
 

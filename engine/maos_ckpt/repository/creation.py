@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Collection
 from pathlib import Path
 
 from maos_ckpt.backends.local import LocalBackend
@@ -23,9 +25,24 @@ DIRECTORIES = ["journal", "recovery", TEMPORARY]
 
 
 def _empty(path: Path, seams: Seams, message: str, hint: str) -> LocalBackend:
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    """The folder, if nothing lies in it, or only what is left of a creation that was cut off."""
+    backend = LocalBackend(path, seams)
+    if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not headers.is_unfinished(backend))):
         raise UsageError(message, kept="Nothing was changed.", hint=hint)
-    return LocalBackend(path, seams)
+    return backend
+
+
+def _drop_slots(backend: LocalBackend, kept: Collection[str]) -> None:
+    """Remove key slots of a creation that was cut off. Only now: before there was a header they might have been those
+    of somebody who makes the repository at the same moment."""
+    if backend.missing([KEYS]):
+        return
+    left = backend.list(KEYS).keys() - set(kept)
+    if left:
+        backend.delete(*left)
+    if not kept:
+        with contextlib.suppress(OSError):
+            (backend.root / KEYS).rmdir()
 
 
 def create(path: Path, source: str, seams: Seams, key: Secret | None) -> None:
@@ -43,9 +60,12 @@ def create(path: Path, source: str, seams: Seams, key: Secret | None) -> None:
     header = headers.new_header(source, seams, [] if key is None else [ENCRYPTION])
     # The slot goes first: a header without it would be a repository that nobody can open.
     slot = None if key is None else add_slot(backend, new_master(seams), key, header.id, seams)
-    if not headers.create_header(backend, header) and slot is not None:
+    mine = [] if slot is None else [slot_name(slot.id)]
+    if headers.create_header(backend, header):
+        _drop_slots(backend, mine)
+    else:
         # Somebody else made the repository at the same moment; this slot is of none.
-        backend.delete(slot_name(slot.id))
+        backend.delete(*mine)
 
 
 def create_home(path: Path, header: bytes, keys: dict[str, bytes], seams: Seams) -> None:
@@ -60,3 +80,4 @@ def create_home(path: Path, header: bytes, keys: dict[str, bytes], seams: Seams)
     for name, data in keys.items():
         backend.create(name, data)
     backend.create(headers.NAME, header)
+    _drop_slots(backend, keys)

@@ -8,7 +8,8 @@ import msgspec
 
 from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.errors import FormatError, IntegrityError, NotFoundError
-from maos_ckpt.repository.checked_json import decode_checked, with_checksum
+from maos_ckpt.fs import raise_storage_error
+from maos_ckpt.repository.checked_json import decode_checked, states_checksum, with_checksum
 from maos_ckpt.seams import Seams
 
 NAME = "maos-ckpt.json"
@@ -16,6 +17,8 @@ VERSION = 1
 #: Features that change how a repository must be read; an unknown one is refused.
 FEATURES = frozenset({"encryption"})
 BYTES_MAX = 64 << 10
+#: Folders of a repository in which nothing lies before its header does.
+_EMPTY_AT_FIRST = {"packs", "manifests", "marks", "journal", "recovery"}
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -49,7 +52,7 @@ def read_header(backend: LocalBackend) -> Header:
         IntegrityError: the header is damaged.
     """
     data = backend.read_header(NAME, BYTES_MAX)
-    if data is None and len(backend.missing(["packs", "manifests"])) < 2:
+    if data is None and len(backend.missing(["packs", "manifests"])) < 2 and not is_unfinished(backend):
         raise IntegrityError(
             f"The repository at {backend.root} is half deleted; gone: {NAME}.",
             kept="What is left was not touched.",
@@ -65,13 +68,25 @@ def read_header(backend: LocalBackend) -> Header:
     return decode_header(data, str(backend.root))
 
 
+def is_unfinished(backend: LocalBackend) -> bool:
+    """Whether a folder without a header is what a crash left of the making of a repository: nothing but its empty
+    folders, and at most a key slot, with which nothing was ever sealed."""
+    try:
+        names = {one.name for one in backend.root.iterdir()}
+        full = [one for one in names & _EMPTY_AT_FIRST if any((backend.root / one).iterdir())]
+    except OSError as error:
+        raise_storage_error(error, backend.root)
+    return "packs" in names and names <= _EMPTY_AT_FIRST | {"keys", "cache", "tmp"} and not full
+
+
 def decode_header(data: bytes, location: str) -> Header:
     """The header of the repository at `location`; raises as `read_header` does."""
     try:
         version = msgspec.json.decode(data, type=dict[str, object]).get("format")
     except (msgspec.DecodeError, ValueError, RecursionError):
         version = None
-    if isinstance(version, int) and version != VERSION:
+    # A wrong checksum says that it is the number which is damaged, and not that a newer program wrote it.
+    if isinstance(version, int) and version != VERSION and states_checksum(data) is not False:
         raise FormatError(
             f"The repository at {location} has format version {version}; this program reads version {VERSION}.",
             kept="Nothing was changed.",

@@ -20,7 +20,7 @@ VERSION = 1
 _HEADER = struct.Struct(">4sBI")
 _MAGIC = b"MCKM"
 _CHECKSUM_BYTES = 32
-_SEQ_DIGITS_MAX = 18
+_SEQ_DIGITS_MAX = 12
 #: What names an entry of the audit log: the log's id, the entry's number and hash.
 AUDIT_BYTES = 48
 #: A manifest, before and after compression; a longer one is refused unread.

@@ -13,7 +13,7 @@ from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.codec.compression import CHUNK_BYTES_MAX
 from maos_ckpt.codec.crypto import Kind, Sealer
 from maos_ckpt.errors import IntegrityError, MissingObjectError
-from maos_ckpt.fs import raise_storage_error
+from maos_ckpt.fs import raise_read_error
 from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER
 from maos_ckpt.repository.packs import HEADER_BYTES, TRAILER_BYTES, Stored, check_header, parse_index, tail_bytes
 from maos_ckpt.repository.remote import RemoteCopy
@@ -114,7 +114,7 @@ class PackReader:
                 try:
                     data = os.pread(fd, length, offset)
                 except OSError as error:
-                    raise_storage_error(error, self._backend.path(name))
+                    raise_read_error(error, self._backend.path(name), name)
         if fd is None:
             assert self._spans is not None
             assert self._remote is not None
@@ -213,7 +213,7 @@ class PackReader:
                 f"The pack {name} is missing.", hint="Run `maos-ckpt verify --all` to see what it held.", object=name
             ) from error
         except OSError as error:
-            raise_storage_error(error, path)
+            raise_read_error(error, path, name)
         self._open[name] = fd
         if len(self._open) > _OPEN_PACKS_MAX:
             os.close(self._open.popitem(last=False)[1])

@@ -110,12 +110,12 @@ class RemoteCopy:
         """
         self._try_out(self.backend)
 
-    def hurried(self) -> contextlib.AbstractContextManager[None]:
-        """While a save runs: all calls together take no longer than `SAVE_WAIT_S`, and then fail at once.
+    def hurried(self, budget_s: float = SAVE_WAIT_S) -> contextlib.AbstractContextManager[None]:
+        """For the length of the block all calls together take no longer than `budget_s`, and then fail at once.
 
         What is not at hand costs a save its deltas, never its checkpoint.
         """
-        return contextlib.nullcontext() if self._patience is None else self._patience.limit(SAVE_WAIT_S)
+        return contextlib.nullcontext() if self._patience is None else self._patience.limit(budget_s)
 
     @property
     def uncached(self) -> Backend:

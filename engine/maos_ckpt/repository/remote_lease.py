@@ -14,10 +14,8 @@ before, and a successor counts on none of these.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
-import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -25,37 +23,21 @@ from pathlib import Path
 
 import msgspec
 
-from maos_ckpt.errors import CkptError, IntegrityError, LeaseHeldError, MissingObjectError, TransientStorageError
+from maos_ckpt.errors import CkptError, LeaseHeldError, TransientStorageError
 from maos_ckpt.repository.identity import home_id
 from maos_ckpt.repository.lease import Lock, owner_of, try_lock
+from maos_ckpt.repository.lease_objects import Holder, lease_name, lease_names, newest
 from maos_ckpt.repository.remote import RemoteCopy
 from maos_ckpt.seams import Seams
 
 _LOG = logging.getLogger(__name__)
 #: Keeps processes of one home apart: whoever works on its remote copy holds this file of the home locked.
 LOCK_NAME = "remote.lock"
-_BYTES_MAX = 4096
-_DIRECTORY = "leases"
-#: Numbers from 10 ** 11 on are nobody's: a stray object must not use them all up.
-_NAME = re.compile(r"leases/(0[0-9]{11})")
-#: So often a lease may vanish between a listing and its reading, since a successor removed it.
-_LOOKS_MAX = 5
 #: So often a number may be snatched away before one is taken.
 _TRIES_MAX = 20
 #: The lease up to which this home knows everything that was done under leases.
 _SETTLED = "lease"
 _SEEN = "lease seen"
-
-
-class Holder(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
-    """A lease object: which local repository (`home`) writes, from where, since when; `beat` is new at each renewal."""
-
-    home: str
-    host: str
-    pid: int
-    since_ms: int
-    beat: str
-    released: bool = False
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -134,38 +116,47 @@ class RemoteLease:
     def _free_number(self, deadline_s: float) -> int:
         """The number of the newest lease, once nobody holds it."""
         while True:
-            number, holder = self._newest()
-            if holder is None or holder.released or holder.home == self._home or self._abandoned(number, holder):
+            number, holder = newest(self._remote)
+            if holder is None or holder.released or holder.home == self._home:
+                return number
+            if self._silent_s(number, holder) >= self._timing.time_to_live_s:
                 return number
             now_s = self._seams.clock.monotonic_s()
             if now_s >= deadline_s:
                 raise self._held(number, holder)
             self._seams.clock.sleep(min(self._timing.look_s, deadline_s - now_s))
 
-    def _abandoned(self, number: int, holder: Holder) -> bool:
+    def _silent_s(self, number: int, holder: Holder) -> float:
+        """For how long this home has seen no new beat of a lease; from its first look at this one on."""
         memory, now_s = self._remote.memory, self._seams.clock.monotonic_s()
         with contextlib.suppress(msgspec.DecodeError):
             seen = msgspec.json.decode(memory.fact(_SEEN) or "null", type=_Seen | None)
             same = seen is not None and (seen.home, seen.number, seen.beat) == (self._home, number, holder.beat)
             if seen is not None and same and seen.at_s <= now_s:
-                return now_s - seen.at_s >= self._timing.time_to_live_s
+                return now_s - seen.at_s
         memory.set_fact(_SEEN, msgspec.json.encode(_Seen(self._home, number, holder.beat, now_s)).decode())
-        return False
+        return 0.0
 
     def _held(self, number: int, holder: Holder) -> LeaseHeldError:
         kept = "Nothing was changed. Every checkpoint is safe in the repository, and saves go on."
         if not holder.home:
             return LeaseHeldError(
-                f"The lease {_name(number)} on {self._remote.location} cannot be read, so who writes is not known.",
+                f"The lease {lease_name(number)} on {self._remote.location} cannot be read, so who writes is not "
+                "known.",
                 kept=kept,
                 hint="There is nothing to do: a machine that is alive writes it anew, and one that has not changed for "
                 f"{self._timing.time_to_live_s:g} s is taken over.",
                 **msgspec.structs.asdict(holder),
             )
+        held_s = max(0.0, (self._seams.clock.now_ms() - holder.since_ms) / 1000)
+        silent_s = self._silent_s(number, holder)
+        left_s = max(0.0, self._timing.time_to_live_s - silent_s)
         return LeaseHeldError(
-            f"Another machine writes to this system: process {holder.pid} on {holder.host}.",
+            f"Another machine writes to this system: process {holder.pid} on {holder.host}, for {held_s:.0f} s; "
+            f"silent for {silent_s:.0f} s as seen from here.",
             kept=kept,
-            hint="Stop the engine there, or wait: a lease whose holder is gone ends by itself.",
+            hint=f"Stop the engine there, or wait: this machine takes over when {left_s:.0f} s more go by without a "
+            "sign of life.",
             **msgspec.structs.asdict(holder),
         )
 
@@ -193,13 +184,13 @@ class RemoteLease:
         with self._lock:
             if self._holder is None:
                 return False
-            number, _ = self._newest()
+            number, _ = newest(self._remote)
             if number != self._number:
                 self._holder = None
                 return False
             now_s, now_ms = self._seams.clock.monotonic_s(), self._seams.clock.now_ms()
             self._holder = msgspec.structs.replace(self._holder, beat=self._beat())
-            self._remote.backend.replace(_name(self._number), msgspec.json.encode(self._holder))
+            self._remote.backend.replace(lease_name(self._number), msgspec.json.encode(self._holder))
             self._renewed_s, self._renewed_ms = now_s, now_ms
             return True
 
@@ -230,7 +221,7 @@ class RemoteLease:
             try:
                 if self._holder is not None and self.check():
                     released = msgspec.structs.replace(self._holder, released=True)
-                    self._remote.backend.replace(_name(self._number), msgspec.json.encode(released))
+                    self._remote.backend.replace(lease_name(self._number), msgspec.json.encode(released))
             finally:
                 self._holder = None
                 self._unlock_home()
@@ -255,30 +246,11 @@ class RemoteLease:
                 home=self._home,
             )
 
-    def _newest(self) -> tuple[int, Holder | None]:
-        backend = self._remote.backend
-        for _ in range(_LOOKS_MAX):
-            names = [name for name, _ in backend.entries(_DIRECTORY) if _NAME.fullmatch(name)]
-            if not names:
-                return 0, None
-            number = int(names[-1].rpartition("/")[2])
-            try:
-                data = backend.read(names[-1], _BYTES_MAX)
-                return number, msgspec.json.decode(data, type=Holder)
-            except MissingObjectError:
-                # Its successor removed it between the two requests; the next look finds that one.
-                continue
-            except IntegrityError:
-                return number, _unreadable(b"")
-            except msgspec.DecodeError:
-                return number, _unreadable(data)
-        raise TransientStorageError(f"The lease on {self._remote.location} changes hands all the time.")
-
     def _create(self, number: int) -> bool:
         now_s, now_ms = self._seams.clock.monotonic_s(), self._seams.clock.now_ms()
         holder = Holder(self._home, socket.gethostname(), os.getpid(), now_ms, self._beat())
         # The beat makes these bytes ours alone, so True means that the number is ours.
-        if not self._remote.backend.create(_name(number), msgspec.json.encode(holder)):
+        if not self._remote.backend.create(lease_name(number), msgspec.json.encode(holder)):
             return False
         self._number, self._holder, self._renewed_s, self._renewed_ms = number, holder, now_s, now_ms
         # A predecessor that this home has not settled was somebody else's, or came after this copy of the home.
@@ -287,23 +259,9 @@ class RemoteLease:
         if not self._news:
             self.settle()
         # The predecessor itself is kept: a holder that comes back finds the higher number in any case.
-        names = [name for name, _ in self._remote.backend.entries(_DIRECTORY)]
-        self._remote.backend.delete(*[name for name in names if _NAME.fullmatch(name) and name < _name(number - 1)])
+        names = lease_names(self._remote)
+        self._remote.backend.delete(*[name for name in names if name < lease_name(number - 1)])
         return True
 
     def _beat(self) -> str:
         return self._seams.random.token(8).hex()
-
-
-def _unreadable(data: bytes) -> Holder:
-    """A damaged lease object is a lease of somebody unknown: it ends when it has not changed for its time to live."""
-    return Holder("", "an unknown host", 0, 0, hashlib.sha256(data).hexdigest())
-
-
-def _name(number: int) -> str:
-    return f"{_DIRECTORY}/{number:012d}"
-
-
-def is_lease(name: str) -> bool:
-    """Whether an object of this name is a lease."""
-    return _NAME.fullmatch(name) is not None

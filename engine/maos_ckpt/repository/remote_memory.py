@@ -10,18 +10,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from maos_ckpt.errors import StorageError
+from maos_ckpt.repository.remote_file import discard, in_memory, is_damage, open_file, refused, settle_in
 
 _LOG = logging.getLogger(__name__)
-_VERSION = 3
-_BUSY_S = 10.0
-_SCHEMA = """
-CREATE TABLE facts(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE objects(name TEXT PRIMARY KEY, bytes INTEGER NOT NULL, mark BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE doomed(name TEXT PRIMARY KEY, since_ms INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE expected(name TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE lost(name TEXT PRIMARY KEY) WITHOUT ROWID;
-"""
 
 
 class RemoteMemory:
@@ -44,16 +35,16 @@ class RemoteMemory:
         self._connection = self._connect(path)
         try:
             with self._connection:
-                _settle_in(self._connection, location)
+                settle_in(self._connection, location)
         except sqlite3.Error as error:
             self._leave_file(error)
 
     def _connect(self, path: Path | None) -> sqlite3.Connection:
         try:
-            return _open(path)
+            return in_memory() if path is None else open_file(path)
         except (sqlite3.Error, OSError) as error:
             self._note(error)
-            return _connect(":memory:")
+            return in_memory()
 
     def _note(self, error: Exception) -> None:
         self.unusable = str(error)
@@ -66,15 +57,15 @@ class RemoteMemory:
     def _leave_file(self, error: sqlite3.Error) -> None:
         """Go on without what was known: it costs a listing."""
         self._connection.close()
-        if self._path is None or not _is_damage(error):
+        if self._path is None or not is_damage(error):
             self._note(error)
-            self._connection = _connect(":memory:")
+            self._connection = in_memory()
         else:
             with contextlib.suppress(OSError):
-                _discard(self._path)
+                discard(self._path)
             self._connection = self._connect(self._path)
         with self._connection:
-            _settle_in(self._connection, self._location)
+            settle_in(self._connection, self._location)
 
     @contextlib.contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:
@@ -83,9 +74,9 @@ class RemoteMemory:
                 with self._connection:
                     yield self._connection
             except sqlite3.Error as error:
-                if _is_damage(error) and self._path is not None:
+                if is_damage(error) and self._path is not None:
                     self._leave_file(error)
-                raise _refused(str(error)) from error
+                raise refused(str(error)) from error
 
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows of a query; of an empty memory where the file turns out to be unreadable."""
@@ -94,14 +85,14 @@ class RemoteMemory:
                 return self._connection.execute(query, values).fetchall()
             except sqlite3.Error as error:
                 if self._path is None or self.unusable:
-                    raise _refused(str(error)) from error
+                    raise refused(str(error)) from error
                 self._leave_file(error)
                 return self._connection.execute(query, values).fetchall()
 
     def _refuse_to_doom(self) -> None:
         """What was to go there would come back from there, and nobody would know why."""
         if self.unusable:
-            raise _refused(self.unusable)
+            raise refused(self.unusable)
 
     @property
     def complete(self) -> bool:
@@ -132,7 +123,7 @@ class RemoteMemory:
                 self._replace(listed, missed=missed)
         except sqlite3.Error as error:
             if self._path is None or self.unusable:
-                raise _refused(str(error)) from error
+                raise refused(str(error)) from error
             self._leave_file(error)
             with self._using():
                 self._replace(listed, missed=missed)
@@ -252,72 +243,3 @@ class RemoteMemory:
         """Close the file."""
         with self._lock:
             self._connection.close()
-
-
-def remembered_location(path: Path) -> str:
-    """Where the remote copy lies that a memory in this file is of; "" where that cannot be told."""
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)) as connection:
-            row = connection.execute("SELECT value FROM facts WHERE name='location'").fetchone()
-    except sqlite3.Error:
-        return ""
-    return str(row[0]) if row else ""
-
-
-def _refused(why: str) -> StorageError:
-    return StorageError(
-        f"What is known of the remote copy cannot be read or written: {why}.",
-        kept="Every checkpoint committed before is untouched.",
-        hint="Check the disk; the file cache/remote.sqlite may be deleted and is made anew.",
-    )
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file is damaged, and not only busy or refused by the disk."""
-    return isinstance(error, sqlite3.DatabaseError) and not isinstance(
-        error, sqlite3.OperationalError | sqlite3.IntegrityError | sqlite3.ProgrammingError
-    )
-
-
-def _settle_in(connection: sqlite3.Connection, location: str) -> None:
-    """Drop what was remembered of another place."""
-    known = connection.execute("SELECT value FROM facts WHERE name='location'").fetchone()
-    if known is None or known[0] != location:
-        for table in ("objects", "doomed", "expected", "lost", "facts"):
-            connection.execute(f"DELETE FROM {table}")
-        connection.execute("INSERT INTO facts VALUES('location', ?)", (location,))
-
-
-def _open(path: Path | None) -> sqlite3.Connection:
-    if path is None:
-        return _connect(":memory:")
-    try:
-        return _connect(str(path))
-    except sqlite3.OperationalError:
-        # Busy, or a disk that refuses. It may be what other processes go by, so it is left as it is.
-        raise
-    except sqlite3.DatabaseError:
-        # A cache that cannot be read costs a listing, never an answer.
-        _discard(path)
-        return _connect(str(path))
-
-
-def _discard(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        Path(f"{path}{suffix}").unlink(missing_ok=True)
-
-
-def _connect(target: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(target, timeout=_BUSY_S, check_same_thread=False)
-    try:
-        # What is doomed must survive in the order in which it was: a manifest before its packs.
-        connection.execute("PRAGMA synchronous=NORMAL")
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, _VERSION):
-            raise sqlite3.DatabaseError("another version")
-        if version == 0:
-            connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={_VERSION};COMMIT;")
-    except BaseException:
-        connection.close()
-        raise
-    return connection

@@ -17,8 +17,6 @@ from maos_ckpt.codec.policy import CodecPolicy, CodecSettings
 from maos_ckpt.codec.secret import Secret
 from maos_ckpt.errors import (
     CkptError,
-    ConflictError,
-    FormatError,
     IntegrityError,
     NotFoundError,
     UsageError,
@@ -27,26 +25,23 @@ from maos_ckpt.model import Checkpoint, Descriptor
 from maos_ckpt.repository import header as headers
 from maos_ckpt.repository.beside import Job, ProcessChunkWriter
 from maos_ckpt.repository.cache_place import make_cache, writable_cache
-from maos_ckpt.repository.catalogue import Catalogue
-from maos_ckpt.repository.chunks import ChunkStore, ChunkWriter, LocalChunkWriter
+from maos_ckpt.repository.chunks import ChunkWriter, LocalChunkWriter
 from maos_ckpt.repository.connect import RemoteSettings, open_remote
 from maos_ckpt.repository.creation import DIRECTORIES, VITAL, create, create_home
 from maos_ckpt.repository.descriptors import decode_descriptors
-from maos_ckpt.repository.index import ChunkIndex
 from maos_ckpt.repository.keyring import open_sealer
 from maos_ckpt.repository.lease import lease
 from maos_ckpt.repository.ownership import check_source
-from maos_ckpt.repository.pack_reader import PackReader
 from maos_ckpt.repository.pack_writer import PackWriter
-from maos_ckpt.repository.remote import RemoteCopy
+from maos_ckpt.repository.stock import PackStock
 from maos_ckpt.seams import Seams
 
 #: How long an operation waits for another one to end before it reports a conflict.
 LEASE_WAIT_S = 30.0
 
 
-class Repository(Catalogue):
-    """An open repository: its checkpoints (`Catalogue`) and the packs that hold their chunks.
+class Repository(PackStock):
+    """An open repository: its checkpoints (`Catalogue`), the packs that hold their chunks (`PackStock`), and its lease.
 
     One instance may be used by several threads of one process; `close` it.
     """
@@ -72,12 +67,8 @@ class Repository(Catalogue):
             self.seams = seams
             self.read_only = read_only
             self._remote_settings = remote
-            self.reader = PackReader(backend, sealer, far)
-            opened.callback(self.reader.close)
-            self.index = ChunkIndex(None if cache is None else cache / "chunks.sqlite")
-            opened.callback(self.index.close)
-            self.chunks = ChunkStore(self.index, self.reader, self._find_more, sealer)
-            self.damaged_packs: dict[str, CkptError] = {}
+            self._leased = False
+            self.open_index(None if cache is None else cache / "chunks.sqlite", opened)
             self.synchronise()
             self._opened = opened.pop_all()
 
@@ -167,62 +158,6 @@ class Repository(Catalogue):
         """Raise `ForeignRepositoryError` where this repository belongs to another source."""
         check_source(self.path, self.header.source, source)
 
-    @property
-    def remote_copy(self) -> RemoteCopy:
-        """The remote copy, for those who work on one."""
-        assert self.remote is not None, "this repository has no remote copy"
-        return self.remote
-
-    def packs(self) -> dict[str, int]:
-        """All packs, those included that only the remote copy holds, with their sizes in bytes."""
-        elsewhere = {} if self.remote is None else self.remote.memory.below("packs")
-        return elsewhere | self.backend.list("packs")
-
-    def synchronise(self) -> None:
-        """Bring the chunk index up to date with the packs that are there; asks no remote side.
-
-        Packs that only the remote copy holds are entered by `pull`, or by `index_packs` when a chunk is missed.
-        """
-        there = self.packs()
-        known = self.index.packs()
-        for name in known.keys() - there.keys():
-            self.index.remove_pack(name)
-            self.reader.forget(name)
-        for name in self.damaged_packs.keys() - there.keys():
-            del self.damaged_packs[name]
-        self.index_packs({name: size for name, size in self.backend.list("packs").items() if name not in known})
-
-    def index_packs(self, sizes: dict[str, int]) -> None:
-        """Enter packs of these sizes into the chunk index, from their own ends.
-
-        Raises:
-            UnavailableError, PermissionRefusedError: one lies in the remote copy alone, and that cannot be read now.
-        """
-        for name in sorted(sizes):
-            try:
-                self.index.add_pack(name, sizes[name], self.reader.index(name, sizes[name]))
-            except (IntegrityError, FormatError) as error:
-                # One unreadable pack must not keep the rest from being used; what it held shows as missing.
-                self.damaged_packs[name] = error
-
-    def unindexed(self) -> dict[str, int]:
-        """Packs that only the remote copy holds and the chunk index does not know, with their sizes in bytes."""
-        if self.remote is None:
-            return {}
-        known = self.index.packs().keys() | self.damaged_packs.keys()
-        return {name: size for name, size in self.remote.memory.below("packs").items() if name not in known}
-
-    def _find_more(self) -> None:
-        """Somebody misses a chunk: look at all packs there are, wherever they lie.
-
-        Raises:
-            UnavailableError, PermissionRefusedError: the remote copy has to be asked, and cannot be.
-        """
-        if self.remote is not None:
-            self.remote.learn()
-        self.synchronise()
-        self.index_packs(self.unindexed())
-
     @contextlib.contextmanager
     def lease(self, operation: str, wait_s: float = LEASE_WAIT_S) -> Iterator[None]:
         """Be the only writer for the length of the block.
@@ -237,6 +172,16 @@ class Repository(Catalogue):
             self.backend.sweep()
             self.synchronise()
             self._restore_marks()
+            self._leased = True
+            try:
+                yield
+            finally:
+                self._leased = False
+
+    @contextlib.contextmanager
+    def marking(self, wait_s: float = LEASE_WAIT_S) -> Iterator[None]:
+        """Be the only writer while marks are changed, also where this repository is already; raises as `lease`."""
+        with contextlib.nullcontext() if self._leased else self.lease("marks", wait_s):
             yield
 
     def descriptors(self, checkpoint: Checkpoint) -> dict[tuple[str, str], Descriptor]:
@@ -259,47 +204,6 @@ class Repository(Catalogue):
             return ProcessChunkWriter(job, self.sealer.master)
         policy = CodecPolicy(settings, self.seams.clock, expected_bytes, unpack_measures(measures))
         return LocalChunkWriter(self.chunks, self.index, PackWriter(self.backend, self.seams.fs, self.sealer), policy)
-
-    def check_packs_present(self) -> None:
-        """Look once more, just before a commit, that no pack vanished on which the new checkpoint counts.
-
-        Raises:
-            ConflictError: one did.
-        """
-        gone = self.index.packs().keys() - self.packs().keys()
-        if gone:
-            raise ConflictError(
-                f"{len(gone)} packs were removed from the repository while it was being saved to.",
-                kept="No checkpoint was committed on top of them.",
-                hint="Run `maos-ckpt verify --all`, then save again.",
-                gone=sorted(gone)[:5],
-            )
-
-    def drop_pack(self, name: str) -> None:
-        """Delete a pack: first from the index, so that no save can count on it, then from the disk.
-
-        In the remote copy it is doomed, and goes with a later replication.
-        """
-        self.index.remove_pack(name)
-        self.reader.forget(name)
-        if self.remote is not None:
-            self.remote.memory.doom_known(name)
-        self.backend.delete(name)
-
-    def evict_pack(self, name: str) -> None:
-        """Give a local pack's space back where the remote copy holds it, too; it is read from there then.
-
-        Raises:
-            ConflictError: it does not.
-        """
-        if not self.remote_copy.memory.holds(name):
-            raise ConflictError(f"The remote copy does not hold {name}, so it stays here.", object=name)
-        self.reader.forget(name)
-        self.backend.delete(name)
-
-    def stored_bytes(self) -> int:
-        """Bytes that packs and manifests take."""
-        return sum(self.backend.list("packs").values()) + sum(self.backend.list("manifests").values())
 
     def close(self) -> None:
         """Close files; committed state needs nothing more."""

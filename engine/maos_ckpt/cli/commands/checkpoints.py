@@ -79,6 +79,11 @@ def list_(context: Context) -> int:
     _warn_of_damage(context, found, unreadable)
     if not found:
         none = "There is no checkpoint that can be read." if unreadable else "There is no checkpoint yet."
+        far = checkpoints.only_far(context.workspace)
+        if far:
+            verb = "lies" if far == 1 else "lie"
+            none = f"There is no checkpoint here, but {count(far, 'checkpoint')} {verb} in the remote copy: "
+            none += "`maos-ckpt verify --all --repair` brings what belongs here back."
         context.out.notice(none if arguments.tag is None else "No checkpoint has that tag.")
         return ExitCode.DONE
     context.out.lines(list_lines(found, context.seams.clock.now_ms(), context.width))

@@ -6,8 +6,9 @@ import os
 
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import table
+from maos_ckpt.codec.secret import exposed_key_file
 from maos_ckpt.config import FILE_NAME, example, toml_value
-from maos_ckpt.errors import ConflictError, ExitCode
+from maos_ckpt.errors import ConfigError, ConflictError, ExitCode
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.operations.remotes import effective, remote_settings
 from maos_ckpt.safe_text import safe_text
@@ -56,6 +57,22 @@ def _check(context: Context) -> int:
     settings = context.settings
     # Raises where the values that say where the remote copy lies do not fit each other.
     remote_settings(effective(settings.config))
+    exposed = settings.exposed_secrets()
+    if exposed:
+        raise ConfigError(
+            f"{settings.file} holds {' and '.join(exposed)}, and others may read it.",
+            kept="Nothing was changed.",
+            hint="chmod 600, and change the secret.",
+            keys=exposed,
+        )
+    key_file = exposed_key_file(settings.config.encryption_key)
+    if key_file is not None:
+        raise ConfigError(
+            f"The key file {key_file} may be read by others.",
+            kept="Nothing was changed.",
+            hint="chmod 600, and change the key.",
+            keys=["encryption_key"],
+        )
     if context.out.as_json:
         context.out.document({"ok": True, "file": str(settings.file) if settings.file else None})
     else:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import age, count, duration, moment, rfc3339, size, span
 from maos_ckpt.cli.upkeep_text import scrub_due_ms, upkeep_lines
+from maos_ckpt.doctor import Disk, disk
 from maos_ckpt.engine.lock import Owner, engine_owner
 from maos_ckpt.errors import ExitCode
 from maos_ckpt.model import LOCAL_TIER, TierStatus
@@ -32,6 +33,7 @@ class _Status:
     unfinished: str
     recovering: Recovering | None
     drill: DrillStatus
+    disk: Disk
 
     @property
     def next_ms(self) -> int | None:
@@ -53,7 +55,7 @@ def _tier_words(tier: TierStatus, one: _Status) -> str:
     """A tier: how it is, since when and why, what it holds and what waits."""
     words = tier.state
     if tier.since_ms is not None:
-        words += f" since {span((one.now_ms - tier.since_ms) / 1000)}"
+        words += f" for {span((one.now_ms - tier.since_ms) / 1000)}"
     if tier.reason:
         words += f": {tier.reason.rstrip('.')}"
     parts = [words, f"{count(tier.checkpoints, 'checkpoint')} ({size(tier.bytes)}) in {tier.location}"]
@@ -72,8 +74,8 @@ def _look(context: Context) -> _Status:
     found = state.repository_state(workspace)
     owner = engine_owner(workspace.repository)
     now_ms, unfinished = context.seams.clock.now_ms(), state.unfinished_recovery(workspace)
-    recovering = state.recovery_under_way(workspace)
-    return _Status(workspace, now_ms, owner, found, unfinished, recovering, drills.status(workspace))
+    recovering, free = state.recovery_under_way(workspace), disk(workspace.repository, 0)
+    return _Status(workspace, now_ms, owner, found, unfinished, recovering, drills.status(workspace), free)
 
 
 def status(context: Context) -> int:
@@ -95,6 +97,8 @@ def _document(one: _Status) -> dict[str, object]:
         "last_success": _last_success(one),
         "last_error": _last_error(one),
         "spool": _spool(one),
+        "encryption": _encryption(one),
+        "disk": {"free_bytes": one.disk.free_bytes, "ok": one.disk.ok},
         "unfinished_recovery": one.unfinished or None,
         "recovery": None if one.recovering is None else one.recovering.shape(one.now_ms),
         "damaged": list(one.found.damaged_manifests),
@@ -180,6 +184,20 @@ def _spool(one: _Status) -> dict[str, object] | None:
     }
 
 
+def _encryption(one: _Status) -> dict[str, object]:
+    found = one.found
+    return {"enabled": found.encrypted, "slot": found.opened_by or None, "locked": found.locked or None}
+
+
+def _encryption_words(one: _Status) -> str:
+    found = one.found
+    if found.locked:
+        return f"on; it did not open, so that little can be told: {found.locked}"
+    if not found.encrypted:
+        return "off"
+    return f"on, opened by the key {found.opened_by}" if found.opened_by else "on"
+
+
 def _time(at_ms: int | None) -> str | None:
     return None if at_ms is None else rfc3339(at_ms)
 
@@ -228,7 +246,10 @@ def _lines(one: _Status) -> list[str]:
         ("last success", f"{last.id}, {moment(last.created_at_ms, one.now_ms)}" if last else "no checkpoint yet"),
         ("repository", str(one.workspace.repository)),
         ("holds", held),
+        ("encryption", _encryption_words(one)),
     ]
+    if not one.disk.ok:
+        pairs.append(("disk", one.disk.text))
     told = [tier for tier in one.found.tiers if tier.name != LOCAL_TIER or tier.state != "ok"]
     pairs += [(tier.name, _tier_words(tier, one)) for tier in told]
     pairs += upkeep_lines(one.found.tiers, one.found.outcome, one.workspace.config, one.now_ms)

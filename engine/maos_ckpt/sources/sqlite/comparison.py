@@ -37,8 +37,9 @@ class Comparison:
         self._kept = kept
         self._mark = mark
         with contextlib.ExitStack() as files:
-            old, self._new = PageFile(kept), PageFile(image.path)
+            old = PageFile(kept)
             files.callback(old.close)
+            self._new = image.pages()
             files.callback(self._new.close)
             self._changed = compare(old, self._new)
             open_old = partial(open_image, kept)

@@ -16,7 +16,7 @@ from maos_ckpt.sources.base import KeyRange
 from maos_ckpt.sources.memo import ImageMark, Memo
 from maos_ckpt.sources.sqlite import faults, kept_image
 from maos_ckpt.sources.sqlite.comparison import Comparison
-from maos_ckpt.sources.sqlite.held_image import capture_held
+from maos_ckpt.sources.sqlite.held_image import look_at_held
 from maos_ckpt.sources.sqlite.image import Image, capture_image
 from maos_ckpt.sources.sqlite.live import Held
 from maos_ckpt.sources.sqlite.rows import BATCH_ROWS_MAX, TableQuery, count_rows, read_rows
@@ -60,11 +60,11 @@ class DatabaseImage:
         while_frozen: Callable[[], None],
         held: Held | None = None,
     ) -> DatabaseImage:
-        """Capture the file at `path`; see `capture_image` and `capture_held` for arguments and errors."""
+        """Capture the file at `path`; see `capture_image` and `look_at_held` for arguments and errors."""
         if held is None:
             image = capture_image(path, directory, seams, while_frozen)
         else:
-            image = capture_held(held, directory, seams, while_frozen)
+            image = look_at_held(held, directory, seams, while_frozen)
         try:
             return cls(path, image, seams)
         except BaseException:
@@ -158,7 +158,7 @@ class DatabaseImage:
             return self._same
         if self._comparison is not None and self._compared is not None and self._compared[1] == directory:
             mark = self._comparison.keep(self._seams)
-        return mark or kept_image.take_over(self.image.path, directory, self._seams)
+        return mark or self.image.keep_in(directory, self._seams)
 
     def close(self) -> None:
         """Remove the private image; safe to call twice."""

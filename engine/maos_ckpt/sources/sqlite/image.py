@@ -21,8 +21,10 @@ from maos_ckpt.errors import SourceError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import LOCK_STOP_S, LOCK_WAIT_S
-from maos_ckpt.sources.sqlite import cold, faults, probe
+from maos_ckpt.sources.memo import ImageMark
+from maos_ckpt.sources.sqlite import cold, faults, kept_image, probe
 from maos_ckpt.sources.sqlite.copying import PIECE_BYTES, copy_range, preload
+from maos_ckpt.sources.sqlite.pages import PageFile
 
 #: A read transaction in WAL mode stops nobody, but the log cannot be reset behind it: it ends after this long.
 WAL_READ_STOP_S: Final = 30.0
@@ -67,15 +69,23 @@ class Image:
         """A new connection on the copy, for reading only."""
         return open_image(self.path)
 
+    def pages(self) -> PageFile:
+        """The copy by its pages; OSError or UnusualPagesError as `PageFile`."""
+        return PageFile(self.path)
+
+    def keep_in(self, directory: Path, seams: Seams) -> ImageMark | None:
+        """Keep the copy, see `kept_image.take_over`; the last call but `close`."""
+        return kept_image.take_over(self.path, directory, seams)
+
     def close(self) -> None:
         """Remove the copy; safe to call twice."""
         cold.discard(self.path)
 
 
-def open_image(path: Path) -> sqlite3.Connection:
-    """A connection that reads a copy which nobody writes to."""
+def open_image(path: Path, factory: type[sqlite3.Connection] = sqlite3.Connection) -> sqlite3.Connection:
+    """A connection that reads a file which nobody writes to."""
     connection = sqlite3.connect(
-        _uri(path, "mode=ro&immutable=1"), uri=True, isolation_level=None, check_same_thread=False
+        _uri(path, "mode=ro&immutable=1"), uri=True, isolation_level=None, check_same_thread=False, factory=factory
     )
     # The schema is hostile: no function or virtual table may run because a view or an index mentions it.
     connection.execute("PRAGMA trusted_schema=OFF")

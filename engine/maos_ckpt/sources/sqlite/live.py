@@ -23,7 +23,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from maos_ckpt.errors import PermissionRefusedError, SourceError
 from maos_ckpt.processes import ProcessInfo
@@ -52,13 +52,57 @@ _NOT_A_DATABASE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 @dataclass(slots=True)
+class Readers:
+    """Connections that read a held file in place, past its locks. They are closed when the hold has ended: closing any
+    descriptor of the file drops the locks that this process has on it."""
+
+    free: list[sqlite3.Connection] = field(default_factory=list)
+    all: list[sqlite3.Connection] = field(default_factory=list)
+    connection: type[sqlite3.Connection] = field(init=False)
+
+    def __post_init__(self) -> None:
+        free, every = self.free, self.all
+
+        class Kept(sqlite3.Connection):
+            """Closing it leaves it as new to the next reader; it stays open from its first moment on."""
+
+            def __init__(self, *arguments: Any, **others: Any) -> None:
+                super().__init__(*arguments, **others)
+                every.append(self)
+                self._length_max = self.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
+                self._changed = False
+
+            def create_collation(self, *arguments: Any) -> None:
+                # That cannot be taken back, and another reader has to see that the order is nobody's.
+                self._changed = True
+                super().create_collation(*arguments)
+
+            def close(self) -> None:
+                self.text_factory = str
+                self.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, self._length_max)
+                if not self._changed:
+                    free.append(self)
+
+        self.connection = Kept
+
+    def forget(self) -> None:
+        """What was read is not what will be: later readers open the file anew."""
+        self.free.clear()
+
+    def close(self) -> None:
+        """Close all, once this process has no lock on the file any more."""
+        for one in self.all:
+            sqlite3.Connection.close(one)
+
+
+@dataclass(slots=True)
 class Held:
     """A database under an exclusive lock, its writers stopped.
 
     `connection` is inside `BEGIN EXCLUSIVE`, with foreign keys and CHECK constraints off; end the transaction only by
     `commit`. `stopped`: the stopped writers, without their terminals. `attempts`: how often the lock was tried. `wal`:
     the journal mode. `identity`: the file's device and inode. `stall_s`: the longest time that they stood still,
-    complete after the block.
+    complete after the block. `readers`: see `held_image.HeldImage`.
     """
 
     path: Path
@@ -69,12 +113,32 @@ class Held:
     seams: Seams
     identity: tuple[int, int]
     stall_s: float = 0.0
+    readers: Readers = field(default_factory=Readers, repr=False)
     _guardian: Guardian | None = field(default=None, repr=False)
 
     def beat(self) -> None:
         """Tell the guardian that this process is at work; call it at least every `guardian.BEAT_S_MAX`."""
         if self._guardian is not None:
             self._guardian.beat()
+
+    @contextlib.contextmanager
+    def again(self) -> Iterator[None]:
+        """After `commit`: take the lock once more, to look at what stands there.
+
+        Raises:
+            SourceError: somebody else has it, or another file stands there.
+        """
+        with mapped(self.path):
+            self.connection.execute("BEGIN EXCLUSIVE")
+            try:
+                _require_same(self.path, self.identity)
+                yield
+            finally:
+                self.connection.execute("ROLLBACK")
+
+    def forget_readers(self) -> None:
+        """Let no reader go on with what it read before."""
+        self.readers.forget()
 
     def commit(self) -> None:
         """Commit now, while the writers still stand; what belongs to the same moment, as files do, can follow.
@@ -119,10 +183,14 @@ def hold(
     _require_writable(path)
     identity = _identity(path)
     pause = Pause(path, seams)
-    with contextlib.closing(_connect(path, "rw")) as connection, contextlib.closing(pause):
+    with (
+        contextlib.closing(Readers()) as readers,
+        contextlib.closing(_connect(path, "rw")) as connection,
+        contextlib.closing(pause),
+    ):
         _require_database(connection, path)
         attempts = _lock(connection, path, seams, pause, wait_s, waiting)
-        held = Held(path, connection, False, pause.stopped, attempts, seams, identity, _guardian=pause.guardian)
+        held = Held(path, connection, False, pause.stopped, attempts, seams, identity, 0.0, readers, pause.guardian)
         try:
             _require_same(path, identity)
             with mapped(path):

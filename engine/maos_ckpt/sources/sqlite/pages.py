@@ -52,13 +52,17 @@ class PageFile:
     `firsts` holds the first `WORD_BYTES` of every page, in order, once `compare` has filled it: the type of a B-tree
     page, or the next page of a chain.
 
+    Args:
+        fd: a descriptor of the file, which stays open; None opens one.
+
     Raises:
         OSError: it cannot be opened or read.
         UnusualPagesError: not whole pages, or not a database.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    def __init__(self, path: Path, fd: int | None = None) -> None:
+        self._owned = fd is None
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW) if fd is None else fd
         self.firsts = b""
         try:
             self.shape = _shape(os.pread(self.fd, probe.HEADER_BYTES, 0), os.fstat(self.fd).st_size, path)
@@ -94,9 +98,9 @@ class PageFile:
 
     def close(self) -> None:
         """Close the file; safe to call twice."""
-        if self.fd >= 0:
+        if self.fd >= 0 and self._owned:
             os.close(self.fd)
-            self.fd = -1
+        self.fd = -1
 
 
 def _shape(header: bytes, size: int, path: Path) -> Shape:
