@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,9 +12,10 @@ import pytest
 
 from maos_ckpt.capture import referrers as stored_referrers
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
-from maos_ckpt.model import Checkpoint, Trigger, VerifyLevel
+from maos_ckpt.model import Checkpoint, CollectionKind, Descriptor, Trigger, VerifyLevel
 from maos_ckpt.prune import prune
 from maos_ckpt.recovery.lookup import Shape, every
+from maos_ckpt.recovery.owners import Owners, agents_named
 from maos_ckpt.recovery.reference_rules import Json
 from maos_ckpt.recovery.referrers import COVERED, agents_of, referring, work_out
 from maos_ckpt.repository.repository import Repository
@@ -101,6 +103,8 @@ def test_references_stay_true_while_the_state_changes(lab: Lab) -> None:
             f"DELETE FROM messages WHERE id % 23 = {seed}",
             f'UPDATE tasks SET assigned_agents = \'["moved-0000000{seed}", "x\\ud800-00000000"]\''
             f" WHERE rowid % 17 = {seed}",
+            f"DELETE FROM key_value_store WHERE rowid % 7 = {seed}",
+            f"INSERT OR REPLACE INTO key_value_store VALUES ('memory:moved-0000000{seed}:{seed}', '1', NULL)",
         )
         checkpoint = lab.save()
         lab.require_whole(checkpoint)
@@ -157,3 +161,23 @@ def test_what_waits_and_cannot_be_used_costs_no_save(lab: Lab, damage: str) -> N
     mutate(lab.work, 0.05, 2)
     lab.require_whole(lab.save())
     assert verify(lab.repository, [], VerifyLevel.FULL).ok
+
+
+@pytest.mark.parametrize(
+    ("key", "names"),
+    [
+        ("memory:analyst-0000000a:1", {"analyst-0000000a"}),
+        ("context:x-analyst-0000000a", {"x-analyst-0000000a"}),
+        ("a-0000000a-1-0000000b_c: b_c-0000000d", {"a-0000000a", "a-0000000a-1-0000000b", "b_c-0000000d"}),
+        ("memory:analyst-0000000ab:-0000000a:analyst-0000000A:00000000", set()),
+        ("\u00e9analyst-0000000a\u00e9", {"analyst-0000000a"}),
+    ],
+)
+def test_a_key_names_the_agents_that_a_selection_finds_in_it(key: str, names: set[str]) -> None:
+    assert set(agents_named(key)) == names
+    # As the selection decides, for every agent of which there could be a word in it.
+    place = ("memory", "key_value_store")
+    descriptor = Descriptor(*place, CollectionKind.TABLE, ("key",), ("value", "updated_at"), "key_value_store")
+    possible = {key[low:high] for low in range(len(key)) for high in range(low + 10, len(key) + 1)}
+    asked = [one for one in possible if re.fullmatch("[0-9A-Za-z_-]+-[0-9a-f]{8}", one)]
+    assert {one for one in asked if Owners(frozenset({one})).own(descriptor, (key,), {})} == names

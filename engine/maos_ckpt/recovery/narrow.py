@@ -22,8 +22,8 @@ from maos_ckpt.tree.diff import RecordDifference
 
 #: More records of one collection than this are not looked up one by one.
 KEYS_MAX: Final = 50_000
-#: References in JSON lists count as such only where they look like an agent's id.
-_AGENT_ID: Final = re.compile(r".+-[0-9a-f]{8}")
+#: References in JSON lists and in keys count as such only where they look like an agent's id.
+_AGENT_ID: Final = re.compile(r"[0-9A-Za-z_-]+-[0-9a-f]{8}")
 
 
 class Narrow:

@@ -25,6 +25,7 @@ from maos_ckpt.codec.values import decode_key
 from maos_ckpt.errors import UNREADABLE
 from maos_ckpt.model import Collection, Descriptor, Progress
 from maos_ckpt.recovery.lookup import Record, Shape, every
+from maos_ckpt.recovery.owners import agents_named
 from maos_ckpt.recovery.reference_rules import Json, references
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.states import CollectionName, StoredState
@@ -33,7 +34,12 @@ from maos_ckpt.tree.diff import StoredStream, differences
 
 ProgressSink = Callable[[Progress], None]
 #: What the tree covers: the records that come and go with an agent. Few others refer to agents, in few records.
-COVERED: Final[tuple[CollectionName, ...]] = (("memory", "sessions"), ("queue", "messages"), ("tasks", "tasks"))
+COVERED: Final[tuple[CollectionName, ...]] = (
+    ("memory", "key_value_store"),
+    ("memory", "sessions"),
+    ("queue", "messages"),
+    ("tasks", "tasks"),
+)
 _REPORT_EVERY: Final = 10_000
 #: What JSON may hold and no key can.
 _HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
@@ -45,6 +51,10 @@ class _TooManyError(Exception):
 
 def agents_of(shape: Shape, table: str, record: Record, parse: Json) -> set[str]:
     """The agents that a record refers to, those among them that can have a record of their own."""
+    if table == "key_value_store":
+        # MAOS keeps what an agent remembers under a key that names the agent.
+        key = decode_key(record[0])[0]
+        return set(agents_named(key)) if isinstance(key, str) else set()
     found = {one.id for one in references(table, shape.stored(record), parse) if one.table == "agents"}
     return {one for one in found if not _HALF_PAIR.search(one)}
 
