@@ -44,6 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, remote_copy(Path(folder) / "moto.log"):
         state, home, key = Path(folder) / "team", Path(folder) / "home", Path(folder) / "key"
+        key.touch(0o600)
         key.write_bytes(os.urandom(64))
         os.environ |= {"MAOS_CKPT_ENCRYPTION_ENABLED": "true", "MAOS_CKPT_ENCRYPTION_KEY": f"file:{key}"}
         build_state(state, home, arguments.mb * _MB, seed=1, transcript_bytes=arguments.transcript_mb * _MB)

@@ -103,8 +103,9 @@ def restored(folder: Path, settings: RemoteSettings, component: str, state: Path
 def one_agent(folder: Path, settings: RemoteSettings, state: Path, claude: Path, stored: int) -> None:
     """`restore --agent` on a machine that has the bucket and a live database that lost this agent; counted."""
     with contextlib.closing(sqlite3.connect(state / "maos.db")) as connection, connection:
-        busiest = "SELECT from_agent FROM messages GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
-        agent = connection.execute(busiest).fetchone()[0]
+        by_messages = "SELECT from_agent FROM messages GROUP BY 1 ORDER BY count(*), 1"
+        agents = [row[0] for row in connection.execute(by_messages)]
+        agent = agents[len(agents) // 2]
         connection.execute("PRAGMA foreign_keys=OFF")
         connection.execute("DELETE FROM agents WHERE id=?", (agent,))
         connection.execute("DELETE FROM sessions WHERE agent_id=?", (agent,))

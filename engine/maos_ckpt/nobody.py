@@ -64,6 +64,9 @@ class NoProcesses:
         """Refused."""
         return False
 
+    def kill_group(self, pid: int) -> None:
+        """Refused."""
+
 
 def quiet(seams: Seams) -> Seams:
     """The same seams, without processes."""

@@ -111,6 +111,10 @@ class Processes(Protocol):
         """SIGCONT; False where that process is gone."""
         ...
 
+    def kill_group(self, pid: int) -> None:
+        """SIGKILL for a child of this process that leads a group, which it has not collected yet, and for its own."""
+        ...
+
 
 class SystemProcesses:
     """`/proc` and signals."""
@@ -254,6 +258,11 @@ class SystemProcesses:
     def resume(self, process: ProcessInfo) -> bool:
         """See `Processes.resume`."""
         return self._signal(process, signal.SIGCONT)
+
+    def kill_group(self, pid: int) -> None:
+        """See `Processes.kill_group`."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
     def _signal(self, process: ProcessInfo, number: signal.Signals) -> bool:
         # The start time guards against a pid that the kernel has given to somebody else since.

@@ -340,7 +340,7 @@ def find_command(words: list[str]) -> tuple[Command, list[str]]:
 def parser_for(command: Command) -> Parser:
     """The parser of one command with the global options."""
     program = f"{PROGRAM} {command.name}".strip()
-    summary = f"{command.summary[0].upper()}{command.summary[1:]}."
+    summary = f"{command.summary[:1].upper()}{command.summary[1:]}."
     parser = Parser(prog=program, description=summary, allow_abbrev=False, add_help=False)
     command.configure(parser)
     add_globals(parser)

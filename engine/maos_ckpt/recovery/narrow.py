@@ -6,7 +6,6 @@ With that, one agent is read out of a checkpoint that lies far away without read
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -14,7 +13,7 @@ from maos_ckpt.codec.values import decode_key, encode_key
 from maos_ckpt.recovery.lookup import Record, Shape, every, lookup
 from maos_ckpt.recovery.owners import Owners
 from maos_ckpt.recovery.reference_rules import COLLECTIONS
-from maos_ckpt.recovery.referrers import COVERED, referring
+from maos_ckpt.recovery.referrers import COVERED, NAME, referring
 from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS
 from maos_ckpt.states import CollectionName, State, StoredState
 from maos_ckpt.tree.cursor import records
@@ -22,8 +21,6 @@ from maos_ckpt.tree.diff import RecordDifference
 
 #: More records of one collection than this are not looked up one by one.
 KEYS_MAX: Final = 50_000
-#: References in JSON lists and in keys count as such only where they look like an agent's id.
-_AGENT_ID: Final = re.compile(r"[0-9A-Za-z_-]+-[0-9a-f]{8}")
 
 
 class Narrow:
@@ -59,7 +56,7 @@ class Narrow:
             return _encoded(owners.orchestrations)
         if name in (TRANSCRIPTS, TRANSCRIPT_FILES):
             return self._transcripts()
-        if name not in COVERED or not all(map(_AGENT_ID.fullmatch, owners.agents)):
+        if name not in COVERED or not all(map(NAME.fullmatch, owners.agents)):
             return None
         keys: set[bytes] = set(_encoded(owners.sessions)) if name == COLLECTIONS["sessions"] else set()
         for state in (self._target, self._live):

@@ -29,10 +29,6 @@ JSON_BYTES_MAX: Final = 8 << 20
 #: What MAOS calls its checkpoint of an orchestration.
 _CHECKPOINT_PREFIX: Final = "orchestration_"
 
-#: A longer word may begin with an agent's id: `artifact:analyst-1a2b3c4d-2`, and none within it.
-_WORD = re.compile(r"[0-9A-Za-z_-]+")
-_ID_END = re.compile(r"-[0-9a-f]{8}(?![0-9A-Za-z])")
-
 _OF_AGENTS: Final[frozenset[CollectionName]] = frozenset(
     {
         COLLECTIONS["agents"],
@@ -102,13 +98,6 @@ class Owners:
         # Part of a longer word it would be another agent's: `analyst-1a2b3c4d` is none of `senior-analyst-1a2b3c4d`.
         names = "|".join(map(re.escape, sorted(self.agents)))
         return re.compile(f"(?<![0-9A-Za-z_-])(?:{names})(?![0-9A-Za-z])")
-
-
-def agents_named(text: str) -> Iterator[str]:
-    """What in a text, such as a key, names an agent as `Owners` would find it; each is of letters, digits, - and _, and
-    ends as an agent's id does."""
-    for word in _WORD.finditer(text):
-        yield from (word[0][: end.end()] for end in _ID_END.finditer(word[0]) if end.start())
 
 
 def find_owners(selection: Selection, states: Sequence[State]) -> Owners:

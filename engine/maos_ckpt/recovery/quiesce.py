@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import Final
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import SourceError
 from maos_ckpt.model import Progress
+from maos_ckpt.processes import Processes
 from maos_ckpt.recovery.steps import Step
 from maos_ckpt.safe_text import safe_text
 from maos_ckpt.seams import Seams
@@ -69,7 +69,7 @@ def quiesced(hooks: Hooks, directory: Path, progress: ProgressSink, seams: Seams
         try:
             if hooks.quiesce_command:
                 progress(Progress("recovery", "quiesce"))
-                failed = _run(hooks.quiesce_command, directory, hooks.quiesce_timeout_s)
+                failed = _run(hooks.quiesce_command, directory, hooks.quiesce_timeout_s, seams.processes)
                 if failed:
                     raise SourceError(
                         f"The quiesce command {failed}.",
@@ -81,7 +81,7 @@ def quiesced(hooks: Hooks, directory: Path, progress: ProgressSink, seams: Seams
         finally:
             failed = ""
             if hooks.resume_command:
-                failed = _run(hooks.resume_command, directory, hooks.resume_timeout_s)
+                failed = _run(hooks.resume_command, directory, hooks.resume_timeout_s, seams.processes)
             if failed:
                 # The guardian tries once more when this process has let go of it.
                 found.notes.append(f"The resume command {failed}; it is run once more.")
@@ -92,7 +92,7 @@ def quiesced(hooks: Hooks, directory: Path, progress: ProgressSink, seams: Seams
             seams.steps.reached(Step.RESUMED)
 
 
-def _run(command: Sequence[str], directory: Path, within_s: float) -> str:
+def _run(command: Sequence[str], directory: Path, within_s: float, processes: Processes) -> str:
     """Run a command with all its children; what went wrong, or ""."""
     with tempfile.TemporaryFile() as errors:
         try:
@@ -110,8 +110,7 @@ def _run(command: Sequence[str], directory: Path, within_s: float) -> str:
             try:
                 code = process.wait(within_s)
             except subprocess.TimeoutExpired:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                processes.kill_group(process.pid)
                 return f"took longer than {within_s:g} s and was ended"
         if code == 0:
             return ""

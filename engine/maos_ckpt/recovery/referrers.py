@@ -25,7 +25,6 @@ from maos_ckpt.codec.values import decode_key
 from maos_ckpt.errors import UNREADABLE
 from maos_ckpt.model import Collection, Descriptor, Progress
 from maos_ckpt.recovery.lookup import Record, Shape, every
-from maos_ckpt.recovery.owners import agents_named
 from maos_ckpt.recovery.reference_rules import Json, references
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.states import CollectionName, StoredState
@@ -40,9 +39,13 @@ COVERED: Final[tuple[CollectionName, ...]] = (
     ("queue", "messages"),
     ("tasks", "tasks"),
 )
-_REPORT_EVERY: Final = 10_000
+#: An agent's id as it stands inside of keys: `owners.Owners` decides by the same bounds.
+NAME: Final = re.compile(r"[0-9A-Za-z_-]+-[0-9a-f]{8}")
+_WORD: Final = re.compile(r"(?<![0-9A-Za-z_-])[0-9A-Za-z_-]+")
+_ENDING: Final = re.compile(r"-[0-9a-f]{8}(?![0-9A-Za-z])")
 #: What JSON may hold and no key can.
 _HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
+_REPORT_EVERY: Final = 10_000
 
 
 class _TooManyError(Exception):
@@ -50,13 +53,19 @@ class _TooManyError(Exception):
 
 
 def agents_of(shape: Shape, table: str, record: Record, parse: Json) -> set[str]:
-    """The agents that a record refers to, those among them that can have a record of their own."""
+    """The agents that a record refers to, those among them that a key can name; one of the key-value store by its
+    key."""
     if table == "key_value_store":
-        # MAOS keeps what an agent remembers under a key that names the agent.
-        key = decode_key(record[0])[0]
-        return set(agents_named(key)) if isinstance(key, str) else set()
+        first = decode_key(record[0])[0]
+        return set(_named(first)) if isinstance(first, str) else set()
     found = {one.id for one in references(table, shape.stored(record), parse) if one.table == "agents"}
     return {one for one in found if not _HALF_PAIR.search(one)}
+
+
+def _named(text: str) -> Iterator[str]:
+    """What may be agents' ids in a key, `a-0000000b` and `a-0000000b-0000000c` in `context:a-0000000b-0000000c`."""
+    for word in _WORD.findall(text):
+        yield from (word[: ending.end()] for ending in _ENDING.finditer(word) if ending.start())
 
 
 def work_out(repository: Repository, progress: ProgressSink = lambda _: None) -> bool:
