@@ -32,7 +32,7 @@ class ChangeRow:
 
 
 def _matches(change: RecordChange, words: Sequence[str]) -> bool:
-    texts = [change.component, change.collection, change.key, change.kind.value, change.reason]
+    texts = [change.component, change.collection, change.key, change.kind.value]
     for field in change.fields:
         texts += [field.path, field.before or "", field.after or ""]
     texts.append(change.reason)
@@ -111,7 +111,8 @@ class ChangeTree:
         for change in changes:
             record = self._record_node(change)
             hidden = record in self._folded
-            yield ChangeRow(RECORD, change.key, record, hidden if change.fields else None, change=change)
+            foldable = bool(change.fields or change.reason)
+            yield ChangeRow(RECORD, change.key, record, hidden if foldable else None, change=change)
             if not hidden:
                 for number, field in enumerate(change.fields):
                     yield ChangeRow(FIELD, field.path, (*record, str(number)), None, change=change, field=field)

@@ -124,7 +124,6 @@ class ChangeList(RowList):
             kind = f"  {row.change.kind.value}"
             name = safe_name(row.name, max(4, room - 2 - len(kind)))
             fields = "  " + glance(row.change) if row.folded else ""
-            reason: Span = (f"  {safe_text(row.change.reason, room)}" if row.change.reason else "", "accent")
-            return fit([indent, (f"{sign} ", tone), (name, "plain"), (kind, tone), reason, (fields, "dim")], width)
+            return fit([indent, (f"{sign} ", tone), (name, "plain"), (kind, tone), (fields, "dim")], width)
         assert row.field is not None
         return [indent, *field_line(row.field, room)]

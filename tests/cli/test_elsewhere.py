@@ -56,6 +56,26 @@ def test_a_part_of_it_is_only_that_part(cli: Cli, spoilt: tuple[str, dict[str, l
     assert cli.fails(3, "restore", one, "--component", "tusks", "--to", f"sqlite:{tmp_path / 'x.db'}")
 
 
+def test_one_agent_can_be_put_elsewhere_and_a_single_field_cannot(
+    cli: Cli, spoilt: tuple[str, dict[str, list[object]]], tmp_path: Path
+) -> None:
+    one, tables = spoilt
+    new = tmp_path / "agent.db"
+    with contextlib.closing(sqlite3.connect(cli.database)) as connection:
+        (agent,) = connection.execute("SELECT from_agent FROM messages LIMIT 1").fetchone()
+    words = ("restore", one, "--agent", agent, "--with-dependencies", "--to", f"sqlite:{new}")
+    plan = cli.ok(*words, "--dry-run", "--json").json["plan"]
+    cut = cli.ok(*words, "--dry-run", "--json", "--limit", "1").json["plan"]
+    assert (len(plan["changes"]), plan["truncated"]) == (plan["summary"]["added"], False)
+    assert (len(cut["changes"]), cut["truncated"], cut["digest"]) == (1, True, plan["digest"])
+    assert cli.ok(*words, "--plan", plan["digest"], "--json").json["verified"]
+    found = sorted_dump(new)
+    assert 0 < len(found["agents"]) <= len(tables["agents"])
+    assert 0 < len(found["messages"]) < len(tables["messages"])
+    field = f"agents/agents/{agent}:name"
+    assert "--record" in cli.fails(2, "restore", one, "--field", field, "--to", f"sqlite:{tmp_path / 'x.db'}")["hint"]
+
+
 def test_a_whole_maos_can_be_looked_into_side_by_side(
     cli: Cli, spoilt: tuple[str, dict[str, list[object]]], tmp_path: Path
 ) -> None:

@@ -392,3 +392,14 @@ def test_whatever_the_tables_hold_a_rescue_ends_what_it_plans_and_undo_brings_al
 def collections(plan: Plan) -> dict[str, int]:
     """How many records of each table the plan changes."""
     return dict(Counter(one.collection for one in plan.changes))
+
+
+def test_all_of_a_long_rescue_can_be_read_with_the_reasons(site: Site, operator: Operator) -> None:
+    for number in range(3):
+        agent(site, f"a-0000000{number}", status="active")
+    with rescues.open_plan(operator.workspace, 1, lambda step: None) as opened:
+        changes = list(opened.changes())
+        assert (len(opened.plan.changes), opened.plan.truncated) == (1, True)
+    assert len(changes) == opened.plan.summary.total >= 3
+    assert all(one.reason for one in changes)
+    assert opened.plan.digest == operator.plan().digest

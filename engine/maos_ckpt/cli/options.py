@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from maos_ckpt.cli.later import refuse_later_command, refuse_later_options
 from maos_ckpt.cli.parser import PROGRAM, Parser
-from maos_ckpt.cli.selecting import add_selection
+from maos_ckpt.cli.selecting import add_named, add_selection
 from maos_ckpt.errors import UsageError
 
 _LIMIT_HELP = "list at most N changes; by default 1,000, with --json 1,000,000"
@@ -148,23 +148,13 @@ def _apply(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--reason", metavar="TEXT", default="", help="why; kept in the journal")
     parser.add_argument("--yes", action="store_true", help="apply without asking")
-    parser.add_argument("--limit", metavar="N", type=_number(0), help=_LIMIT_HELP)
-
-
-def _part(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--component", metavar="C", action="append", default=[], help="this component; repeatable")
-    parser.add_argument(
-        "--record",
-        metavar="COMPONENT/COLLECTION/KEY-GLOB",
-        action="append",
-        default=[],
-        help="records that match, besides those of --component; repeatable",
-    )
+    text = "list at most N changes; by default 1,000, or with --dry-run --json all"
+    parser.add_argument("--limit", metavar="N", type=_number(0), help=text)
 
 
 def _undo(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "Without --component and --record the whole of the last recovery is taken back; else that part."
-    _part(parser)
+    parser.epilog = "Where nothing is named the whole of the last recovery is taken back; else that part of it."
+    add_named(parser)
     _apply(parser)
 
 

@@ -48,21 +48,35 @@ _NAMED = {
 }
 
 
-def add_selection(parser: argparse.ArgumentParser) -> None:
-    """What a recovery takes."""
+def add_named(parser: argparse.ArgumentParser) -> None:
+    """What is named of a checkpoint, or of a recovery."""
     for option, (place, _, metavar, text) in _NAMED.items():
         parser.add_argument(option, dest=place, metavar=metavar, action="append", default=[], help=text)
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """What a recovery takes."""
+    add_named(parser)
     text = "what becomes of live records that differ; by default replace, that is: as in the checkpoint"
     parser.add_argument("--merge", choices=MERGE_POLICIES, default=MERGE_POLICIES[0], help=text)
 
 
-def selection_of(arguments: argparse.Namespace) -> Selection:
-    """What the options mean."""
+def named_of(arguments: argparse.Namespace) -> Selection:
+    """What the options of `add_named` mean."""
     from maos_ckpt.model import MergePolicy, Selection
 
     named = {field: tuple(getattr(arguments, place)) for place, field, _, _ in _NAMED.values()}
-    return Selection(
-        **named,
+    return Selection(**named, exact=False, with_dependencies=False, merge=MergePolicy.REPLACE)
+
+
+def selection_of(arguments: argparse.Namespace) -> Selection:
+    """What the options of `add_selection` mean."""
+    from dataclasses import replace
+
+    from maos_ckpt.model import MergePolicy
+
+    return replace(
+        named_of(arguments),
         exact=arguments.exact,
         with_dependencies=arguments.with_dependencies,
         merge=MergePolicy(arguments.merge),

@@ -90,8 +90,6 @@ def change(one: RecordChange) -> dict[str, object]:
         shape["reason"] = one.reason
     if one.fields:
         shape["fields"] = [field(one) for one in one.fields]
-    if one.reason:
-        shape["reason"] = one.reason
     return shape
 
 
@@ -155,10 +153,10 @@ def plan(one: Plan, everything: Iterable[RecordChange] | None = None) -> dict[st
     }
 
 
-def recovery(result: RecoveryResult) -> dict[str, object]:
-    """What a recovery did."""
+def recovery(result: RecoveryResult, everything: Iterable[RecordChange] | None = None) -> dict[str, object]:
+    """What a recovery did; `everything` as in `plan`."""
     return {
-        "plan": plan(result.plan),
+        "plan": plan(result.plan, everything),
         "applied": result.applied,
         "verified": result.verified,
         "partial": result.partial,

@@ -22,7 +22,7 @@ from maos_ckpt.model import (
 )
 from maos_ckpt.model.drills import Assertion, DrillScenario, DrillStep
 from maos_ckpt.recovery.apply import recover
-from maos_ckpt.recovery.plan import PlanRequest, make_plan
+from maos_ckpt.recovery.open_plan import make_plan
 from maos_ckpt.recovery.request import Request
 from maos_ckpt.repository.connect import RemoteSettings
 from maos_ckpt.repository.repository import Repository
@@ -156,7 +156,7 @@ class Stage:
 
     def plan(self, repository: Repository, checkpoint: Checkpoint, selection: Selection) -> Plan:
         """What recovering would change in the scratch copy now."""
-        request = PlanRequest(checkpoint, selection, NAMED_MAX)
+        request = Request(checkpoint, selection, limit=NAMED_MAX)
         return make_plan(repository, self.source(), request, self.quietly, self.origin.seams)
 
     def save(self, repository: Repository, description: str) -> Checkpoint:

@@ -93,9 +93,11 @@ def needed_by_recoveries(repository: Repository) -> dict[str, str]:
     """What undo or an interrupted recovery needs: id → why."""
     under_way, last = recoveries.under_way(repository.path), recoveries.last_done(repository)
     needed = {} if last is None else {last.safety: "undo goes back to it"}
-    if last is not None and last.pins is not None:
-        needed |= dict.fromkeys((last.pins.checkpoint, last.pins.safety), "undo needs it to know what was changed")
+    for pinned in last.pins.chain if last is not None and last.pins is not None else ():
+        needed |= dict.fromkeys((pinned.checkpoint, pinned.safety), "undo needs it to know what was changed")
     if under_way is not None:
+        for pinned in under_way.pins.chain if under_way.pins is not None else ():
+            needed |= dict.fromkeys((pinned.checkpoint, pinned.safety), "an interrupted recovery needs it")
         needed |= dict.fromkeys((under_way.checkpoint, under_way.safety), "an interrupted recovery needs it")
     return needed
 

@@ -16,12 +16,13 @@ from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Plan, RecoveryResult, Selection
 from maos_ckpt.operations.audit import Note, audited, record
 from maos_ckpt.operations.workspace import Workspace
-from maos_ckpt.recovery import plan as planning
+from maos_ckpt.recovery import open_plan as planning
 from maos_ckpt.recovery import undo as undoing
 from maos_ckpt.recovery.alone import alone
 from maos_ckpt.recovery.apply import recover as apply_plan
-from maos_ckpt.recovery.elsewhere import recover_elsewhere
-from maos_ckpt.recovery.plan import OpenPlan, PlanRequest
+from maos_ckpt.recovery.elsewhere import open_plan_elsewhere, recover_elsewhere
+from maos_ckpt.recovery.open_plan import OpenPlan
+from maos_ckpt.recovery.plan import RECORDS_PER_S
 from maos_ckpt.recovery.quiesce import Hooks, quiesced
 from maos_ckpt.recovery.request import Request, checked_digest
 from maos_ckpt.repository.holds import hold_planned
@@ -52,12 +53,12 @@ def open_plan(
         checkpoint = repository.resolve(name)
         hold_planned(repository, checkpoint.id)
         source = workspace.live_source(repository, allow_missing=True)
-        request = PlanRequest(checkpoint, selection, limit, records_per_s=_records_per_s(workspace))
-        with planning.open_plan(repository, source, request, progress, workspace.seams) as opened:
+        request, rate = Request(checkpoint, selection, limit=limit), records_per_s(workspace)
+        with planning.open_plan(repository, source, request, progress, workspace.seams, records_per_s=rate) as opened:
             yield opened
 
 
-def _records_per_s(workspace: Workspace) -> float:
+def records_per_s(workspace: Workspace) -> float:
     """How fast the last recoveries of more than a few records have written, the median of them."""
     rates: list[float] = []
     for name, fields in itertools.islice(workspace.journal.newest_first(), _RATES_ENTRIES):
@@ -67,7 +68,7 @@ def _records_per_s(workspace: Workspace) -> float:
                 rates.append(changes / duration_s)
             if len(rates) == _RATES_MAX:
                 break
-    return statistics.median(rates) if rates else planning.RECORDS_PER_S
+    return statistics.median(rates) if rates else RECORDS_PER_S
 
 
 def recover(
@@ -164,19 +165,46 @@ def recover_to(
     *,
     dry_run: bool = False,
 ) -> RecoveryResult:
-    """Build the selected part of a checkpoint at another place; see `recover_elsewhere`. Reads no live state."""
+    """Build the selected part of a checkpoint at another place; see `recover_elsewhere`. Reads no live state.
+
+    `dry_run` gives the plan of `open_plan_to`.
+    """
+    digest = checked_digest(digest)
+    if dry_run:
+        started_s = workspace.seams.clock.monotonic_s()
+        with open_plan_to(workspace, name, selection, to, digest, limit, progress) as opened:
+            took_s = round(workspace.seams.clock.monotonic_s() - started_s, 3)
+            return RecoveryResult(opened.plan, False, False, None, took_s)
+    with workspace.reading() as repository:
+        request = _elsewhere(repository, name, selection, digest, limit)
+        result = recover_elsewhere(repository, request, to, workspace.database, progress, workspace.seams)
+        about = (request.checkpoint.id,)
+        record(workspace, "restore elsewhere", digest=result.plan.digest, detail=f"to {to}", about=about)
+        return result
+
+
+@contextlib.contextmanager
+def open_plan_to(
+    workspace: Workspace,
+    name: str,
+    selection: Selection,
+    to: str,
+    digest: str | None,
+    limit: int,
+    progress: ProgressSink,
+) -> Iterator[OpenPlan]:
+    """What `recover_to` would build; writes nothing, and retention leaves the checkpoint alone as `open_plan` says."""
     digest = checked_digest(digest)
     with workspace.reading() as repository:
-        checkpoint = repository.resolve(name)
-        hold_planned(repository, checkpoint.id)
-        request = Request(checkpoint, selection, digest, "", limit)
-        result = recover_elsewhere(
-            repository, request, to, workspace.database, progress, workspace.seams, dry_run=dry_run
-        )
-        if not dry_run:
-            what, about = result.plan.digest, (checkpoint.id,)
-            record(workspace, "restore elsewhere", digest=what, detail=f"to {to}", about=about)
-        return result
+        request = _elsewhere(repository, name, selection, digest, limit)
+        with open_plan_elsewhere(repository, request, to, workspace.database, progress, workspace.seams) as opened:
+            yield opened
+
+
+def _elsewhere(repository: Repository, name: str, selection: Selection, digest: str | None, limit: int) -> Request:
+    checkpoint = repository.resolve(name)
+    hold_planned(repository, checkpoint.id)
+    return Request(checkpoint, selection, digest, limit=limit)
 
 
 def undo_plan(workspace: Workspace, limit: int, progress: ProgressSink, *, only: Selection = EVERYTHING) -> Plan:
@@ -193,7 +221,13 @@ def open_undo_plan(
     with workspace.reading() as repository:
         source = workspace.live_source(repository, allow_missing=True)
         with undoing.open_undo_plan(
-            repository, source, only=only, limit=limit, progress=progress, seams=workspace.seams
+            repository,
+            source,
+            only=only,
+            limit=limit,
+            progress=progress,
+            seams=workspace.seams,
+            records_per_s=records_per_s(workspace),
         ) as opened:
             yield opened
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.model import Plan, RecoveryResult, ResumePoint, Trigger
 from maos_ckpt.operations import checkpoints, recoveries
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.recovery.open_plan import OpenPlan
 from maos_ckpt.recovery.request import checked_digest
 from maos_ckpt.recovery.rescue import carry_out, resume
 from maos_ckpt.repository.repository import Repository
@@ -16,16 +20,30 @@ _FIRST = "before the first rescue"
 
 
 def plan(workspace: Workspace, limit: int, progress: ProgressSink) -> Plan:
-    """What a rescue would change now; changes nothing live. Raises as `rescue_plan`.
+    """The plan of `open_plan`, with at most `limit` of its changes."""
+    with open_plan(workspace, limit, progress) as opened:
+        return opened.plan
+
+
+@contextlib.contextmanager
+def open_plan(workspace: Workspace, limit: int, progress: ProgressSink) -> Iterator[OpenPlan]:
+    """What a rescue would change now; changes nothing live. Raises as `open_rescue_plan`.
 
     Where there is no checkpoint yet, one is saved first: a crash is a poor moment to go without.
     """
     _save_first(workspace, progress)
     with workspace.reading() as repository:
         source = workspace.live_source(repository, allow_missing=True)
-        return carry_out.rescue_plan(
-            repository, source, repository.resolve("latest"), limit=limit, progress=progress, seams=workspace.seams
-        )
+        with carry_out.open_rescue_plan(
+            repository,
+            source,
+            repository.resolve("latest"),
+            limit=limit,
+            progress=progress,
+            seams=workspace.seams,
+            records_per_s=recoveries.records_per_s(workspace),
+        ) as opened:
+            yield opened
 
 
 def rescue(workspace: Workspace, digest: str | None, reason: str, limit: int, progress: ProgressSink) -> RecoveryResult:

@@ -248,22 +248,12 @@ class _Recovery:
         return False
 
     def _planner_again(self, prepared: Prepared, live: State, *, only_files: bool) -> Planner:
-        request, target = self._request, prepared.planner.target
+        request, planner = self._request, prepared.planner
         if request.compute is not None:
             # What is computed is never a file, and is computed again only where MAOS does not stand and wait for it.
             computed = Computed((), {}, b"") if only_files else request.compute(live, lambda: None)
-            return computed_planner(live, target, computed)
-        return Planner(
-            live,
-            target,
-            request.selection,
-            prepared.planner.extra,
-            spared=prepared.planner.spared,
-            only_files=only_files,
-            droppable=request.droppable,
-            only=request.only,
-            pinned=prepared.planner.pinned,
-        )
+            return computed_planner(live, planner.target, computed)
+        return replace(planner, live=live, only_files=only_files, findings={}, creates={})
 
     def _result(self, prepared: Prepared, *, applied: bool, verified: bool) -> RecoveryResult:
         return RecoveryResult(

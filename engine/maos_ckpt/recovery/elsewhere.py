@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,16 +22,21 @@ from maos_ckpt.fields import named
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Checkpoint, Descriptor, Plan, Progress, RecoveryResult
 from maos_ckpt.nobody import quiet
+from maos_ckpt.recovery.damage import naming_damage
 from maos_ckpt.recovery.kept_changes import KeptChanges
 from maos_ckpt.recovery.known import require_collections, require_records
+from maos_ckpt.recovery.open_plan import OpenPlan
+from maos_ckpt.recovery.place import parse_place
 from maos_ckpt.recovery.plan import plan_quickly
 from maos_ckpt.recovery.planner import FILE_KINDS, Planner
 from maos_ckpt.recovery.prepare import ProgressSink
 from maos_ckpt.recovery.request import Request, plan_moved
+from maos_ckpt.recovery.requested import requested
 from maos_ckpt.recovery.writing import build
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Cut
+from maos_ckpt.sources.change import Change
 from maos_ckpt.sources.maos.cut import MaosCut
 from maos_ckpt.sources.maos.layout import ROOT_CLAUDE, Layout
 from maos_ckpt.sources.maos.source import MaosSource
@@ -41,7 +46,6 @@ from maos_ckpt.sources.sqlite.source import SqliteSource
 from maos_ckpt.states import CollectionName, LiveState, StoredState, open_cut
 from maos_ckpt.tree.diff import LeafStream, Stream
 
-FORMS: Final = "sqlite:NEW.db, maos:DIR or dir:PATH"
 #: Below the directory of a MAOS put elsewhere: the home of its transcripts, and the user's own configuration.
 CLAUDE_FOLDER: Final = "claude-home"
 HOME_FOLDER: Final = "home"
@@ -80,64 +84,71 @@ class _SavedLayout(Layout):
         return self.folders
 
 
+@contextlib.contextmanager
+def open_plan_elsewhere(
+    repository: Repository, request: Request, to: str, live: Path | None, progress: ProgressSink, seams: Seams
+) -> Iterator[OpenPlan]:
+    """What `recover_elsewhere` would build; arguments and errors as there."""
+    yield _planned(repository, request, parse_place(to, live), progress, seams, lambda change: None)
+
+
 def recover_elsewhere(
-    repository: Repository,
-    request: Request,
-    to: str,
-    live: Path | None,
-    progress: ProgressSink,
-    seams: Seams,
-    *,
-    dry_run: bool = False,
+    repository: Repository, request: Request, to: str, live: Path | None, progress: ProgressSink, seams: Seams
 ) -> RecoveryResult:
-    """Build the selected part of a checkpoint at `to`, one of `FORMS` with an absolute path, and read it back.
+    """Build the selected part of a checkpoint at `to`, one of `place.FORMS` with an absolute path, and read it back.
 
     Args:
         live: the live database, which is never written to, even where it is lost.
-        dry_run: only plan.
 
     Raises:
-        UsageError: `to` is none of them.
+        UsageError: `to` is none of them, or the selection names single fields, which need a record to be put into.
         ConflictError: there is something at that place.
-        NotFoundError, PlanMovedError: see `make_plan` and `recover`.
+        NotFoundError, PlanMovedError: see `open_plan` and `recover`.
         StorageError, PermissionRefusedError: it cannot be written.
-        IntegrityError: what was read back is not what was to be written; it is removed again.
+        IntegrityError: the checkpoint is damaged in that part, or what was read back is not what was to be written; it
+            is removed again.
     """
     started_s = seams.clock.monotonic_s()
-    kind, path = _parsed(to)
-    _refuse_live(kind, path, live)
-    target = (_Tables if kind == "sqlite" else StoredState)(repository, request.checkpoint)
-    require_collections(request.selection, target, _Nothing())
-    planner = Planner(_Nothing(), target, request.selection, request.extra)
-    with contextlib.closing(KeptChanges(lambda files: planner.changes(files=files))) as changes:
-        place = SqliteSource(path, seams, allow_missing=True, ignored=True)
-        plan = plan_quickly(planner, place, (), request.limit, progress, "recovery", changes.add)
-        require_records(planner.quiet, (target,))
-        if request.digest is not None and not plan.digest.startswith(request.digest):
-            raise plan_moved(plan)
-        notes: list[str] = []
-        if not dry_run:
-            builder = _Builder(repository, request.checkpoint, planner, plan, changes, progress, seams)
-            notes = {"sqlite": builder.database, "maos": builder.maos, "dir": builder.files}[kind](path)
+    kind, path = place = parse_place(to, live)
+
+    def again(files: bool | None) -> Iterator[Change]:
+        yield from opened.planner.changes(files=files)
+
+    with contextlib.closing(KeptChanges(again)) as changes:
+        opened = _planned(repository, request, place, progress, seams, changes.add)
+        builder = _Builder(repository, request.checkpoint, opened.planner, opened.plan, changes, progress, seams)
+        notes = {"sqlite": builder.database, "maos": builder.maos, "dir": builder.files}[kind](path)
     took_s = round(seams.clock.monotonic_s() - started_s, 3)
-    return RecoveryResult(plan, not dry_run, not dry_run, None, took_s, notes=tuple(notes))
+    return RecoveryResult(
+        opened.plan, applied=True, verified=True, safety_checkpoint=None, duration_s=took_s, notes=tuple(notes)
+    )
 
 
-def _parsed(to: str) -> tuple[str, Path]:
-    kind, _, rest = to.partition(":")
-    if kind not in ("sqlite", "maos", "dir") or not os.path.isabs(rest) or "\0" in rest:
-        raise UsageError(f"{to!r} names no place to recover to.", kept="Nothing was written.", hint=f"Write {FORMS}.")
-    return kind, Path(os.path.realpath(rest))
-
-
-def _refuse_live(kind: str, path: Path, live: Path | None) -> None:
-    if live is not None and path == Path(os.path.realpath(live if kind == "sqlite" else live.parent)):
-        raise ConflictError(
-            f"{path} is where the live state belongs.",
+def _planned(
+    repository: Repository,
+    request: Request,
+    place: tuple[str, Path],
+    progress: ProgressSink,
+    seams: Seams,
+    keep: Callable[[Change], None],
+) -> OpenPlan:
+    kind, path = place
+    if request.selection.fields:
+        raise UsageError(
+            "A single field is put into a record that is there, and elsewhere there is none.",
             kept="Nothing was written.",
-            hint="Leave out --to to recover the live state, or name another place.",
-            path=str(path),
+            hint="Name the whole record with --record.",
         )
+    target = (_Tables if kind == "sqlite" else StoredState)(repository, request.checkpoint)
+    with naming_damage(repository, request.checkpoint, request.selection):
+        require_collections(request.selection, target, _Nothing())
+        planner = requested(repository, request, _Nothing(), target)
+        source = SqliteSource(path, seams, allow_missing=True, ignored=True)
+        plan = plan_quickly(planner, source, (), request.limit, progress, "recovery", keep)
+        require_records(planner.quiet, (target,))
+    if request.digest is not None and not plan.digest.startswith(request.digest):
+        raise plan_moved(plan)
+    return OpenPlan(plan, planner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,8 +270,7 @@ class _Builder:
         """See that nothing would be left to do there; `files` as in `Planner.changes`."""
         self.progress(Progress("recovery", "verify"))
         with contextlib.closing(LiveState(self.repository, cut, self.progress, "recovery")) as live:
-            again = Planner(live, self.planner.target, self.planner.selection, self.planner.extra)
-            left = next(again.changes(files=files), None)
+            left = next(replace(self.planner, live=live, findings={}, creates={}).changes(files=files), None)
         if left is not None:
             raise IntegrityError(
                 f"What was read back differs from the checkpoint: {left.path}.",

@@ -54,11 +54,10 @@ def _write_files(repository: Repository, source: Source, intent: journal.Intent,
     """Put back the files that are not as they should be yet; what is to be said of those that could not be."""
     target = StoredState(repository, repository.resolve(intent.checkpoint))
     with live_state(repository, source.without_database(), _silent, "recovery") as live:
-        # Which files belong to an agent shows in the database as it was, which is written over by now.
-        pinned = pinned_planner(repository, intent.pins, intent.extra_keys)
-        planner = Planner(
-            live, target, intent.selection, intent.extra_keys, only_files=True, only=intent.only, pinned=pinned
-        )
+        # Which files are meant may show in the database as it was, which is written over by now.
+        extra, pinned = intent.extra_keys, pinned_planner(repository, intent.pins, intent.extra_keys)
+        only = intent.undo_only
+        planner = Planner(live, target, intent.selection, extra, only_files=True, only=only, pinned=pinned)
         written = source.write_files(planner.changes(), lambda done: seams.steps.reached(Step.FILE))
     seams.steps.reached(Step.FILES)
     return f" {len(written.skipped)} files were left alone: {written.skipped[0]}" if written.skipped else ""

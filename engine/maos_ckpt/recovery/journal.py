@@ -26,21 +26,31 @@ _BYTES_MAX = 16 << 20
 
 
 class Pinned(msgspec.Struct, frozen=True):
-    """The records that a recovery changed: those of its plan, which the two checkpoints give again at any time."""
+    """The records that a recovery changed: those of its plan, which the two checkpoints give again at any time.
+
+    `only`, `pinned`: as in `Intent`; what an undo in part took of the recovery that it took back.
+    """
 
     checkpoint: str
     safety: str
     selection: Selection
+    only: tuple[Selection, ...] = ()
+    pinned: Pinned | None = None
+
+    @property
+    def chain(self) -> tuple[Pinned, ...]:
+        """This one, and those that it took a part of."""
+        return (self, *(self.pinned.chain if self.pinned is not None else ()))
 
 
 class Intent(msgspec.Struct, frozen=True):
     """One recovery: from which checkpoint, which part, and the safety checkpoint that holds what it replaces.
 
-    `only`: what undos in part left of the selection. `extra` are (collection path, key) of records that were
+    `only`: what undos in part left of the selection. `pinned`: of an undo, the recovery whose records alone it takes
+    back, where the selection does not name them for good. `extra` are (collection path, key) of records that were
     added because chosen ones need them, `created` the schema objects (type, name) that it creates and its undo drops
     again. `builds`: there is no sound database, and it makes one; `aside` is where a damaged one is moved to for that,
-    "" where there is none. `unmarked`: when it commits, no table is left that could carry the mark. `pinned`: of an
-    undo, the recovery whose records alone it takes back.
+    "" where there is none. `unmarked`: when it commits, no table is left that could carry the mark.
 
     `components`, `records`, `exact`, `with_dependencies`: how earlier versions noted the selection.
     """
@@ -79,14 +89,22 @@ class Intent(msgspec.Struct, frozen=True):
 
     @property
     def pins(self) -> Pinned | None:
-        """What names the records that its undo takes back; None where the selection alone does.
+        """What names the records that its undo takes back; None where the selections alone do.
 
         Which records belong to an agent, hold a text or were older may be something else by then.
         """
-        part = self.selection
-        if self.pinned is not None or (not part.looks_inside and part.merge is MergePolicy.REPLACE):
+        if self.pinned is not None and not self.only:
             return self.pinned
-        return Pinned(self.checkpoint, self.safety, part)
+        selections = (self.selection, *self.only)
+        lasting = not any(one.looks_inside or one.merge is not MergePolicy.REPLACE for one in selections)
+        if self.pinned is None and lasting:
+            return None
+        return Pinned(self.checkpoint, self.safety, self.selection, self.only, self.pinned)
+
+    @property
+    def undo_only(self) -> tuple[Selection, ...]:
+        """What else narrows its undo besides `pins`."""
+        return () if self.pins is not None else self.only
 
     @property
     def extra_keys(self) -> frozenset[tuple[str, bytes]]:
@@ -108,7 +126,7 @@ def new_intent(
     created: frozenset[tuple[str, str]],
     builds: bool,
     aside: str,
-    pinned: Pinned | None,
+    pinned: Pinned | None = None,
 ) -> Intent:
     """An intent with a fresh id; not written yet."""
     seams = repository.seams

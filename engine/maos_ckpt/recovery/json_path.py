@@ -43,6 +43,19 @@ class Field:
         return f"{self.component}/{self.collection}/{self.key}"
 
 
+def common(some: tuple[Field, ...], others: tuple[Field, ...] | None) -> tuple[Field, ...] | None:
+    """What two choices of one record have in common: each are fields, none for the whole record, None for nothing."""
+    if not some or not others:
+        return some if others == () else others
+    found = [
+        max(a, b, key=lambda one: len(one.steps))
+        for a in some
+        for b in others
+        if a.column == b.column and all(x == y for x, y in zip(a.steps, b.steps, strict=False))
+    ]
+    return tuple(dict.fromkeys(found)) or None
+
+
 def parse_field(text: str) -> Field:
     """What `COMPONENT/COLLECTION/KEY:COLUMN.name[index]["other name"]` names.
 

@@ -96,13 +96,8 @@ class Narrow:
         return [one[0] for one in every(state, name) if own(descriptor, decode_key(one[0]), shape.stored(one))]
 
     def _ask(self, state: StoredState) -> frozenset[tuple[str, bytes]] | None:
-        found: set[tuple[str, bytes]] = set()
-        for agent in self._owners.agents:
-            some = referring(state, agent)
-            if some is None:
-                return None
-            found |= some
-        return frozenset(found)
+        found = referring(state, self._owners.agents)
+        return None if found is None else frozenset[tuple[str, bytes]]().union(*found.values())
 
 
 def _encoded(names: Iterable[str]) -> frozenset[bytes]:

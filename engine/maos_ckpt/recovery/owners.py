@@ -111,6 +111,7 @@ def find_owners(selection: Selection, states: Sequence[State]) -> Owners:
     for values in _rows(states, "orchestrations", orchestrations):
         agents.update(_ids(values.get("agents")))
         agents.update(_ids(values.get("batches")))
+        agents.update(_inner_ids(values.get("batches")))
     if len(agents) > AGENTS_MAX:
         raise UsageError(
             f"The selection names {len(agents):,} agents; more than {AGENTS_MAX:,} are not taken one by one.",
@@ -140,12 +141,21 @@ def _rows(states: Sequence[State], table: str, names: Iterable[str]) -> Iterator
 
 
 def _ids(text: Value) -> Iterator[str]:
-    """The texts in a JSON list, or in lists within it."""
+    """The texts in a JSON list."""
+    yield from (one for one in _list(text) if isinstance(one, str))
+
+
+def _inner_ids(text: Value) -> Iterator[str]:
+    """The texts in the lists of a JSON list."""
+    for one in _list(text):
+        yield from (inner for inner in one if isinstance(inner, str)) if isinstance(one, list) else ()
+
+
+def _list(text: Value) -> list[object]:
     if not isinstance(text, str) or len(text) > JSON_BYTES_MAX:
-        return
+        return []
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        return
-    for one in found if isinstance(found, list) else ():
-        yield from (inner for inner in (one if isinstance(one, list) else (one,)) if isinstance(inner, str))
+        return []
+    return found if isinstance(found, list) else []

@@ -28,6 +28,13 @@ def pinned_planner(
             kept="Nothing was changed.",
             hint=f"Recover what you need from its safety checkpoint {pinned.safety}, with a plan of its own.",
         ) from error
-    planner = Planner(StoredState(repository, safety), StoredState(repository, target), pinned.selection, extra)
+    planner = Planner(
+        StoredState(repository, safety),
+        StoredState(repository, target),
+        pinned.selection,
+        extra,
+        only=pinned.only,
+        pinned=pinned_planner(repository, pinned.pinned, extra),
+    )
     complete(planner)
     return planner

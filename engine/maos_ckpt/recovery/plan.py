@@ -7,39 +7,26 @@ applying; the digests are equal exactly when nothing the plan touches has moved.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from maos_ckpt.errors import IntegrityError
-from maos_ckpt.fields import VALUES_LISTED_MAX
 from maos_ckpt.model import (
-    Checkpoint,
     Finding,
     Plan,
     Progress,
-    RecordChange,
-    Selection,
     Severity,
 )
 from maos_ckpt.processes import ProcessInfo
 from maos_ckpt.recovery.completion import complete
-from maos_ckpt.recovery.damage import distrust_latest, naming_damage
 from maos_ckpt.recovery.in_flight import InFlight
-from maos_ckpt.recovery.journal import Pinned
-from maos_ckpt.recovery.known import require_collections, require_records
-from maos_ckpt.recovery.pinned import pinned_planner
 from maos_ckpt.recovery.planner import Planner
 from maos_ckpt.recovery.references import reference_findings
-from maos_ckpt.recovery.schema_changes import SchemaObjects
-from maos_ckpt.recovery.summary import Summary, shown, summarise
-from maos_ckpt.repository.repository import Repository
+from maos_ckpt.recovery.summary import Summary, summarise
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
 from maos_ckpt.sources.change import Change
-from maos_ckpt.sources.sqlite.faults import DamagedError, describe_process
-from maos_ckpt.states import StoredState, live_state
+from maos_ckpt.sources.sqlite.faults import describe_process
 
 ProgressSink = Callable[[Progress], None]
 #: What a recovery is reckoned with where none has been measured: records written per second, on a slow machine.
@@ -63,7 +50,9 @@ def plan_changes(
 
     def changes() -> Iterator[Change]:
         for change in summarise(planner, found, limit, progress, operation):
-            in_flight.take(change)
+            if planner.computed is None:
+                # Whoever computes changes has looked at what is going on, and gives it as the reasons.
+                in_flight.take(change)
             yield change
 
     dangling = reference_findings(planner.live, changes, running=bool(stopped), whole=planner.whole)
@@ -118,126 +107,6 @@ def _to_plan(planner: Planner, found: Summary, source: Source, stopped: Sequence
         kept=planner.merging.kept.number,
         conflicts=planner.merging.conflicts.number,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class OpenPlan:
-    """A plan, and the states it was made of, as long as it is open."""
-
-    plan: Plan
-    planner: Planner
-
-    def changes(self) -> Iterator[RecordChange]:
-        """All changes for display, one at a time; those that the plan lists are among them."""
-        if not self.plan.truncated:
-            yield from self.plan.changes
-            return
-        for number, change in enumerate(self.planner.changes()):
-            yield shown(change, values=number < VALUES_LISTED_MAX, reason=self.planner.reason(change))
-
-
-@dataclass(frozen=True, slots=True)
-class PlanRequest:
-    """What to plan.
-
-    Args:
-        limit: changes listed in the plan.
-        extra, droppable, only: see `Planner`.
-        undo: the selection is that of a recovery; what it named may be gone since.
-        pinned: the recovery that an undo takes back.
-        records_per_s: how fast recoveries have written here.
-        findings: told besides those of the plan itself.
-    """
-
-    checkpoint: Checkpoint
-    selection: Selection
-    limit: int
-    extra: frozenset[tuple[str, bytes]] = frozenset()
-    droppable: SchemaObjects = frozenset()
-    only: tuple[Selection, ...] = ()
-    undo: bool = False
-    pinned: Pinned | None = None
-    records_per_s: float = RECORDS_PER_S
-    findings: tuple[Finding, ...] = ()
-
-
-def make_plan(
-    repository: Repository, source: Source, request: PlanRequest, progress: ProgressSink, seams: Seams
-) -> Plan:
-    """The plan of `open_plan`, with no more of its changes than the request lists."""
-    with open_plan(repository, source, request, progress, seams) as opened:
-        return opened.plan
-
-
-@contextlib.contextmanager
-def open_plan(
-    repository: Repository, source: Source, request: PlanRequest, progress: ProgressSink, seams: Seams
-) -> Iterator[OpenPlan]:
-    """What recovering a part of a checkpoint would change now; writes nothing.
-
-    Raises:
-        NotFoundError: a part of the selection names nothing in the checkpoint nor in the live state.
-        IntegrityError: the checkpoint is damaged in the part that is wanted; see `naming_damage`.
-    """
-    with contextlib.ExitStack() as stack:
-
-        def enter(from_source: Source, damage: str) -> OpenPlan:
-            made = _planned(repository, from_source, damage, request, progress, seams)
-            try:
-                return stack.enter_context(made)
-            except IntegrityError as error:
-                if not distrust_latest(repository, error):
-                    raise
-            return stack.enter_context(_planned(repository, from_source, damage, request, progress, seams))
-
-        try:
-            opened = enter(source, "")
-        except DamagedError as error:
-            opened = enter(source.without_database(), error.message)
-        yield opened
-
-
-@contextlib.contextmanager
-def _planned(
-    repository: Repository,
-    source: Source,
-    damage: str,
-    request: PlanRequest,
-    progress: ProgressSink,
-    seams: Seams,
-) -> Iterator[OpenPlan]:
-    selection, began_s = request.selection, seams.clock.monotonic_s()
-    database = source.database
-    holders = seams.processes.holders(database, writing=True) if database is not None else []
-    target = StoredState(repository, request.checkpoint)
-    with live_state(repository, source, progress, "plan") as live:
-        with naming_damage(repository, request.checkpoint, selection):
-            named = request.only[-1:] if request.undo else (selection,)
-            for one in named:
-                require_collections(one, target, live)
-            pinned = pinned_planner(repository, request.pinned, request.extra)
-            planner = Planner(
-                live,
-                target,
-                selection,
-                request.extra,
-                droppable=request.droppable,
-                only=request.only,
-                pinned=pinned,
-            )
-            made = plan_changes(planner, source, holders, request.limit, progress, "plan", seams)
-            if named:
-                require_records(planner.quiet, (target, live))
-        # A recovery reads the live state as planning does, and then writes.
-        read_s = seams.clock.monotonic_s() - began_s
-        yield OpenPlan(
-            replace(
-                made,
-                findings=(*made.findings, *damage_findings(planner, damage), *request.findings),
-                estimated_s=round(read_s + made.summary.total / request.records_per_s, 2),
-            ),
-            planner,
-        )
 
 
 def damage_findings(planner: Planner, damage: str) -> tuple[Finding, ...]:

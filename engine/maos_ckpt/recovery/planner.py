@@ -10,16 +10,14 @@ from maos_ckpt.codec.values import decode_key, encode_key
 from maos_ckpt.model import (
     CollectionKind,
     Finding,
-    MergePolicy,
     Row,
     Selection,
     Severity,
 )
 from maos_ckpt.recovery.computed import Computed
-from maos_ckpt.recovery.fields import put_fields, without_record
+from maos_ckpt.recovery.field_changes import FieldChanges
 from maos_ckpt.recovery.fitting import Fittings
-from maos_ckpt.recovery.json_path import Field
-from maos_ckpt.recovery.lookup import Shape
+from maos_ckpt.recovery.json_path import Field, common
 from maos_ckpt.recovery.merge import Merging
 from maos_ckpt.recovery.order import write_order
 from maos_ckpt.recovery.schema_changes import SchemaObjects, can_write
@@ -37,8 +35,6 @@ from maos_ckpt.tree.large import load_row
 KEYS_ONLY: Final = Selection(records=("-/-/-",))
 #: Kinds of collections that are files; the others live in the database.
 FILE_KINDS: Final = (CollectionKind.LINES, CollectionKind.FILES)
-#: A record live and in the checkpoint, None where it is not there.
-Rows = tuple[Row | None, Row | None]
 
 
 @dataclass(slots=True)
@@ -70,6 +66,7 @@ class Planner:
     _matcher: Matcher = field(init=False)
     _only: list[Matcher] = field(init=False)
     _unread: Unread = field(init=False)
+    _fields: FieldChanges = field(init=False)
     _fittings: Fittings = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,6 +74,8 @@ class Planner:
         self._only = [Matcher(one, self.live, self.target) for one in self.only]
         self.merging = Merging(self.selection.merge, self.live, self.target)
         self._unread = Unread(self.live, self.target)
+        undoes = self.pinned is not None or bool(self.only)
+        self._fields = FieldChanges(self.live, self.target, self.selection.merge, self.merging, undoes)
         self._fittings = Fittings(self.live, self.target)
 
     @property
@@ -146,23 +145,37 @@ class Planner:
 
     def _of_collection(self, pair: CollectionPair, alignment: Alignment) -> Iterator[tuple[Change, tuple[Field, ...]]]:
         """The changes of one collection, each with the fields that it is about, none for a whole record."""
-        choose = self._matcher.choose(pair) if self.pinned is None else self.pinned.touched(pair.name)
-        narrowed = [one.choose(pair) for one in self._only]
         extra = frozenset(key for path, key in self.extra if path == alignment.live.path)
+        choose = self._choose(pair, extra)
         for key, old, new in self._differences(pair.name, extra):
             fields = choose(key, old, new)
-            if extra and _unit(pair.name, key) in extra:
-                fields = ()
-            if fields is None or not all(one(key, old, new) is not None for one in narrowed):
+            if fields is None:
                 continue
             before = None if old is None else load_row(old, self.live.get)
             after = None if new is None else load_row(new, self.target.get)
             if fields:
-                change = self._field_change(pair, alignment, key, (before, after), fields)
+                change = self._fields.change(pair, alignment, key, before, after, fields)
             else:
                 change = self._change(pair, alignment, key, before, after)
             if change is not None and self._fits(pair, change):
                 yield change, fields
+
+    def _choose(self, pair: CollectionPair, extra: frozenset[bytes]) -> Choose:
+        """How the records of a collection are chosen, by all that says something about it."""
+        first = self._matcher.choose(pair) if self.pinned is None else self.pinned.touched(pair.name)
+        narrowing = [one.choose(pair) for one in self._only]
+
+        def choose(key: bytes, old: bytes | None, new: bytes | None) -> tuple[Field, ...] | None:
+            fields = first(key, old, new)
+            if extra and _unit(pair.name, key) in extra:
+                fields = ()
+            for one in narrowing:
+                if fields is None:
+                    break
+                fields = common(fields, one(key, old, new))
+            return fields
+
+        return choose
 
     def _differences(self, name: CollectionName, extra: frozenset[bytes]) -> Iterator[RecordDifference]:
         if self.pinned is not None:
@@ -186,7 +199,7 @@ class Planner:
         return choose
 
     def reason(self, change: Change) -> str:
-        """Why a change is there that was not chosen itself, or ""."""
+        """Why a record changes; "" where the selection says so."""
         descriptor = change.descriptor
         unit = _unit((descriptor.component, descriptor.name), change.key) if self.reasons else b""
         return self.reasons.get((descriptor.path, unit), "")
@@ -212,30 +225,6 @@ class Planner:
             return change if self._writes_schema(pair, change) else None
         if descriptor.origin == SEQUENCE_TABLE and not self.whole and not _raises(before, after):
             return None
-        return change
-
-    def _field_change(
-        self, pair: CollectionPair, alignment: Alignment, key: bytes, rows: Rows, fields: tuple[Field, ...]
-    ) -> Change | None:
-        """The change that puts single fields of a record back; the live row stays as it is in everything else."""
-        live, (before, after) = alignment.live, rows
-        if pair.after is None or after is None:
-            if self.pinned is not None:
-                return None
-            raise without_record(fields[0], self.target.name)
-        if before is None:
-            self.merging.note(conflicts=fields)
-            return None
-        remove = self.pinned is not None
-        found = put_fields(fields, (live, before), (pair.after, after), self.selection.merge, remove=remove)
-        self.merging.note(found.kept, found.conflicts)
-        change = Change(live, key, before, found.row, live.columns)
-        if next(change.differing(), None) is None:
-            return None
-        if self.selection.merge is MergePolicy.KEEP_NEWER:
-            was = Shape(live, live.columns, self.live.get).view(change.parts, before)
-            then = Shape(pair.after, pair.after.columns, self.target.get).view(change.parts, after)
-            return change if self.merging.takes_newer(was, then, change.path) else None
         return change
 
     def _fits(self, pair: CollectionPair, change: Change) -> bool:

@@ -16,17 +16,17 @@ from maos_ckpt.recovery import journal
 from maos_ckpt.recovery.damage import distrust_latest, naming_damage
 from maos_ckpt.recovery.kept_changes import KeptChanges
 from maos_ckpt.recovery.known import require_collections, require_records
-from maos_ckpt.recovery.pinned import pinned_planner
 from maos_ckpt.recovery.plan import builds_database, damage_findings, plan_quickly
-from maos_ckpt.recovery.planner import Planner, computed_planner
+from maos_ckpt.recovery.planner import Planner
 from maos_ckpt.recovery.request import Request, plan_moved
+from maos_ckpt.recovery.requested import requested
 from maos_ckpt.recovery.schema_changes import can_drop
 from maos_ckpt.recovery.steps import Step
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
 from maos_ckpt.sources.sqlite.live import Held
-from maos_ckpt.states import SavedState, State, StoredState
+from maos_ckpt.states import SavedState, StoredState
 
 ProgressSink = Callable[[Progress], None]
 #: Damaged chunks of the newest checkpoint that one recovery finds, one at a time.
@@ -54,24 +54,6 @@ class Prepared:
         """Reports how many changes are written, and their share of the bytes."""
         total, size = self.plan.summary.total, self.plan.write_bytes
         return lambda done: progress(Progress("recovery", "write", done, total, size * done // max(total, 1)))
-
-
-def planner_for(
-    repository: Repository, request: Request, live: State, target: StoredState, beat: Callable[[], None]
-) -> Planner:
-    """The planner of what is asked for."""
-    if request.compute is not None:
-        return computed_planner(live, target, request.compute(live, beat))
-    pinned = pinned_planner(repository, request.pinned, request.extra)
-    return Planner(
-        live,
-        target,
-        request.selection,
-        request.extra,
-        droppable=request.droppable,
-        only=request.only,
-        pinned=pinned,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,27 +133,24 @@ class Preparation:
         progress(Progress("recovery", "plan"))
         live = SavedState(self.repository, safety, "live", known)
         target = StoredState(self.repository, aim)
-        asked = request.digest is None and request.compute is None
-        named = request.only[-1:] if request.undo else (request.selection,)
-        with naming_damage(self.repository, aim, request.selection):
-            for one in named if asked else ():
-                require_collections(one, target, live)
-            planner = planner_for(self.repository, request, live, target, lambda: progress(_DIAGNOSIS))
-        changes = KeptChanges(lambda files: planner.changes(files=files))
-        try:
+        # Of a plan that was shown it is known that all of it is there.
+        named = request.named if request.digest is None else None
+        with contextlib.ExitStack() as failed, naming_damage(self.repository, aim, request.selection):
+            if named is not None:
+                require_collections(named, target, live)
+            planner = requested(self.repository, request, live, target, lambda: progress(_DIAGNOSIS))
+            changes = KeptChanges(lambda files: planner.changes(files=files))
+            failed.callback(changes.close)
             stopped = () if held is None else held.stopped
-            with naming_damage(self.repository, aim, request.selection):
-                plan = plan_quickly(planner, self.source, stopped, request.limit, progress, "recovery", changes.add)
+            plan = plan_quickly(planner, self.source, stopped, request.limit, progress, "recovery", changes.add)
             about = (*damage_findings(planner, self.damage), *request.findings)
             plan = replace(plan, findings=(*plan.findings, *about))
             if request.digest is not None and not plan.digest.startswith(request.digest):
                 raise plan_moved(plan)
-            if asked and named:
+            if named is not None:
                 beat = held.beat if held is not None else lambda: None
                 require_records(planner.quiet, (target, live), beat)
-        except BaseException:
-            changes.close()
-            raise
+            failed.pop_all()
         return Prepared(plan, planner, changes, known, safety)
 
     def _save_safety(self, held: Held | None, progress: ProgressSink, known: KnownChanges) -> Checkpoint:

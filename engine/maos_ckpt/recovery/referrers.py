@@ -7,8 +7,9 @@ difference between the collections that the tree is true for and the present one
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from maos_ckpt.capture.referrers import (
@@ -42,6 +43,8 @@ COVERED: Final[tuple[CollectionName, ...]] = (
 NAME: Final = re.compile(r"[0-9A-Za-z_-]+-[0-9a-f]{8}")
 _WORD: Final = re.compile(r"(?<![0-9A-Za-z_-])[0-9A-Za-z_-]+")
 _ENDING: Final = re.compile(r"-[0-9a-f]{8}(?![0-9A-Za-z])")
+#: What JSON may hold and no key can.
+_HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
 _REPORT_EVERY: Final = 10_000
 
 
@@ -50,11 +53,13 @@ class _TooManyError(Exception):
 
 
 def agents_of(shape: Shape, table: str, record: Record, parse: Json) -> set[str]:
-    """The agents that a record refers to; one of the key-value store by its key."""
+    """The agents that a record refers to, those among them that a key can name; one of the key-value store by its
+    key."""
     if table == "key_value_store":
         first = decode_key(record[0])[0]
         return set(_named(first)) if isinstance(first, str) else set()
-    return {one.id for one in references(table, shape.stored(record), parse) if one.table == "agents"}
+    found = {one.id for one in references(table, shape.stored(record), parse) if one.table == "agents"}
+    return {one for one in found if not _HALF_PAIR.search(one)}
 
 
 def _named(text: str) -> Iterator[str]:
@@ -145,21 +150,26 @@ class _Finder:
         return found
 
 
-def referring(state: StoredState, agent: str) -> set[tuple[str, bytes]] | None:
-    """The records of covered collections that refer to an agent, as (`component/collection`, key).
+def referring(state: StoredState, agents: Iterable[str]) -> dict[str, set[tuple[str, bytes]]] | None:
+    """The records of covered collections that refer to each of some agents, as (`component/collection`, key).
 
     None where the checkpoint has no such tree, or it cannot be read: then all records have to be looked at.
     """
     kept = state.checkpoint.referrers
     if kept is None or kept.descriptors != state.checkpoint.descriptors:
         return None
-    low, high = range_of(agent)
+    found: dict[str, set[tuple[str, bytes]]] = {}
     try:
-        found = {record_of(key) for key, _ in records(state.chunks, kept.tree.root, low, high)}
+        for agent in agents:
+            # Nothing refers to half a surrogate pair.
+            with contextlib.suppress(UnicodeEncodeError):
+                low, high = range_of(agent)
+                found[agent] = {record_of(key) for key, _ in records(state.chunks, kept.tree.root, low, high)}
         present = [one for one in state.checkpoint.collections if (one.component, one.name) in COVERED]
         for key, there in _changes(state, kept.of, present, lambda _: None):
-            if low <= key < high:
-                (found.add if there else found.discard)(record_of(key))
+            of = found.get(str(decode_key(key)[0]))
+            if of is not None:
+                (of.add if there else of.discard)(record_of(key))
     except (_TooManyError, *UNREADABLE):
         return None
     return found

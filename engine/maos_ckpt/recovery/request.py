@@ -21,25 +21,40 @@ _DIGEST = re.compile(rf"[0-9a-f]{{{DIGEST_CHARACTERS_MIN},{DIGEST_CHARACTERS_MAX
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a recovery is asked to do. `digest` (a plan's, or its beginning) None applies the plan as it is then.
+    """What a recovery is asked to do, or to plan.
 
-    `extra`, `droppable`, `only`: see `Planner`; `pinned`: the recovery that an undo takes back. `findings` are told
-    besides those of the plan itself. `compute` gives the changes instead of the checkpoint, which then is the safety
-    checkpoint itself, whichever is named here.
+    Args:
+        digest: a plan's, or its beginning; None applies the plan as it is then.
+        limit: changes listed in the plan.
+        undo: the selection is that of a recovery; what it named may be gone since.
+        extra, droppable, only: see `Planner`.
+        pinned: the recovery that an undo takes back.
+        findings: told besides those of the plan itself.
+        compute: gives the changes instead of the checkpoint, which then is the safety checkpoint itself, whichever is
+            named here.
     """
 
     checkpoint: Checkpoint
     selection: Selection
-    digest: str | None
-    reason: str
+    digest: str | None = None
+    reason: str = ""
     limit: int = 1000
     undo: bool = False
     extra: frozenset[tuple[str, bytes]] = frozenset()
     droppable: SchemaObjects = frozenset()
     only: tuple[Selection, ...] = ()
+    pinned: Pinned | None = None
     findings: tuple[Finding, ...] = ()
     compute: Compute | None = None
-    pinned: Pinned | None = None
+
+    @property
+    def named(self) -> Selection | None:
+        """What somebody named, so that it must be there; None where nobody named anything."""
+        if self.compute is not None:
+            return None
+        if self.undo:
+            return self.only[-1] if self.only else None
+        return self.selection
 
 
 def checked_digest(text: str | None) -> str | None:

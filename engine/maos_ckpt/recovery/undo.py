@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
+from contextlib import AbstractContextManager
+from typing import Final
 
 from maos_ckpt.client import EVERYTHING
-from maos_ckpt.errors import NotFoundError
+from maos_ckpt.errors import NotFoundError, UsageError
 from maos_ckpt.model import Finding, RecoveryResult, Selection, Severity
 from maos_ckpt.recovery import journal
 from maos_ckpt.recovery.apply import recover
-from maos_ckpt.recovery.plan import OpenPlan, PlanRequest, open_plan
+from maos_ckpt.recovery.open_plan import OpenPlan, open_plan
+from maos_ckpt.recovery.plan import RECORDS_PER_S
 from maos_ckpt.recovery.prepare import ProgressSink
 from maos_ckpt.recovery.request import Request
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
+
+#: Undos in part, each of a part of the one before; every one of them keeps two checkpoints.
+NARROWED_MAX: Final = 16
 
 
 def open_undo_plan(
@@ -25,25 +30,16 @@ def open_undo_plan(
     limit: int,
     progress: ProgressSink,
     seams: Seams,
-) -> contextlib.AbstractContextManager[OpenPlan]:
+    records_per_s: float = RECORDS_PER_S,
+) -> AbstractContextManager[OpenPlan]:
     """What taking back the last recovery, or `only` a part of it, would change now.
 
     Raises:
-        NotFoundError: there was no recovery, or its safety checkpoint is gone.
+        NotFoundError: there was no recovery, or its safety checkpoint is gone, or a part of `only` names nothing.
+        UsageError: more than `NARROWED_MAX` undos, each of a part of the one before.
     """
-    last = _last(repository)
-    request = PlanRequest(
-        repository.resolve(last.safety),
-        last.undo_selection,
-        limit,
-        extra=last.extra_keys,
-        droppable=frozenset(last.created),
-        only=_narrowed(last, only),
-        undo=True,
-        pinned=last.pins,
-        findings=_about(last),
-    )
-    return open_plan(repository, source, request, progress, seams)
+    request = _request(repository, only, None, "", limit)
+    return open_plan(repository, source, request, progress, seams, records_per_s=records_per_s)
 
 
 def undo(
@@ -59,10 +55,14 @@ def undo(
 ) -> RecoveryResult:
     """Take back the last recovery, or `only` a part of it; the caller holds the lease.
 
-    Raises as `recover` and `undo_plan` do.
+    Raises as `recover` and `open_undo_plan` do.
     """
+    return recover(repository, source, _request(repository, only, digest, reason, limit), progress, seams)
+
+
+def _request(repository: Repository, only: Selection, digest: str | None, reason: str, limit: int) -> Request:
     last = _last(repository)
-    request = Request(
+    return Request(
         checkpoint=repository.resolve(last.safety),
         selection=last.undo_selection,
         digest=digest,
@@ -72,15 +72,22 @@ def undo(
         extra=last.extra_keys,
         droppable=frozenset(last.created),
         only=_narrowed(last, only),
-        findings=_about(last),
         pinned=last.pins,
+        findings=_about(last),
     )
-    return recover(repository, source, request, progress, seams)
 
 
 def _narrowed(last: journal.Intent, only: Selection) -> tuple[Selection, ...]:
     """What was left of the recovery when it was done, and the part of that which is asked for now."""
-    return last.only if only.whole else (*last.only, only)
+    if only.all_records:
+        return last.undo_only
+    if len(last.undo_only) + (len(last.pins.chain) if last.pins is not None else 0) >= NARROWED_MAX:
+        raise UsageError(
+            f"This would be the {NARROWED_MAX}th undo in a row that takes back a part of the one before.",
+            kept="Nothing was changed.",
+            hint="Undo the last one as a whole, or recover what you need with a plan of its own.",
+        )
+    return (*last.undo_only, only)
 
 
 def _about(last: journal.Intent) -> tuple[Finding, ...]:

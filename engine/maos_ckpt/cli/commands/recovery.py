@@ -5,25 +5,25 @@ from __future__ import annotations
 import contextlib
 import shlex
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from maos_ckpt.cli import shapes
-from maos_ckpt.cli.commands.contents import CHANGES_LISTED, change_limit
 from maos_ckpt.cli.commands.insight import recommended_line
 from maos_ckpt.cli.commands.recovery_elsewhere import restore_to
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.last_recovery import LastRecovery, last_recovery
+from maos_ckpt.cli.open_plans import Opener, all_changes, listed_limit, opened_plan
 from maos_ckpt.cli.parser import PROGRAM
 from maos_ckpt.cli.recovery_text import moved_line, plan_lines, result_lines
-from maos_ckpt.cli.selecting import option, selection_of, words_of
+from maos_ckpt.cli.selecting import named_of, option, selection_of, words_of
 from maos_ckpt.cli.text import clip, duration, moment
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import CkptError, ExitCode, PlanMovedError, UsageError
-from maos_ckpt.model import Plan, RecordChange, RecoveryResult, Selection
+from maos_ckpt.model import Plan, RecoveryResult
 from maos_ckpt.operations import checkpoints, recoveries
 from maos_ckpt.recovery.cancellation import Cancellation
-from maos_ckpt.recovery.plan import OpenPlan
+from maos_ckpt.recovery.open_plan import OpenPlan
 from maos_ckpt.recovery.request import checked_digest
 from maos_ckpt.safe_text import safe_text
 
@@ -34,17 +34,16 @@ _TAKES_BACK = "takes this back"
 class Recovery:
     """A restore, an undo or a rescue.
 
-    `apply` takes the plan that was shown, if one was, and the digest to insist on. `words`: what to type for it again,
-    given its plan. `undoes`: what an undo is about. `about`: the first line, where it is about no checkpoint.
-    `everything` opens the plan with all of its changes, however many.
+    `plan` opens the plan; `apply` takes the one that was shown, if one was, and the digest to insist on. `words`: what
+    to type for it again, given its plan. `undoes`: what an undo is about. `about`: the first line, where it is about
+    no checkpoint.
     """
 
-    plan: Callable[[ProgressSink], Plan]
+    plan: Opener
     apply: Callable[[Plan | None, str | None, ProgressSink], RecoveryResult]
     words: Callable[[Plan], list[str]]
     undoes: LastRecovery | None = None
     about: str = ""
-    everything: Callable[[ProgressSink], contextlib.AbstractContextManager[OpenPlan]] | None = None
 
 
 def restore(context: Context) -> int:
@@ -65,13 +64,10 @@ def restore(context: Context) -> int:
         name = shown.checkpoint if shown else a.id
         return recoveries.recover(workspace, name, selection, digest, a.reason, limit, progress)
 
-    def plan(progress: ProgressSink) -> Plan:
-        return recoveries.plan(workspace, a.id, selection, limit, progress)
+    def plan(progress: ProgressSink) -> contextlib.AbstractContextManager[OpenPlan]:
+        return recoveries.open_plan(workspace, a.id, selection, limit, progress)
 
-    def everything(progress: ProgressSink) -> contextlib.AbstractContextManager[OpenPlan]:
-        return recoveries.open_plan(workspace, a.id, selection, CHANGES_LISTED, progress)
-
-    return run(context, Recovery(plan, apply, words, everything=everything))
+    return run(context, Recovery(plan, apply, words))
 
 
 def _no_checkpoint(context: Context) -> UsageError:
@@ -86,13 +82,12 @@ def undo(context: Context) -> int:
     """`maos-ckpt undo`."""
     workspace, limit = context.workspace, listed_limit(context)
     a = context.arguments
-    only = Selection(tuple(a.component), tuple(a.record))
+    only = named_of(a)
     recovery = Recovery(
-        lambda progress: recoveries.undo_plan(workspace, limit, progress, only=only),
+        lambda progress: recoveries.open_undo_plan(workspace, limit, progress, only=only),
         lambda shown, digest, progress: recoveries.undo(workspace, digest, a.reason, limit, progress, only=only),
-        lambda plan: ["undo", *option("--component", a.component), *option("--record", a.record)],
+        lambda plan: ["undo", *words_of(only)],
         last_recovery(workspace),
-        everything=lambda progress: recoveries.open_undo_plan(workspace, CHANGES_LISTED, progress, only=only),
     )
     return run(context, recovery)
 
@@ -112,14 +107,6 @@ def _command(context: Context, recovery: Recovery, plan: Plan) -> str:
         words += option(name, [value] if value else [])
     words += [*option("--source", a.source or []), *option("--reason", [a.reason] if a.reason else [])]
     return shlex.join([*words, "--plan", plan.digest, "--yes"])
-
-
-def listed_limit(context: Context) -> int:
-    """Changes listed: of a recovery that is carried out only the first, for its plan can be asked for alone."""
-    limit = change_limit(context)
-    if context.arguments.limit is None and not context.arguments.dry_run:
-        return min(limit, CHANGES_LISTED)
-    return limit
 
 
 def run(context: Context, recovery: Recovery) -> int:
@@ -185,11 +172,12 @@ def _apply(context: Context, recovery: Recovery, shown: Plan | None, digest: str
 
 def _show_plan(context: Context, recovery: Recovery) -> Plan:
     started_s = context.seams.clock.monotonic_s()
-    with _opened(context, recovery) as (made, everything):
+    with opened_plan(context, recovery.plan) as opened:
+        made = opened.plan
         took_s = context.seams.clock.monotonic_s() - started_s
         dry_run, command = context.arguments.dry_run, _command(context, recovery, made)
         if context.out.as_json and (dry_run or not made.summary.total):
-            shape = shapes.dry_run(made, round(took_s, 3), command, everything)
+            shape = shapes.dry_run(made, round(took_s, 3), command, all_changes(context, opened))
             context.out.document({**shape, **_undoes(recovery)})
         else:
             lines = _about(context, recovery, made) + plan_lines(made)
@@ -204,26 +192,6 @@ def _show_plan(context: Context, recovery: Recovery) -> Plan:
     if made.estimated_s > budget_s:
         context.out.notice(f"warning: expected to take {duration(made.estimated_s)}, longer than {duration(budget_s)}")
     return made
-
-
-@contextlib.contextmanager
-def _opened(context: Context, recovery: Recovery) -> Iterator[tuple[Plan, Iterator[RecordChange] | None]]:
-    """The plan, and in a dry run for machines that names no number all of its changes, read as they are written.
-
-    Progress is told until the plan is there: what follows writes to the terminal itself.
-    """
-    a = context.arguments
-    streams = context.out.as_json and a.dry_run and a.limit is None
-    with contextlib.ExitStack() as stack:
-        with context.progress() as progress:
-            if recovery.everything is None or not streams:
-                made, changes = recovery.plan(progress), None
-            else:
-                sinks: list[ProgressSink] = [progress]
-                opened = stack.enter_context(recovery.everything(lambda step: sinks[0](step)))
-                sinks[0] = lambda step: None
-                made, changes = opened.plan, opened.changes()
-        yield made, changes
 
 
 def _about(context: Context, recovery: Recovery, plan: Plan) -> list[str]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.context import Context
+from maos_ckpt.cli.open_plans import all_changes, opened_plan
 from maos_ckpt.cli.recovery_text import plan_lines
 from maos_ckpt.cli.text import clip, count, duration
+from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import ExitCode
-from maos_ckpt.model import Selection
+from maos_ckpt.model import RecoveryResult, Selection
 from maos_ckpt.operations import recoveries
+from maos_ckpt.recovery.open_plan import OpenPlan
 from maos_ckpt.safe_text import safe_text
 
 
@@ -18,18 +23,34 @@ def restore_to(context: Context, selection: Selection, limit: int) -> int:
     context.stop_on_signals()
     kind, _, rest = a.to.partition(":")
     to = f"{kind}:{context.path(rest)}" if rest else a.to
+    if a.dry_run:
+        return _show_plan(context, selection, to, limit)
     with context.progress() as progress:
-        result = recoveries.recover_to(
-            context.workspace, a.id, selection, to, a.plan, limit, progress, dry_run=a.dry_run
-        )
+        result = recoveries.recover_to(context.workspace, a.id, selection, to, a.plan, limit, progress)
     if context.out.as_json:
         context.out.document({**shapes.recovery(result), "to": to})
-    elif a.dry_run:
-        context.out.lines([f"restore {result.plan.checkpoint} to {safe_text(to)}", *plan_lines(result.plan)])
     else:
         records = count(result.plan.summary.total, "record")
         lines = [
             f"{records} of {result.plan.checkpoint} in {safe_text(to)}, read back, in {duration(result.duration_s)}"
         ]
         context.out.lines([*lines, *(clip(note, 1000) for note in result.notes)])
+    return ExitCode.DONE
+
+
+def _show_plan(context: Context, selection: Selection, to: str, limit: int) -> int:
+    a = context.arguments
+    started_s = context.seams.clock.monotonic_s()
+
+    def plan(progress: ProgressSink) -> contextlib.AbstractContextManager[OpenPlan]:
+        return recoveries.open_plan_to(context.workspace, a.id, selection, to, a.plan, limit, progress)
+
+    with opened_plan(context, plan) as opened:
+        made = opened.plan
+        if context.out.as_json:
+            took_s = round(context.seams.clock.monotonic_s() - started_s, 3)
+            result = RecoveryResult(made, applied=False, verified=False, safety_checkpoint=None, duration_s=took_s)
+            context.out.document({**shapes.recovery(result, all_changes(context, opened)), "to": to})
+        else:
+            context.out.lines([f"restore {made.checkpoint} to {safe_text(to)}", *plan_lines(made)])
     return ExitCode.DONE

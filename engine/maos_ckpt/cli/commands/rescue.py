@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 
-from maos_ckpt.cli.commands.recovery import Recovery, listed_limit, run
+from maos_ckpt.cli.commands.recovery import Recovery, run
 from maos_ckpt.cli.context import Context
+from maos_ckpt.cli.open_plans import listed_limit
 from maos_ckpt.cli.selecting import option
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import ExitCode, UsageError
 from maos_ckpt.model import RESCUE, Plan, RecoveryResult, ResumePoint
 from maos_ckpt.operations import recoveries, rescues
+from maos_ckpt.recovery.open_plan import OpenPlan
 from maos_ckpt.safe_text import safe_text
 
 
@@ -28,7 +32,7 @@ def rescue(context: Context) -> int:
 
     about = f"rescue of {safe_text(workspace.source)}"
     recovery = Recovery(
-        lambda progress: rescues.plan(workspace, limit, progress), apply, lambda plan: [RESCUE], about=about
+        lambda progress: rescues.open_plan(workspace, limit, progress), apply, lambda plan: [RESCUE], about=about
     )
     return run(context, recovery)
 
@@ -44,10 +48,11 @@ def _continue(context: Context) -> int:
 
     in_place: list[bool] = []
 
-    def plan(progress: ProgressSink) -> Plan:
-        made = recoveries.plan(workspace, point.checkpoint, point.selection, limit, progress)
-        in_place.append(not made.summary.total)
-        return made
+    @contextlib.contextmanager
+    def plan(progress: ProgressSink) -> Iterator[OpenPlan]:
+        with recoveries.open_plan(workspace, point.checkpoint, point.selection, limit, progress) as opened:
+            in_place.append(not opened.plan.summary.total)
+            yield opened
 
     def apply(shown: Plan | None, digest: str | None, progress: ProgressSink) -> RecoveryResult:
         result = recoveries.recover(workspace, point.checkpoint, point.selection, digest, a.reason, limit, progress)

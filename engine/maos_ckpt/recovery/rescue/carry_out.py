@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from maos_ckpt.errors import NotFoundError, UsageError
-from maos_ckpt.model import Checkpoint, Plan, RecoveryResult
+from maos_ckpt.model import Checkpoint, RecoveryResult
 from maos_ckpt.recovery.apply import recover
 from maos_ckpt.recovery.computed import Compute, Computed
-from maos_ckpt.recovery.plan import plan_changes
-from maos_ckpt.recovery.planner import KEYS_ONLY, computed_planner
+from maos_ckpt.recovery.open_plan import OpenPlan, open_plan
+from maos_ckpt.recovery.plan import RECORDS_PER_S
+from maos_ckpt.recovery.planner import KEYS_ONLY
 from maos_ckpt.recovery.prepare import ProgressSink
 from maos_ckpt.recovery.request import Request
 from maos_ckpt.recovery.rescue.diagnosis import diagnose
@@ -18,10 +20,10 @@ from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
 from maos_ckpt.sources.maos.source import MaosSource
-from maos_ckpt.states import State, StoredState, live_state
+from maos_ckpt.states import State
 
 
-def rescue_plan(
+def open_rescue_plan(
     repository: Repository,
     source: Source,
     latest: Checkpoint,
@@ -29,7 +31,8 @@ def rescue_plan(
     limit: int,
     progress: ProgressSink,
     seams: Seams,
-) -> Plan:
+    records_per_s: float = RECORDS_PER_S,
+) -> AbstractContextManager[OpenPlan]:
     """What a rescue would change now; writes nothing. `latest`: any checkpoint of the repository.
 
     Raises:
@@ -37,12 +40,8 @@ def rescue_plan(
         NotFoundError: there is no database, or none that a MAOS wrote.
         ConflictError: a MAOS is running, and nothing but what is its own could be mended.
     """
-    compute = _compute(source, seams)
-    assert source.database is not None
-    holders = seams.processes.holders(source.database, writing=True)
-    with live_state(repository, source, progress, "rescue") as live:
-        planner = computed_planner(live, StoredState(repository, latest), compute(live, lambda: None))
-        return plan_changes(planner, source, holders, limit, progress, "rescue", seams)
+    request = Request(latest, KEYS_ONLY, limit=limit, compute=_compute(source, seams))
+    return open_plan(repository, source, request, progress, seams, records_per_s=records_per_s)
 
 
 def rescue(
@@ -56,7 +55,7 @@ def rescue(
     progress: ProgressSink,
     seams: Seams,
 ) -> RecoveryResult:
-    """Carry a rescue out; the caller holds the lease. Errors as those of `rescue_plan` and `recover`."""
+    """Carry a rescue out; the caller holds the lease. Errors as those of `open_rescue_plan` and `recover`."""
     request = Request(latest, KEYS_ONLY, digest, reason, limit, compute=_compute(source, seams))
     return recover(repository, source, request, progress, seams)
 
