@@ -18,6 +18,7 @@ import boto3
 from maos_ckpt.backends.s3_settings import S3Settings
 
 _START_S = 60.0
+_MOTO = Path(__file__).with_name("moto_in_turn.py")
 #: Names of a second server: `tests/backends/second_s3.sh` starts one and prints these.
 VARIABLES = "MAOS_CKPT_TEST_S3_ENDPOINT", "MAOS_CKPT_TEST_S3_ACCESS_KEY", "MAOS_CKPT_TEST_S3_SECRET_KEY"
 
@@ -60,7 +61,7 @@ def moto_server(log: Path) -> Iterator[Server]:
         port = reserved.getsockname()[1]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(port)],
+            [sys.executable, "-P", str(_MOTO), "-H", "127.0.0.1", "-p", str(port)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -14,6 +14,8 @@ from maos_ckpt.tree.cursor import decode_node, root_entry
 from maos_ckpt.tree.large import Get, load_row
 from maos_ckpt.tree.nodes import Entry, Leaf
 
+#: Leaves that are read from afar side by side; the others follow one by one.
+_EXPECTED_MAX = 128
 Record = tuple[bytes, bytes]
 
 
@@ -124,14 +126,17 @@ def _stored(state: StoredState, collection: CollectionName, keys: list[bytes]) -
     root = state.root(collection)
     if root is None:
         return
-    stack = [(root_entry(state.chunks, root), keys)]
+    chunks = state.chunks
+    stack = [(root_entry(chunks, root), keys)]
     while stack:
         entry, wanted = stack.pop()
-        node = decode_node(state.chunks, entry)
+        with chunks.scattered():
+            node = decode_node(chunks, entry)
         if isinstance(node, Leaf):
             asked = set(wanted)
             yield from (one for one in zip(node.keys, node.values, strict=True) if one[0] in asked)
             continue
         bounds = [bisect_left(wanted, one.key) for one in node] + [len(wanted)]
-        below = zip(node, bounds, bounds[1:], strict=False)
-        stack.extend((child, wanted[low:high]) for child, low, high in below if low < high)
+        below = [item for item in zip(node, bounds, bounds[1:], strict=False) if item[1] < item[2]]
+        chunks.expect([child.id for child, _, _ in below[:_EXPECTED_MAX]])
+        stack.extend((child, wanted[low:high]) for child, low, high in reversed(below))

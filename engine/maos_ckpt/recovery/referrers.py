@@ -166,10 +166,12 @@ def referring(state: StoredState, agents: Iterable[str]) -> dict[str, set[tuple[
                 low, high = range_of(agent)
                 found[agent] = {record_of(key) for key, _ in records(state.chunks, kept.tree.root, low, high)}
         present = [one for one in state.checkpoint.collections if (one.component, one.name) in COVERED]
-        for key, there in _changes(state, kept.of, present, lambda _: None):
-            of = found.get(str(decode_key(key)[0]))
-            if of is not None:
-                (of.add if there else of.discard)(record_of(key))
+        # What differs lies here and there; leaves between are none of this.
+        with state.chunks.scattered():
+            for key, there in _changes(state, kept.of, present, lambda _: None):
+                of = found.get(str(decode_key(key)[0]))
+                if of is not None:
+                    (of.add if there else of.discard)(record_of(key))
     except (_TooManyError, *UNREADABLE):
         return None
     return found

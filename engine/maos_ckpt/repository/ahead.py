@@ -48,11 +48,15 @@ class ReadAhead:
         self._lock = threading.Lock()
         self._levels: dict[int, _Children] = {}
         self._window = 1
+        #: How many readers say now that what they read tells nothing about what they will read.
+        self.off = 0
         #: Whether the reader went from one large value on to the next: one who wants a single record does not.
         self._goes_on = False
 
     def was_read(self, chunk: bytes, plain: bytes) -> None:
         """A chunk was read from afar, verified."""
+        if self.off:
+            return
         with self._lock:
             wanted = self._next(chunk)
             self._enter(plain)

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from maos_ckpt.codec.compression import Codec, compress_delta, decompress
@@ -119,6 +119,20 @@ class ChunkStore:
             chunk=chunk.hex(),
             object=pack,
         )
+
+    @contextlib.contextmanager
+    def scattered(self) -> Iterator[None]:
+        """For the length of the block nothing is read ahead but what `expect` is told: its reads are here and there."""
+        self._ahead.off += 1
+        try:
+            yield
+        finally:
+            self._ahead.off -= 1
+
+    def expect(self, chunks: list[bytes]) -> None:
+        """These will be asked for soon; begins to read those that are far."""
+        if self._reader.reads_ahead:
+            self._want(chunks)
 
     def _want(self, chunks: list[bytes]) -> None:
         """Begin to read chunks that will be asked for soon, with the bases of deltas among them."""

@@ -70,6 +70,11 @@ class PackReader:
             except IntegrityError:
                 return False
 
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether anything can be far."""
+        return self._spans is not None
+
     def ahead(self, ranges: Iterable[Range]) -> None:
         """These (pack, offset, length) will be asked for as payloads soon; begins to read those that are far."""
         assert self._spans is not None
