@@ -81,12 +81,12 @@ def plan_quickly(
 
 
 def with_findings(planner: Planner, plan: Plan, changes: Callable[[], Iterator[Change]]) -> Plan:
-    """A quick plan with its findings; both states must be stored ones, for the live state has changed since.
+    """The quick plan of a recovery that was committed, with its findings; both states must be stored ones by now.
 
     `changes` gives all of the plan's.
     """
     running = bool(plan.running)
-    dangling = reference_findings(planner.live, changes, running=running, whole=planner.whole)
+    dangling = reference_findings(planner.live, changes, running=running, whole=planner.whole, enforced=True)
     return replace(plan, findings=(*plan.findings, *dangling))
 
 

@@ -44,6 +44,7 @@ def reference_findings(
     *,
     running: bool,
     whole: bool = False,
+    enforced: bool = False,
     front_max: int = FRONT_MAX,
 ) -> list[Finding]:
     """What an operator should know of a plan's references before applying it.
@@ -53,9 +54,11 @@ def reference_findings(
         changes: gives the plan's changes, in key order within each collection; all of them are read.
         running: a MAOS has the database open.
         whole: the plan makes the state equal to a checkpoint's; then records it does not touch need not be read.
+        enforced: the database has taken the plan, so none of the references that it enforces dangles anew, and what
+            they lead to, which may lie far away, need not be looked up.
         front_max: see `Spill`.
     """
-    with ReferenceCheck(live, whole=whole, front_max=front_max) as check:
+    with ReferenceCheck(live, whole=whole, enforced=enforced, front_max=front_max) as check:
         fits = True
         for change in changes():
             try:
@@ -92,9 +95,10 @@ def _limit(text: str) -> Finding:
 class ReferenceCheck:
     """Takes a plan's changes, then answers; see `reference_findings`. Use it in a `with` block."""
 
-    def __init__(self, live: State, *, whole: bool, front_max: int = FRONT_MAX) -> None:
+    def __init__(self, live: State, *, whole: bool, enforced: bool = False, front_max: int = FRONT_MAX) -> None:
         self._live = live
         self._whole = whole
+        self._enforced = enforced
         self._spill = Spill(front_max)
         self._plan = Touched(live, self._spill)
 
@@ -135,10 +139,13 @@ class ReferenceCheck:
         path = "/".join(COLLECTIONS["agents"])
         return frozenset((path, encode_key((name,))) for name, number in found.items() if number > 0)
 
+    def _looked_at(self) -> Iterator[tuple[Reference, Count]]:
+        return (item for item in self._plan.tally.items() if not self._enforced or item[0].check not in HARD)
+
     def _live_ids(self) -> _Ids:
         """Table → those referred to that exist live."""
         wanted: _Ids = {}
-        for one, _ in self._plan.tally.items():
+        for one, _ in self._looked_at():
             for table in places(one.table):
                 if table not in wanted:
                     wanted[table] = SpilledMap(self._spill, TEXT)
@@ -219,7 +226,7 @@ class ReferenceCheck:
         live = self._live_ids()
         by_check: dict[str, Count] = {}
         mended: dict[str, int] = {}
-        for one, count in self._plan.tally.items():
+        for one, count in self._looked_at():
             before = 0 if self._exists_before(one, live) else count.before
             after = 0 if self._exists_after(one, live) else self._after(one, count)
             # Where a record's reference led to nobody before, and leads to another nobody, nothing is broken.
