@@ -1,4 +1,4 @@
-"""moto's server, carrying out one PUT at a time: its conditional PUT looks and writes in two steps, other than S3's.
+"""moto's server, one conditional PUT at a time: it looks and writes in two steps, which S3 does not.
 
 Several writers at the same moment would else all be told that they took a name.
 """
@@ -20,7 +20,7 @@ class InTurn(_Application):  # type: ignore[misc, valid-type]
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         length = environ.get("CONTENT_LENGTH")
         answer: Iterable[bytes]
-        if environ["REQUEST_METHOD"] != "PUT" or not length:
+        if "HTTP_IF_NONE_MATCH" not in environ or not length:
             answer = super().__call__(environ, start_response)
             return answer
         # The body first: whoever sends it slowly keeps nobody else waiting.
