@@ -160,10 +160,14 @@ class ChunkIndex:
         self._change(remove)
 
     def has(self, chunk: bytes) -> bool:
-        """Whether a chunk is stored, and not known to be damaged: a save stores it anew then."""
+        """Whether a chunk is stored and can be read, as far as is known: a save stores it anew otherwise.
+
+        A delta that no checkpoint needs may outlive its base, which a prune took.
+        """
         with self._use() as connection:
-            found = connection.execute(f"SELECT 1 FROM chunks WHERE id=? AND NOT {_IS_DAMAGED} LIMIT 1", (chunk,))
-            return found.fetchone() is not None
+            query = f"SELECT base FROM chunks WHERE id=? AND NOT {_IS_DAMAGED}"
+            bases = [row[0] for row in connection.execute(query, (chunk,))]
+        return any(not base or self.find_base(base) is not None for base in bases)
 
     def mark_damaged(self, pack: str, chunks: Iterable[bytes], *, only: bool = False) -> None:
         """Note that these chunks of a pack cannot be read; with `only`, that all others can."""
@@ -197,8 +201,11 @@ class ChunkIndex:
 
     def find(self, chunk: bytes) -> tuple[str, Stored] | None:
         """The pack that holds a chunk, and where: of several one not known to be damaged, then the one stored in full,
-        then the smallest, the newest."""
-        return self._find("id=?", (chunk,))
+        then one whose base is there, then the smallest, the newest."""
+        found = self._rows("id=?", (chunk,))
+        if len(found) > 1:
+            return next((one for one in found if not one[1].base or self.find_base(one[1].base)), found[0])
+        return found[0] if found else None
 
     def find_base(self, prefix: bytes) -> tuple[str, Stored] | None:
         """The chunk stored in full whose id begins with `prefix`."""
@@ -207,13 +214,16 @@ class ChunkIndex:
         return self._find(f"id BETWEEN ? AND ? AND codec<>{int(Codec.ZSTD_DELTA)}", (low, high))
 
     def _find(self, condition: str, values: tuple[bytes, ...]) -> tuple[str, Stored] | None:
+        return next(iter(self._rows(condition, values)), None)
+
+    def _rows(self, condition: str, values: tuple[bytes, ...]) -> list[tuple[str, Stored]]:
         with self._use() as connection:
-            row = connection.execute(
+            rows = connection.execute(
                 "SELECT name, id, codec, raw, stored, place, base FROM chunks JOIN packs ON pack=number "
-                f"WHERE {condition} ORDER BY {_IS_DAMAGED}, length(base), stored, pack DESC LIMIT 1",
+                f"WHERE {condition} ORDER BY {_IS_DAMAGED}, length(base), stored, pack DESC",
                 values,
-            ).fetchone()
-        return None if row is None else (row[0], Stored(row[1], row[2], row[3], row[4], row[5], row[6]))
+            ).fetchall()
+        return [(row[0], Stored(row[1], row[2], row[3], row[4], row[5], row[6])) for row in rows]
 
     def pack_chunks(self, name: str) -> list[Stored]:
         """All chunks of one pack, in the order they lie in it."""
