@@ -18,7 +18,7 @@ Entry = tuple[str, Mapping[str, object]]
 _ENTRIES_MAX = 5000
 _REASON_CELLS_MAX = 60
 _POLICIES = {
-    MergePolicy.REPLACE: "adds and changes, removes nothing",
+    MergePolicy.REPLACE: "adds and changes, cuts transcripts back",
     MergePolicy.ADD_MISSING: "adds what is missing, changes nothing",
     MergePolicy.KEEP_NEWER: "adds, and changes what is older live",
 }

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import msgspec
 
 from maos_ckpt.client import ProgressSink
-from maos_ckpt.errors import CkptError, PermissionRefusedError, UnavailableError
+from maos_ckpt.errors import PermissionRefusedError, UnavailableError
 from maos_ckpt.integrity.tiers import Tier, local_tier, remote_tier
 from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER, VerifyLevel, VerifyResult, VerifyTier
+from maos_ckpt.repository.cache_place import NAME as CACHE
+from maos_ckpt.repository.cache_place import keep
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.verify import verify
 
@@ -24,6 +26,7 @@ EVERY_S = 3600.0
 SLICE_BYTES_MAX = 1 << 30
 #: Names of damaged objects that are remembered.
 DAMAGED_MAX = 100
+_STATE = "scrub.json"
 _STATE_BYTES_MAX = 1 << 20
 _DAY_S = 86_400.0
 
@@ -132,7 +135,7 @@ def forget_damage(repository: Repository) -> None:
 def load_rounds(repository: Repository) -> dict[str, Round]:
     """The rounds under way by tier; none where they cannot be read."""
     with contextlib.suppress(OSError, msgspec.DecodeError, ValueError):
-        path = repository.path / "cache" / "scrub.json"
+        path = repository.path / CACHE / _STATE
         if path.stat().st_size <= _STATE_BYTES_MAX:
             return msgspec.json.decode(path.read_bytes(), type=dict[str, Round])
     return {}
@@ -142,11 +145,4 @@ def _store(repository: Repository, rounds: dict[str, Round]) -> None:
     """Remember the rounds; a failure only costs looking at the same slice again."""
     if repository.read_only:
         return
-    temporary = repository.backend.temporary()
-    with contextlib.suppress(OSError, CkptError):
-        fd = repository.seams.fs.create(temporary)
-        try:
-            repository.seams.fs.write(fd, msgspec.json.encode(rounds))
-        finally:
-            repository.seams.fs.close(fd)
-        temporary.replace(repository.path / "cache" / "scrub.json")
+    keep(repository.backend, _STATE, msgspec.json.encode(rounds))

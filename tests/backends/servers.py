@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 
@@ -41,16 +42,20 @@ class Server:
         return S3Settings(bucket=self.bucket, prefix=prefix, **(values | others))  # type: ignore[arg-type]
 
     def make_bucket(self) -> Server:
-        client = boto3.client(
+        client = self.client()
+        client.create_bucket(Bucket=self.bucket)
+        client.close()
+        return self
+
+    def client(self) -> Any:
+        """boto3's client of this server; the caller closes it."""
+        return boto3.client(
             "s3",
             endpoint_url=self.endpoint,
             aws_access_key_id=self.access_key,
             aws_secret_access_key=self.secret_key,
             region_name="us-east-1",
         )
-        client.create_bucket(Bucket=self.bucket)
-        client.close()
-        return self
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import pickle  # noqa: TID251 - what an attacker plants
 import random
 import shutil
 import sqlite3
@@ -15,6 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import diskcache
 import pytest
 
 from maos_ckpt.backends.cached import CachedBackend
@@ -234,21 +234,15 @@ def test_the_files_are_private(tier: Tier) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in paths if path.is_file()} == {0o600}
 
 
-class Planted:
-    """Unpickled, it makes a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (open, (str(self.path), "w"))
-
-
 def test_a_planted_pickle_is_refused_and_does_not_run(tier: Tier, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
-    hostile = pickle.dumps(Planted(ran))
-    with contextlib.closing(pickle.loads(hostile)):  # noqa: S301 - shows that it is a real one
-        assert ran.exists(), "the pickle would work"
+    # Protocol 0, by hand: open(ran, "w").
+    hostile = f"cbuiltins\nopen\n(V{ran}\nVw\ntR.".encode()
+    with diskcache.Cache(str(tmp_path / "stock")) as stock:
+        stock["key"] = b""
+        stock._sql("UPDATE Cache SET mode=4, value=?", (hostile,))
+        stock["key"].close()
+    assert ran.exists(), "diskcache as it comes runs it"
     ran.unlink()
     tier.fill(3)
     sql(tier, "UPDATE Cache SET mode=4, value=?", hostile)

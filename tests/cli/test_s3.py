@@ -152,15 +152,7 @@ def test_the_systems_of_a_prefix_are_listed_by_name(replicated: Cli, elsewhere: 
 def test_what_is_no_system_is_passed_over_and_one_of_a_newer_version_is_named(
     replicated: Cli, elsewhere: Cli, moto: Server, prefix: str
 ) -> None:
-    import boto3
-
-    client = boto3.client(
-        "s3",
-        endpoint_url=moto.endpoint,
-        aws_access_key_id=moto.access_key,
-        aws_secret_access_key=moto.secret_key,
-        region_name="us-east-1",
-    )
+    client = moto.client()
     for key, body in {
         "notes/readme.txt": b"hello",
         "\x1b]0;x/maos-ckpt.json": b"{}",

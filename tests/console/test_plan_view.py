@@ -58,7 +58,7 @@ def test_a_record_that_others_need_says_so_and_is_found_by_it() -> None:
 def test_every_kind_of_selection_has_words() -> None:
     chosen = Selection(agents=("a-1",), searches=("x",), orchestrations=("o",), fields=("tasks/tasks/t:status",))
     assert selection_words(chosen) == (
-        'what contains "x", agent a-1, orchestration o, tasks/tasks/t:status (adds and changes, removes nothing)'
+        'what contains "x", agent a-1, orchestration o, tasks/tasks/t:status (adds and changes, cuts transcripts back)'
     )
     words = selection_words(Selection(merge=MergePolicy.ADD_MISSING))
     assert words == "everything (adds what is missing, changes nothing)"

@@ -58,7 +58,7 @@ async def test_a_partial_recovery_leaves_the_rest_alone(lab: Lab) -> None:
         await operator.press(*["down"] * components.index("tasks"), "space")
         await operator.sees("no live record is removed")
         await operator.press("enter")
-        await operator.sees("tasks (adds and changes, removes nothing)", "a apply")
+        await operator.sees("tasks (adds and changes, cuts transcripts back)", "a apply")
         await operator.press("a")
         await operator.confirm(short)
         await operator.sees("Recovered and verified")

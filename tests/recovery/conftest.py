@@ -76,3 +76,13 @@ def site(tmp_path: Path) -> Site:
 
 def kinds(findings: tuple[Finding, ...]) -> list[str]:
     return [one.kind for one in findings]
+
+
+@pytest.fixture
+def spoilt(site: Site) -> Site:
+    """A site with a checkpoint, for tests that spoil what it holds."""
+    site.transcript("one", "{}", '{"a": 1}')
+    site.transcript("two", "{}")
+    (site.layout.directory / ".maos.yml").write_text("spoilt: false\n")
+    site.save()
+    return site

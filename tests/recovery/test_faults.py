@@ -53,15 +53,6 @@ class Disk(SystemFilesystem):
         self.left = 0
 
 
-@pytest.fixture
-def spoilt(site: Site) -> Site:
-    site.transcript("one", "{}", '{"a": 1}')
-    site.transcript("two", "{}")
-    (site.layout.directory / ".maos.yml").write_text("spoilt: false\n")
-    site.save()
-    return site
-
-
 def replaced(site: Site) -> None:
     """Another database takes the name, as a restore by other means would do it."""
     other = site.folder / "other.db"

@@ -50,15 +50,6 @@ def spoil(site: Site) -> None:
     (site.layout.directory / ".maos.yml").write_text("spoilt: true\n")
 
 
-@pytest.fixture
-def spoilt(site: Site) -> Site:
-    site.transcript("one", "{}", '{"a": 1}')
-    site.transcript("two", "{}")
-    (site.layout.directory / ".maos.yml").write_text("spoilt: false\n")
-    site.save()
-    return site
-
-
 def settle(site: Site, *, told: bool) -> None:
     """The next command settles it, and says so where there was something."""
     before = settled(site)

@@ -12,9 +12,10 @@ from pathlib import Path
 import msgspec
 
 from maos_ckpt.codec.measures import StoredMeasures
-from maos_ckpt.errors import CkptError
+from maos_ckpt.repository.cache_place import keep
 from maos_ckpt.repository.repository import Repository
 
+_NAME = "memo.msgpack"
 _BYTES_MAX = 256 << 20
 
 
@@ -33,7 +34,7 @@ def kept_directory(repository: Repository) -> Path:
 
 
 def _path(repository: Repository) -> Path:
-    return kept_directory(repository) / "memo.msgpack"
+    return kept_directory(repository) / _NAME
 
 
 def load_memo(repository: Repository) -> Memo | None:
@@ -47,11 +48,4 @@ def load_memo(repository: Repository) -> Memo | None:
 
 def store_memo(repository: Repository, memo: Memo) -> None:
     """Keep a memo; a failure only costs the next capture its short cut."""
-    temporary = repository.backend.temporary()
-    with contextlib.suppress(OSError, CkptError):
-        fd = repository.seams.fs.create(temporary)
-        try:
-            repository.seams.fs.write(fd, msgspec.msgpack.encode(memo))
-        finally:
-            repository.seams.fs.close(fd)
-        temporary.replace(_path(repository))
+    keep(repository.backend, _NAME, msgspec.msgpack.encode(memo))

@@ -8,6 +8,9 @@ import os
 import tempfile
 from pathlib import Path
 
+from maos_ckpt.backends.local import LocalBackend
+from maos_ckpt.errors import CkptError
+
 _LOG = logging.getLogger(__name__)
 NAME = "cache"
 
@@ -34,3 +37,16 @@ def writable_cache(home: Path) -> Path | None:
             _LOG.warning("%s cannot be used (%s): everything works without it, but slower.", path, error.strerror)
         return None
     return path
+
+
+def keep(backend: LocalBackend, name: str, data: bytes) -> None:
+    """Put a file into the folder, in the place of one of its name; that it fails costs only time. The caller holds the
+    lease: whoever takes it sweeps unfinished files."""
+    fs, temporary = backend.seams.fs, backend.temporary()
+    with contextlib.suppress(OSError, CkptError):
+        fd = fs.create(temporary)
+        try:
+            fs.write(fd, data)
+        finally:
+            fs.close(fd)
+        temporary.replace(backend.root / NAME / name)
