@@ -39,6 +39,7 @@ _FLAGS = {
     "--s3-endpoint": ("s3_endpoint", "storage.s3.endpoint_url"),
     "--system": ("system", "system"),
     "--interval": ("interval", "interval_seconds"),
+    "--listen": ("listen", "server.listen"),
 }
 
 
