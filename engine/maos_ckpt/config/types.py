@@ -14,6 +14,7 @@ from msgspec import Meta
 from maos_ckpt.model.drills import DrillScenario
 
 Codec = Literal["auto", "zstd", "lz4", "gzip", "brotli", "none"]
+LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Primary = Literal["local", "s3"]
 Addressing = Literal["auto", "path", "virtual"]
@@ -321,6 +322,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(ge=0, le=3650, description="The engine reads every stored object again within so many days; 0: never."),
     ] = 7
     log_level: Annotated[LogLevel, Meta(description="Least important message that is logged.")] = "info"
+    log_levels: Annotated[
+        tuple[Annotated[str, Meta(max_length=200, pattern="^[a-z_0-9.]+=(debug|info|warning|error)$")], ...],
+        Meta(
+            max_length=50,
+            extra={"wanted": "a list of AREA=LEVEL"},
+            description="Other levels for single areas, as api=debug; the log lines name their areas.",
+        ),
+    ] = ()
+    log_format: Annotated[LogFormat, Meta(description="Lines for people, or one JSON object a line.")] = "text"
     encryption_enabled: Annotated[
         bool, Meta(description="Encrypt a new repository, and refuse one that exists and is not encrypted.")
     ] = False
