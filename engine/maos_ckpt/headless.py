@@ -29,8 +29,8 @@ CLOSE_S = 120.0
 #: So many intervals and so many seconds may pass without a save, or progress of one, before the engine counts as hung.
 PATIENCE_INTERVALS = 3
 PATIENCE_S = 60.0
-#: Longest wait between two looks at the signals, where nobody else sets one.
-_LOOK_S = 1.0
+#: Nothing but a signal is waited for; this is how long at a time.
+_WAIT_S_MAX = 3600.0
 _HEARD_BYTES_MAX = 4096
 
 
@@ -114,8 +114,8 @@ class Pulse:
 
 
 def _wait_s(deadline_s: float | None, stroke_s: float, clock: Clock) -> float:
-    wait_s = min(stroke_s or _LOOK_S, _LOOK_S)
-    return wait_s if deadline_s is None else max(min(wait_s, deadline_s - clock.monotonic_s()), 0.0)
+    left_s = _WAIT_S_MAX if deadline_s is None else max(deadline_s - clock.monotonic_s(), 0.0)
+    return min(left_s, stroke_s or _WAIT_S_MAX)
 
 
 def _stroke(manager: Manager, client: EngineClient, pulse: Pulse, doors: Doors | None) -> None:
