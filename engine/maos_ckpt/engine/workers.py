@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from maos_ckpt import wire
+from maos_ckpt.audit.actor import acted_for
 from maos_ckpt.engine.child import Child
 from maos_ckpt.engine.lane import Lane
 from maos_ckpt.errors import CkptError
@@ -63,8 +64,9 @@ class Workers:
         """
         operation = OPERATIONS[name]
         lane = self.drills if name == "drill" else self.writers if operation.writes else self.readers
+        caller = acted_for()
         with self._only_recovery() if operation.cancellable else contextlib.nullcontext():
-            return lane.submit(name, lambda: self.carry_out(name, arguments, lane)).result()
+            return lane.submit(name, lambda: self.carry_out(name, arguments, lane, caller)).result()
 
     @contextlib.contextmanager
     def _only_recovery(self) -> Iterator[None]:
@@ -88,10 +90,11 @@ class Workers:
         child.terminate()
         return True
 
-    def carry_out(self, name: str, arguments: object, lane: Lane) -> Any:
-        """Carry out a registered operation now, in the lane that this is called in; raises as `run`."""
+    def carry_out(self, name: str, arguments: object, lane: Lane, caller: str = "") -> Any:
+        """Carry out a registered operation now, for a caller of the API, in the lane that this is called in; raises as
+        `run`."""
         operation = OPERATIONS[name]
-        request = wire.Request(name, self._workspace.place, msgspec.Raw(wire.encode(arguments)))
+        request = wire.Request(name, self._workspace.place, msgspec.Raw(wire.encode(arguments)), caller)
 
         def progressed(progress: Progress) -> None:
             lane.progressed(progress)
