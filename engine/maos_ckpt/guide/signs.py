@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.codec.values import RawText, decode_row, display_key
 from maos_ckpt.errors import UNREADABLE
 from maos_ckpt.fields import JSON_BYTES_MAX, named
@@ -140,7 +141,7 @@ def _turns(conversation: Value) -> bytes:
         return b""
     try:
         turns = msgspec.json.decode(conversation, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, ValueError, RecursionError):
+    except UNDECODABLE:
         return b""
     return b"".join([hashlib.blake2b(bytes(one).strip(), digest_size=_TURN_BYTES).digest() for one in turns])
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import CkptError, IntegrityError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Checkpoint, MergePolicy, Selection
@@ -189,7 +190,7 @@ def _read(path: Path, name: str) -> Intent | None:
         raise_storage_error(error, path / name)
     try:
         return msgspec.json.decode(data, type=Intent)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise IntegrityError(
             f"The note of a recovery at {name} cannot be read.",
             kept="Every checkpoint is untouched, the safety checkpoint of that recovery among them.",

@@ -15,6 +15,7 @@ from zlib import crc32
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import IntegrityError
 
 ID_BYTES = 32
@@ -134,7 +135,7 @@ def decode_leaf(plain: bytes) -> Leaf:
     """
     try:
         leaf = _leaf_decoder.decode(plain)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise IntegrityError("A stored leaf cannot be decoded.") from error
     if leaf.kind != LEAF or len(leaf.keys) != len(leaf.values) or not leaf.keys or len(leaf.pieces) % ID_BYTES:
         raise IntegrityError("A stored leaf has a wrong shape.")
@@ -149,7 +150,7 @@ def decode_index(plain: bytes) -> list[Entry]:
     """
     try:
         node = _index_decoder.decode(plain)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise IntegrityError("A stored index node cannot be decoded.") from error
     number = len(node.keys)
     lengths = {len(node.counts), len(node.sizes), len(node.pieces), len(node.ids) // ID_BYTES}
