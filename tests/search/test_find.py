@@ -13,9 +13,9 @@ from maos_ckpt.errors import NotFoundError, UsageError
 from maos_ckpt.model import FindResult
 from maos_ckpt.operations import insights, keeping
 from maos_ckpt.repository.chunks import ChunkStore
+from maos_ckpt.seams import SYSTEM
 from maos_ckpt.search.find import find
 from maos_ckpt.search.pattern import compile_text
-from maos_ckpt.seams import SYSTEM
 from maos_ckpt.states import StoredState
 from maos_ckpt.tree.cursor import records
 from maos_ckpt.tree.large import piece_data, piece_ids
