@@ -210,6 +210,17 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_searched(site: Site) -> Non
     assert result.unread == (damaged.id,)
 
 
+def test_a_checkpoint_whose_description_cannot_be_read_hides_no_other(site: Site) -> None:
+    describe(site, 1, "needle")
+    sound = site.save()
+    site.run("CREATE TABLE notes (id INTEGER PRIMARY KEY)")
+    damaged = site.save()
+    site.spoil(damaged.descriptors)
+    result = search(site, "needle")
+    assert [(one.first, one.last) for one in result.matches] == [(sound.id, sound.id)]
+    assert result.unread == (damaged.id,)
+
+
 def test_a_search_goes_on_where_retention_takes_a_checkpoint_on_the_way(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
