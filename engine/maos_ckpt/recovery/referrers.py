@@ -46,7 +46,7 @@ _ENDING: Final = re.compile(r"-[0-9a-f]{8}(?![0-9A-Za-z])")
 #: What JSON may hold and no key can.
 _HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
 _REPORT_EVERY: Final = 10_000
-#: Characters of all names that one key may hold: its names begin alike, so that they grow with the square of its length.
+#: Characters of all names in one key: names of one word begin alike, so that they grow with the square of its length.
 NAMES_CHARACTERS_MAX: Final = 1 << 20
 
 

@@ -23,8 +23,8 @@ ID_BYTES = 32
 LEAF, INDEX, PIECE, DESCRIPTORS = 0, 1, 2, 3
 #: No tree is deeper; stored levels above are refused.
 LEVEL_MAX = 12
-#: An index node that others follow has at least so many children. Where keys are longer than a node is to be, each would
-#: else have one, and no level fewer nodes than the one below it.
+#: An index node that others follow has at least so many children. Where keys are longer than a node is to be, each node
+#: would else have one, and no level fewer nodes than the one below it.
 CHILDREN_MIN = 4
 #: What a record costs in a leaf beside its key and value, and a child in an index node beside its first key.
 RECORD_OVERHEAD_BYTES = 8
