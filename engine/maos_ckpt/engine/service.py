@@ -51,7 +51,7 @@ class Engine:
         self._workspace = workspace
         self._seams = workspace.seams
         self._interval_s = workspace.config.interval_seconds
-        self._feed = Feed()
+        self._feed = Feed(workspace.seams.clock)
         self._lock = EngineLock(workspace.repository, workspace.seams)
         self._repository: Repository | None = None
         self._watch: Watch | None = None
