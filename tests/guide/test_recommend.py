@@ -253,6 +253,21 @@ def test_what_cannot_be_read_is_left_out_of_the_look(site: Site) -> None:
     assert result.recommended.checkpoint == newest.id
 
 
+def test_a_checkpoint_whose_description_cannot_be_read_leaves_advice(site: Site) -> None:
+    good = site.save()
+    site.run("CREATE TABLE notes (id INTEGER PRIMARY KEY)")
+    damaged = site.save()
+    fail_agents(site)
+    site.run("DROP TABLE notes")
+    newest = site.save()
+    assert newest.descriptors == good.descriptors
+    site.spoil(damaged.descriptors)
+    result = guide(site)
+    assert not result.complete
+    assert result.recommended is not None
+    assert result.recommended.checkpoint == newest.id
+
+
 def test_without_a_checkpoint_none_is_recommended(site: Site) -> None:
     with pytest.raises(NotFoundError):
         guide(site)

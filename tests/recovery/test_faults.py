@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from maos_ckpt.errors import PartialError, PlanMovedError, SourceError, StorageError
+from maos_ckpt.errors import PartialError, PlanMovedError, SourceError, StorageError, UsageError
 from maos_ckpt.fs import SystemFilesystem
+from maos_ckpt.model import Selection
+from maos_ckpt.recovery import journal
 from maos_ckpt.recovery.steps import Step
 from maos_ckpt.seams import SYSTEM
 from maos_ckpt.sources.maos.source import MaosSource
@@ -151,6 +153,22 @@ def test_a_recovery_that_cannot_be_read_back_is_done_and_says_so(spoilt: Site, m
     monkeypatch.undo()
     assert state(spoilt) == wanted
     assert spoilt.undo().verified
+
+
+def test_a_recovery_whose_note_nobody_could_read_is_not_begun(spoilt: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoilt.run("INSERT INTO tasks (id, description, parent_task_id) VALUES ('up', 'x', NULL), ('down', 'x', 'up')")
+    good = spoilt.save().id
+    spoil(spoilt)
+    spoilt.run("DELETE FROM tasks")
+    damaged = state(spoilt)
+    selection = Selection(records=("tasks/tasks/down",), with_dependencies=True)
+    monkeypatch.setattr(journal, "INTENT_BYTES_MAX", 300)
+    with pytest.raises(UsageError, match="more than 300"):
+        spoilt.recover(good, selection)
+    assert state(spoilt) == damaged
+    assert not (spoilt.workspace.repository / "recovery" / "intent.json").exists()
+    monkeypatch.undo()
+    assert spoilt.recover(good, selection).verified
 
 
 @contextlib.contextmanager

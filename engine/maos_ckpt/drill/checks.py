@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote as quote_url
 
-from maos_ckpt.environment import child_environment
 from maos_ckpt.errors import ConfigError
 from maos_ckpt.model.drills import Assertion
+from maos_ckpt.processes import SystemProcesses
+from maos_ckpt.recovery.programs import run_program
 from maos_ckpt.seams import Seams
 
 #: Between an operator's statement and what it should give.
@@ -105,26 +104,10 @@ def run_command(command: tuple[str, ...], place: Path, variables: dict[str, str]
     Args:
         variables: what it finds in its environment besides.
     """
-    name = f"Command: {' '.join(command)}"
-    with tempfile.TemporaryFile() as output:
-        try:
-            done = subprocess.run(
-                command,
-                cwd=place,
-                env=child_environment() | variables,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=COMMAND_S_MAX,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return Assertion(name, False, f"It took longer than {COMMAND_S_MAX:g} s.")
-        except (OSError, ValueError) as error:
-            return Assertion(name, False, f"It could not be started: {error}.")
-        output.seek(max(output.seek(0, 2) - COMMAND_BYTES_KEPT, 0))
-        told = output.read().decode("utf-8", "replace").strip()
-    return Assertion(name, done.returncode == 0, f"It ended with {done.returncode}." + (f" {told}" if told else ""))
+    # A child of this process is none of the processes that a copy must not see.
+    failed, words = run_program(command, place, COMMAND_S_MAX, SystemProcesses(), COMMAND_BYTES_KEPT, variables)
+    told = (f"It {failed}.", words) if failed else (words,)
+    return Assertion(f"Command: {' '.join(command)}", not failed, " ".join(filter(None, told)))
 
 
 def _clipped(text: str) -> str:

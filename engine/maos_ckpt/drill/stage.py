@@ -75,7 +75,11 @@ class Stage:
     def step(self, name: str) -> None:
         """The scenario goes on to its next step."""
         self.steps.append(DrillStep(name, round(self._now_s() - self._began_s, 3)))
-        self.progress(Progress("drill", self.phase, len(self.steps), detail=name))
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell which step it is; also where a drill can be stopped."""
+        self.progress(Progress("drill", self.phase, len(self.steps), detail=self.steps[-1].name))
 
     def check(self, name: str, passed: bool, detail: str = "") -> bool:
         """Note an assertion; returns whether it held."""
@@ -151,8 +155,8 @@ class Stage:
         return database if database is not None and database.exists() else None
 
     def quietly(self, _: Progress) -> None:
-        """Progress within a step, at which a drill can be stopped; its own steps are what people see."""
-        self.progress(Progress("drill", self.phase, len(self.steps), detail=self.steps[-1].name))
+        """Progress within a step: a drill's own steps are what people see."""
+        self.tell()
 
     def plan(self, repository: Repository, checkpoint: Checkpoint, selection: Selection) -> Plan:
         """What recovering would change in the scratch copy now."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.codec.values import RawText, decode_row, display_key
 from maos_ckpt.errors import UNREADABLE
 from maos_ckpt.fields import JSON_BYTES_MAX, named
@@ -97,14 +98,17 @@ class Reader:
     def read(self, before: StoredState, after: State, *, judge: bool) -> Step:
         """The step from one state to the next; without `judge` only what became of the records is remembered."""
         step = Step(totals={(one.component, one.name): one.records for one in before.checkpoint.collections})
-        for pair in collection_pairs(before, after):
+        try:
+            pairs = collection_pairs(before, after)
+        except UNREADABLE:
+            step.complete = False
+            return step
+        for pair in pairs:
             try:
                 for key, old, new in differences(before.stream(pair.name), after.stream(pair.name)):
                     a, b = _watched(pair.before, old, before.get), _watched(pair.after, new, after.get)
                     newest = self._remembered((pair.name, key), b)
-                    descriptor = pair.before or pair.after
-                    assert descriptor is not None
-                    for what, detail, example in _signs(descriptor, key, a, b, newest) if judge else ():
+                    for what, detail, example in _signs(pair.either, key, a, b, newest) if judge else ():
                         step.add(what, pair.name, detail, example)
             except UNREADABLE:
                 step.complete = False
@@ -140,7 +144,7 @@ def _turns(conversation: Value) -> bytes:
         return b""
     try:
         turns = msgspec.json.decode(conversation, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, ValueError, RecursionError):
+    except UNDECODABLE:
         return b""
     return b"".join([hashlib.blake2b(bytes(one).strip(), digest_size=_TURN_BYTES).digest() for one in turns])
 

@@ -99,8 +99,7 @@ class Planner:
         pinned = None if self.pinned is None else {pair.name for pair, _ in self.pinned.pairs()}
         found = []
         for pair in collection_pairs(self.live, self.target):
-            one = pair.after or pair.before
-            assert one is not None
+            one = pair.either
             if self.only_files and one.kind not in FILE_KINDS:
                 continue
             if pinned is not None:
@@ -115,9 +114,7 @@ class Planner:
 
     def _align(self, pair: CollectionPair) -> Alignment | None:
         if pair.after is None or pair.before is None:
-            one = pair.after or pair.before
-            assert one is not None
-            return align(one, one)
+            return align(pair.either, pair.either)
         alignment = align(pair.after, pair.before)
         if alignment is None:
             self._note(pair, "keys", Severity.ERROR, "identifies its records by another key now and is left as it is")

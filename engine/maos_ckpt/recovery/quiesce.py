@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +13,7 @@ from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import SourceError
 from maos_ckpt.model import Progress
 from maos_ckpt.processes import Processes
+from maos_ckpt.recovery.programs import run_program
 from maos_ckpt.recovery.steps import Step
 from maos_ckpt.safe_text import safe_text
 from maos_ckpt.seams import Seams
@@ -23,7 +21,7 @@ from maos_ckpt.sources.sqlite.guardian import Guardian
 
 _LOG = logging.getLogger(__name__)
 #: What is told of a command's own words.
-_WORDS_MAX: Final = 500
+_WORDS_BYTES_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,28 +91,6 @@ def quiesced(hooks: Hooks, directory: Path, progress: ProgressSink, seams: Seams
 
 
 def _run(command: Sequence[str], directory: Path, within_s: float, processes: Processes) -> str:
-    """Run a command with all its children; what went wrong, or ""."""
-    with tempfile.TemporaryFile() as errors:
-        try:
-            process = subprocess.Popen(
-                command,
-                cwd=directory,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                start_new_session=True,
-            )
-        except OSError as error:
-            return f"cannot be run: {os.strerror(error.errno or 0)}"
-        with process:
-            try:
-                code = process.wait(within_s)
-            except subprocess.TimeoutExpired:
-                processes.kill_group(process.pid)
-                return f"took longer than {within_s:g} s and was ended"
-        if code == 0:
-            return ""
-        errors.seek(max(0, errors.seek(0, os.SEEK_END) - _WORDS_MAX))
-        words = safe_text(errors.read().decode("utf-8", "replace").strip())
-    how = f"was ended by signal {-code}" if code < 0 else f"failed ({code})"
-    return f"{how}: {words}" if words else how
+    """Run a command; what went wrong, or ""."""
+    failed, words = run_program(command, directory, within_s, processes, _WORDS_BYTES_MAX)
+    return f"{failed}: {safe_text(words)}" if failed and words else failed

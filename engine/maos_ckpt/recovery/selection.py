@@ -73,11 +73,9 @@ class Matcher:
     def choose(self, pair: CollectionPair) -> Choose:
         """How the records of a collection are chosen."""
         name = pair.name
-        one = pair.before or pair.after
-        assert one is not None
         patterns = [pattern for pattern in self._patterns if matches_collection(pattern, name)]
         fields = [field for field in self._fields if (field.component, field.collection) == name]
-        everything = self.takes_all(one)
+        everything = self.takes_all(pair.either)
         inside = self._inside(pair)
         if everything and not patterns and inside is None:
             return lambda key, old, new: _AS_A_WHOLE
@@ -121,9 +119,7 @@ class Matcher:
     def _inside(self, pair: CollectionPair) -> Callable[[bytes, bytes | None, bytes | None], bool] | None:
         """Whether a record is meant for what it holds; None where nothing asks for that."""
         owned = pair.name in self._owners.collections
-        one = pair.before or pair.after
-        assert one is not None
-        texts = self._texts if searchable(one) else []
+        texts = self._texts if searchable(pair.either) else []
         if not owned and not texts:
             return None
         sides = [
