@@ -1,0 +1,58 @@
+"""References that a plan leaves as they are need no look-up: what is said of the others is the same."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from maos_ckpt.model import Finding, Selection, Trigger
+from maos_ckpt.operations import checkpoints, recoveries
+from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.recovery.references import ReferenceCheck
+from tests.engine.conftest import workspace  # noqa: F401 - a fixture
+from tests.lab.mutate import mutate
+
+ROUNDS = 6
+SELECTIONS = (Selection(), Selection(components=("tasks",), exact=True), Selection(components=("agents",), exact=True))
+
+
+def change(directory: Path, rng: random.Random) -> None:
+    """Agents go and come, and tasks get other ones, some of whom nobody knows."""
+    mutate(directory, 0.1, rng.randrange(1000))
+    with closing(sqlite3.connect(directory / "maos.db")) as connection, connection:
+        agents = [row[0] for row in connection.execute("SELECT id FROM agents ORDER BY id")]
+        for name in rng.sample(agents, min(5, len(agents) - 1)):
+            connection.execute("DELETE FROM agents WHERE id = ?", (name,))
+        for row in connection.execute("SELECT id FROM tasks ORDER BY id").fetchall():
+            if rng.random() < 0.3:
+                named = [rng.choice([*agents, "nobody-0123abcd"]) for _ in range(rng.randrange(3))]
+                text = "[" + ", ".join(f'"{one}"' for one in named) + "]"
+                connection.execute("UPDATE tasks SET assigned_agents = ? WHERE id = ?", (text, row[0]))
+
+
+def findings(workspace: Workspace, selection: Selection) -> list[Finding]:  # noqa: F811
+    with recoveries.open_plan(workspace, "latest", selection, 10, lambda step: None) as opened:
+        return list(opened.plan.findings)
+
+
+def test_what_does_not_change_is_not_looked_up_and_changes_no_finding(
+    workspace: Workspace,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = random.Random(5)
+    directory = Path(workspace.source.removeprefix("maos:"))
+    told = 0
+    for _ in range(ROUNDS):
+        checkpoints.save(workspace, Trigger.MANUAL, "", (), lambda step: None)
+        change(directory, rng)
+        for selection in SELECTIONS:
+            found = findings(workspace, selection)
+            with monkeypatch.context() as every:
+                every.setattr(ReferenceCheck, "_matters", lambda *_: True)
+                assert findings(workspace, selection) == found
+            told += sum(one.kind == "references" for one in found)
+    assert told > ROUNDS
