@@ -17,11 +17,19 @@ from tests.engine.conftest import workspace  # noqa: F401 - a fixture
 from tests.lab.mutate import mutate
 
 ROUNDS = 6
-SELECTIONS = (Selection(), Selection(components=("tasks",), exact=True), Selection(components=("agents",), exact=True))
+#: An agent that tasks name before it is there.
+LATE = "late-0123abcd"
+SELECTIONS = (
+    Selection(),
+    Selection(components=("tasks",), exact=True),
+    Selection(components=("agents", "tasks"), exact=True),
+)
 
 
 def change(directory: Path, rng: random.Random) -> None:
-    """Agents go and come, and tasks get other ones, some of whom nobody knows."""
+    """Agents go, tasks get other ones, some of whom nobody knows yet, and one of those comes."""
+    with closing(sqlite3.connect(directory / "maos.db")) as connection, connection:
+        connection.execute("DELETE FROM agents WHERE id = ?", (LATE,))
     mutate(directory, 0.1, rng.randrange(1000))
     with closing(sqlite3.connect(directory / "maos.db")) as connection, connection:
         agents = [row[0] for row in connection.execute("SELECT id FROM agents ORDER BY id")]
@@ -29,9 +37,19 @@ def change(directory: Path, rng: random.Random) -> None:
             connection.execute("DELETE FROM agents WHERE id = ?", (name,))
         for row in connection.execute("SELECT id FROM tasks ORDER BY id").fetchall():
             if rng.random() < 0.3:
-                named = [rng.choice([*agents, "nobody-0123abcd"]) for _ in range(rng.randrange(3))]
+                named = [rng.choice([*agents, LATE, LATE, "nobody-0123abcd"]) for _ in range(rng.randrange(3))]
                 text = "[" + ", ".join(f'"{one}"' for one in named) + "]"
                 connection.execute("UPDATE tasks SET assigned_agents = ? WHERE id = ?", (text, row[0]))
+
+
+def let_come(directory: Path) -> None:
+    """The agent that was named is there, and one task that names it moves on."""
+    with closing(sqlite3.connect(directory / "maos.db")) as connection, connection:
+        connection.row_factory = sqlite3.Row
+        one = dict(connection.execute("SELECT * FROM agents LIMIT 1").fetchone()) | {"id": LATE}
+        places = ", ".join("?" * len(one))
+        connection.execute(f"INSERT INTO agents ({', '.join(one)}) VALUES ({places})", tuple(one.values()))
+        connection.execute("UPDATE tasks SET progress = 12.5 WHERE assigned_agents LIKE ?", (f"%{LATE}%",))
 
 
 def findings(workspace: Workspace, selection: Selection) -> list[Finding]:  # noqa: F811
@@ -47,8 +65,9 @@ def test_what_does_not_change_is_not_looked_up_and_changes_no_finding(
     directory = Path(workspace.source.removeprefix("maos:"))
     told = 0
     for _ in range(ROUNDS):
-        checkpoints.save(workspace, Trigger.MANUAL, "", (), lambda step: None)
         change(directory, rng)
+        checkpoints.save(workspace, Trigger.MANUAL, "", (), lambda step: None)
+        let_come(directory)
         for selection in SELECTIONS:
             found = findings(workspace, selection)
             with monkeypatch.context() as every:
