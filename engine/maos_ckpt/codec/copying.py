@@ -12,7 +12,7 @@ from bisect import bisect_right
 from typing import Final
 
 #: A chunk with more new bytes than this, or with more runs, is left to the compressor, which makes less of them.
-NEW_BYTES_MAX: Final = 4000
+NEW_BYTES_MAX: Final = 8000
 _RUNS_MAX: Final = 64
 #: Shorter runs are not worth a block.
 _RUN_BYTES_MIN: Final = 24
@@ -94,7 +94,11 @@ def _copying(new: bytes, distance: int, length: int) -> bytes:
 
 def _literals_header(length: int) -> bytes:
     """Of literals as they are."""
-    return bytes([length << 3]) if length < 32 else (length << 4 | 1 << 2).to_bytes(2, "little")
+    if length < 32:
+        return bytes([length << 3])
+    if length < 4096:
+        return (length << 4 | 1 << 2).to_bytes(2, "little")
+    return (length << 4 | 3 << 2).to_bytes(3, "little")
 
 
 def common_runs(raw: bytes, base: bytes) -> list[Run] | None:

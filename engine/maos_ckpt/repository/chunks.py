@@ -255,10 +255,13 @@ class LocalChunkWriter:
             return None
         try:
             raw_base = self._store.get(base[1].id)
-            payload = copy_delta(plain, raw_base) if self._policy.settings.hasty else None
+            hasty = self._policy.settings.hasty
+            payload = copy_delta(plain, raw_base) if hasty else None
             if payload is None:
                 payload = compress_delta(plain, raw_base)
-            worn = base[1].id != predecessor and self._worn(plain, before[1], len(payload), base[1].stored)
+            # In haste nothing is measured: the next save sees to it.
+            fresh = hasty or base[1].id == predecessor
+            worn = not fresh and self._worn(plain, before[1], len(payload), base[1].stored)
         except UNREADABLE:
             # A damaged predecessor must not fail a new save: the chunk is stored in full instead.
             return None
