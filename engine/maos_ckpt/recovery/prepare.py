@@ -10,6 +10,7 @@ from typing import Final
 
 from maos_ckpt.capture.known_changes import KnownChanges
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
+from maos_ckpt.codec.policy import CodecSettings
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import Checkpoint, Plan, Progress, Trigger
 from maos_ckpt.recovery import journal
@@ -165,5 +166,5 @@ class Preparation:
         def relabel(step: Progress) -> None:
             progress(replace(step, operation="recovery", phase="safety checkpoint"))
 
-        save = SaveRequest(Trigger.SAFETY, description, pinned=True)
+        save = SaveRequest(Trigger.SAFETY, description, pinned=True, codec=CodecSettings(hasty=True))
         return save_checkpoint(self.repository, self.before, save, relabel, self.seams, held, known)

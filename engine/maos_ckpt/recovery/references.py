@@ -140,16 +140,32 @@ class ReferenceCheck:
         return frozenset((path, encode_key((name,))) for name, number in found.items() if number > 0)
 
     def _looked_at(self) -> Iterator[tuple[Reference, Count]]:
-        return (item for item in self._plan.tally.items() if not self._enforced or item[0].check not in HARD)
+        """The references that a plan may break or mend."""
+        for one, count in self._plan.tally.items():
+            if not (self._enforced and one.check in HARD) and self._matters(one, count):
+                yield one, count
+
+    def _matters(self, one: Reference, count: Count) -> bool:
+        """Whether it could be otherwise afterwards than before; mostly records keep the references that they have."""
+        if count.before != count.after or next(self._plan.tally.instead_of(one), None) is not None:
+            return True
+        moved = (self._plan.added, self._plan.removed)
+        return any(one.id in ids.get(table, ()) for ids in moved for table in places(one.table))
 
     def _live_ids(self) -> _Ids:
         """Table → those referred to that exist live."""
         wanted: _Ids = {}
-        for one, _ in self._looked_at():
+
+        def want(one: Reference) -> None:
             for table in places(one.table):
                 if table not in wanted:
                     wanted[table] = SpilledMap(self._spill, TEXT)
                 wanted[table].add(one.id)
+
+        for one, _ in self._looked_at():
+            want(one)
+            for other, _ in self._plan.tally.instead_of(one):
+                want(other)
         found: _Ids = {table: SpilledMap(self._spill, TEXT) for table in wanted}
         for table, ids in wanted.items():
             if table == CONVERSATIONS:
