@@ -30,6 +30,12 @@ def state_home(environ: Mapping[str, str] | None = None) -> Path:
     return _xdg("XDG_STATE_HOME", ".local/state", environ)
 
 
+def runtime_home() -> Path:
+    """The user's directory for sockets, by the XDG rules; where there is none, one of this user's own below /tmp."""
+    value = os.environ.get("XDG_RUNTIME_DIR", "")
+    return Path(value) if value.startswith("/") else Path(f"/tmp/maos-ckpt-{os.getuid()}")
+
+
 def _xdg(name: str, below_home: str, environ: Mapping[str, str] | None) -> Path:
     environ = os.environ if environ is None else environ
     value = environ.get(name, "")
@@ -66,6 +72,11 @@ def secret_variable(name: str) -> str | None:
     return os.environ.get(name)
 
 
+def secret_values() -> list[str]:
+    """The values of variables that hold secrets, as they are now."""
+    return [value for name in _SECRETS if (value := os.environ.get(name))]
+
+
 def terminal_type() -> str:
     """`TERM`, empty where unset."""
     return os.environ.get("TERM", "")
@@ -74,6 +85,15 @@ def terminal_type() -> str:
 def program_environment() -> dict[str, str]:
     """The environment for a program of the operator's: without what was read as a secret."""
     return {name: value for name, value in os.environ.items() if name not in _SECRETS}
+
+
+def service_manager() -> tuple[str, float]:
+    """Where the service manager listens ("" where nowhere), and how long it waits to hear from this process, in
+    seconds (0.0 where it does not)."""
+    address, wait_us = os.environ.get("NOTIFY_SOCKET", ""), os.environ.get("WATCHDOG_USEC", "")
+    meant = os.environ.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
+    known = wait_us.isascii() and wait_us.isdigit() and meant
+    return (address if address[:1] in ("/", "@") else "", int(wait_us) / 1_000_000 if known else 0.0)
 
 
 def child_environment() -> dict[str, str]:

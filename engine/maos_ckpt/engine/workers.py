@@ -77,6 +77,10 @@ class Workers:
         finally:
             self._recovering.release()
 
+    def use(self, workspace: Workspace) -> None:
+        """Carry out what begins from now on in this workspace, of the same repository and source."""
+        self._workspace = workspace
+
     def cancel_recovery(self) -> bool:
         """See `EngineClient.cancel_recovery`."""
         running, child = self.writers.running, self._children.get(self.writers.name)
