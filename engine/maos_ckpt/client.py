@@ -25,6 +25,7 @@ from maos_ckpt.model import (
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.alerts import Alert
 from maos_ckpt.model.drills import DrillHistory, DrillReport
 from maos_ckpt.model.metrics import HOURS, MetricsReport
 
@@ -185,6 +186,19 @@ class EngineClient(Protocol):
 
         Raises:
             UsageError: `hours` is out of range.
+        """
+        ...
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """The alerts that stand, the worst first; those that somebody has seen included."""
+        ...
+
+    def acknowledge(self, alert: str, snooze_s: float = 0.0) -> Alert:
+        """An alert (its name or key) was seen: nothing more is sent until it clears, or with `snooze_s` for so long,
+        at most 30 days.
+
+        Raises:
+            NotFoundError: no such alert stands.
         """
         ...
 

@@ -12,8 +12,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from maos_ckpt.alerts.book import AlertBook
 from maos_ckpt.client import EventSink
 from maos_ckpt.drill.reports import Reports
+from maos_ckpt.engine.alarms import Alarms
 from maos_ckpt.engine.duties import Duties
 from maos_ckpt.engine.feed import Feed
 from maos_ckpt.engine.lock import TRIES, EngineLock, Owner, engine_owner
@@ -59,6 +61,8 @@ class Engine:
         self._watch: Watch | None = None
         self._reports = Reports(workspace.repository, workspace.seams)
         self._ledger = Ledger(workspace.journal)
+        self._alerts = AlertBook(workspace.journal.directory, workspace.seams)
+        self._alarms: Alarms | None = None
         self._duties: Duties | None = None
         self._workers = Workers(workspace, progressed=self._tell_progress, failed=self._after_failure, done=self.poll)
         self._ending = threading.Event()
@@ -124,6 +128,7 @@ class Engine:
         self._record(EngineStarted(self._now_ms(), self._workspace.source, self._interval_s))
         self._duties = duties
         duties.start()
+        self._alarms = Alarms(self._workspace, self._alerts, self, self._record)
 
     @property
     def _watching(self) -> Watch:
@@ -154,6 +159,8 @@ class Engine:
         self.hold(frozenset())
         with contextlib.suppress(CkptError):
             self._poll()
+        if duties is not None:
+            duties.close_hooks()
         self._lock.release()
         self._feed.close()
         if clean and self._repository is not None:
@@ -195,6 +202,7 @@ class Engine:
             damaged_manifests=self._watching.damaged_manifests(),
             tiers=self._watching.tiers(),
             drill=self._reports.status(schedule_of(workspace.config)),
+            alerts=self._alerts.alerts(),
         )
 
     def metrics(self, hours: int) -> MetricsReport:
@@ -229,7 +237,12 @@ class Engine:
         return self._workers.cancel_recovery()
 
     def _tell_progress(self, progress: Progress) -> None:
-        self._feed.publish(OperationProgressed(self._now_ms(), progress))
+        self._publish(OperationProgressed(self._now_ms(), progress))
+
+    def _publish(self, event: Event) -> None:
+        self._feed.publish(event)
+        if self._duties is not None:
+            self._duties.tell(event)
 
     def _after_failure(self, name: str, error: CkptError) -> None:
         # The worker has written its failures to the journal, except where it died or could not open the repository.
@@ -254,7 +267,7 @@ class Engine:
             return
         if isinstance(event, OperationFailed):
             self._failure = state.Failure(event.operation, event.kind, event.message, event.at_ms)
-        self._feed.publish(event)
+        self._publish(event)
 
     def poll(self) -> list[Event]:
         """Look for what happened and publish it; an unreadable repository is logged and shows in `status`."""
@@ -271,7 +284,7 @@ class Engine:
         if events:
             self._failure = state.last_failure(self._workspace.journal)
         for event in events:
-            self._feed.publish(event)
+            self._publish(event)
         return events
 
     def _poll_loop(self) -> None:
@@ -279,6 +292,8 @@ class Engine:
             self.poll()
             if self._duties is not None:
                 self._duties.look()
+            if self._alarms is not None:
+                self._alarms.look()
             try:
                 self._take_up(1)
             except CkptError as error:

@@ -1,0 +1,61 @@
+"""Runs a program that the operator configured: with its arguments, without a shell, for a bounded time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from maos_ckpt.processes import Processes
+from maos_ckpt.safe_text import safe_text
+
+#: What is told of a program's own words.
+_WORDS_MAX: Final = 500
+
+
+def run_program(
+    command: Sequence[str],
+    directory: Path,
+    within_s: float,
+    processes: Processes,
+    *,
+    given: bytes = b"",
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Run a program, ended with all its children where it takes too long; what went wrong, or "".
+
+    Args:
+        given: what it can read from its standard input.
+        environment: all of its variables; None for this process's own.
+    """
+    with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as told:
+        told.write(given)
+        told.seek(0)
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd=directory,
+                stdin=told,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+                env=environment,
+            )
+        except (OSError, ValueError) as error:
+            reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else str(error)
+            return f"cannot be run: {reason}"
+        with process:
+            try:
+                code = process.wait(within_s)
+            except subprocess.TimeoutExpired:
+                processes.kill_group(process.pid)
+                return f"took longer than {within_s:g} s and was ended"
+        if code == 0:
+            return ""
+        errors.seek(max(0, errors.seek(0, os.SEEK_END) - _WORDS_MAX))
+        words = safe_text(errors.read().decode("utf-8", "replace").strip())
+    how = f"was ended by signal {-code}" if code < 0 else f"failed ({code})"
+    return f"{how}: {words}" if words else how
