@@ -90,6 +90,12 @@ def test_a_server_that_hangs_or_drips_takes_no_longer_than_an_attempt_may() -> N
             began_s = time.monotonic()
             assert "did not answer within" in request("POST", server.url, b"{}", {}, ATTEMPT_S)
             assert time.monotonic() - began_s < ATTEMPT_S + 1.0
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        # A handshake that nobody takes up.
+        began_s = time.monotonic()
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        assert "did not answer within" in request("POST", url, b"{}", {}, ATTEMPT_S)
+        assert time.monotonic() - began_s < ATTEMPT_S + 1.0
 
 
 def test_after_the_budget_one_event_is_given_up_and_the_next_get_one_try_each(
