@@ -17,8 +17,8 @@ from maos_ckpt.sources.sqlite.source import SqliteSource
 
 _SCHEMES: Final = ("maos", "sqlite")
 #: Named by the command-line contract, and not in this version.
-_LATER: Final = ("dir", "redis", "postgresql", "provider")
-_FORMS: Final = "maos:DIR or sqlite:PATH"
+_LATER: Final = ("dir", "redis", "postgresql")
+_FORMS: Final = "maos:DIR, sqlite:PATH or provider:MODULE:ATTR"
 
 
 def default_spec(cwd: Path) -> str | None:
