@@ -185,6 +185,14 @@ class DrillCompleted(Event):
     report_sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class CacheAsked(Event):
+    """An operation read what lies in the remote copy: so many reads the cache answered, and so many it could not."""
+
+    hits: int
+    misses: int
+
+
 #: Closed registry: the journal knows these names and no others.
 EVENT_TYPES: dict[str, type[Event]] = {
     cls.__name__: cls
@@ -205,6 +213,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         CheckpointMarked,
         VerificationCompleted,
         DrillCompleted,
+        CacheAsked,
     )
 }
 

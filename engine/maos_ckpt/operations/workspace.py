@@ -26,7 +26,7 @@ from maos_ckpt.errors import (
     PermissionRefusedError,
     UnavailableError,
 )
-from maos_ckpt.events import Event, OperationFailed, RecoveryResumed
+from maos_ckpt.events import CacheAsked, Event, OperationFailed, RecoveryResumed
 from maos_ckpt.journal import Journal
 from maos_ckpt.operations.barrier import barrier_of
 from maos_ckpt.operations.remotes import ensure_home, look_for_news, remote_settings
@@ -165,7 +165,7 @@ class Workspace:
         """
         self.bring_home()
         read_only = self.config.read_only or not os.access(self.repository, os.W_OK)
-        with contextlib.closing(self.open_repository(read_only=read_only)) as repository:
+        with self._closing(self.open_repository(read_only=read_only)) as repository:
             if news or self.names_remote:
                 look_for_news(repository, named=self.names_remote)
             try:
@@ -182,6 +182,17 @@ class Workspace:
                 ) from error
 
     @contextlib.contextmanager
+    def _closing(self, repository: Repository) -> Iterator[Repository]:
+        """Close a repository after the block; what its cache was asked meanwhile goes to the journal."""
+        with contextlib.closing(repository):
+            try:
+                yield repository
+            finally:
+                hits, misses = (0, 0) if repository.remote is None else repository.remote.cache_answers()
+                if (hits or misses) and not self.config.read_only:
+                    self.record(CacheAsked(self.now_ms(), hits, misses))
+
+    @contextlib.contextmanager
     def writing(
         self, operation: str, *, create: bool = False, allow_missing: bool = False
     ) -> Iterator[tuple[Repository, Source]]:
@@ -192,7 +203,7 @@ class Workspace:
         """
         self.refuse_if_read_only(operation)
         with contextlib.ExitStack() as stack:
-            repository = stack.enter_context(contextlib.closing(self._open_for_writing(create=create)))
+            repository = stack.enter_context(self._closing(self._open_for_writing(create=create)))
             stack.enter_context(self.journalled(operation))
             source = self.live_source(repository, allow_missing=allow_missing)
             stack.enter_context(repository.lease(operation, LEASE_WAIT_S))
@@ -204,7 +215,7 @@ class Workspace:
         """The repository under its lease, for what needs no source: pins, tags, deletions, verification marks."""
         self.refuse_if_read_only(operation)
         with contextlib.ExitStack() as stack:
-            repository = stack.enter_context(contextlib.closing(self._open_for_writing(create=False)))
+            repository = stack.enter_context(self._closing(self._open_for_writing(create=False)))
             stack.enter_context(self.journalled(operation))
             if self.source:
                 repository.check_source(self.source)
