@@ -32,8 +32,10 @@ _EXIT_S = 10.0
 
 
 class Child:
-    """One worker process, from request to answer. `run` is called once; `terminate` from any thread. `host` answers what
-    the worker asks of this process."""
+    """One worker process, from request to answer. `run` is called once; `terminate` from any thread.
+
+    `host` answers what the worker asks of this process.
+    """
 
     def __init__(self, host: Host | None = None) -> None:
         self._host = host

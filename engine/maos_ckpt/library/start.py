@@ -11,7 +11,7 @@ from typing import Any, Final, get_args
 
 from maos_ckpt.config import Config, Settings, load
 from maos_ckpt.config.types import LogLevel
-from maos_ckpt.errors import NotFoundError, UsageError
+from maos_ckpt.errors import UsageError
 from maos_ckpt.library.names import providers_of
 from maos_ckpt.library.system import CheckpointSystem
 from maos_ckpt.operations.barrier import provider_host

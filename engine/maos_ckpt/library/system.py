@@ -19,7 +19,8 @@ from maos_ckpt.events import Event
 from maos_ckpt.library.names import event_type
 from maos_ckpt.library.trends import MetricsCollector
 from maos_ckpt.local import LocalClient
-from maos_ckpt.model import Checkpoint, MetricsReport, RecoveryResult, Selection
+from maos_ckpt.model import Checkpoint, RecoveryResult, Selection
+from maos_ckpt.model.metrics import MetricsReport
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.sources.provider.calls import Calls
 
@@ -52,6 +53,11 @@ class CheckpointSystem:
         self._callbacks: set[Awaitable[Any]] = set()
         self._started = False
         self._stopped = False
+
+    @property
+    def workspace(self) -> Workspace:
+        """Where the repository is, and of what."""
+        return self._workspace
 
     @property
     def client(self) -> EngineClient:
@@ -145,9 +151,7 @@ class CheckpointSystem:
         selection = Selection(tuple(components), exact=exact)
         if not dry_run:
             return await self._do(
-                lambda: self._client.recover(
-                    checkpoint_id, selection, digest=None, reason=reason, limit=CHANGES_LISTED
-                )
+                lambda: self._client.recover(checkpoint_id, selection, digest=None, reason=reason, limit=CHANGES_LISTED)
             )
         began_s = self._workspace.seams.clock.monotonic_s()
         plan = await self._do(self._client.plan, checkpoint_id, selection, CHANGES_LISTED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from maos_ckpt.client import EngineClient
-from maos_ckpt.model import MetricsReport, TrendPoint
+from maos_ckpt.model.metrics import MetricsReport, TrendPoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,7 @@ def _without_objects(changes: Iterator[Change], writer: FrameWriter) -> Iterator
             continue
         (key,) = decode_key(change.key)
         before, after = held_value(one.columns, change.before), held_value(change.columns, change.after)
-        writer.add(ObjectChange(one.component, one.name, key, before, after))  # type: ignore[arg-type]
+        writer.add(ObjectChange(one.component, one.name, key, before, after))
 
 
 class SeveralCut:

@@ -13,10 +13,9 @@ from typing import IO, Any, Final, Self
 import msgspec
 
 from maos_ckpt.errors import SourceError
-from maos_ckpt.model import Value
 
 #: A record's key, its value and the form of that value.
-Record = tuple[Value, Value, str]
+Record = tuple[Any, Any, str]
 RECORD_BYTES_MAX: Final = 1 << 30
 _LENGTH: Final = 4
 _encode = msgspec.msgpack.Encoder().encode

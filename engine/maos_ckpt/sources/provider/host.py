@@ -82,6 +82,6 @@ class ObjectChange(msgspec.Struct, frozen=True, array_like=True):
 
     component: str
     collection: str
-    key: str | int | bytes
+    key: Any
     before: tuple[Any, str] | None
     after: tuple[Any, str] | None

@@ -176,7 +176,15 @@ def decode_value(value: Value, form: Value, path: str, types: Mapping[str, type]
         return _object(json.loads(value), path, types)
     except ValueRefusedError:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        ImportError,
+        RecursionError,
+    ) as error:
         raise ValueRefusedError(path, f"a record that cannot be read back ({type(error).__name__})") from error
 
 
@@ -210,7 +218,7 @@ def _instance(name: str, values: dict[str, object], path: str, types: Mapping[st
     if unknown:
         raise ValueRefusedError(path, f"{name} has no field {sorted(unknown)[0]!r} any more")
     # Neither __init__ nor __post_init__ runs: a record gives values and decides nothing.
-    made = object.__new__(kind)
+    made: Any = object.__new__(kind)
     for field in fields.values():
         if field.name in values:
             one = values[field.name]
