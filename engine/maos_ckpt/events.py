@@ -31,7 +31,7 @@ class EngineStopped(Event):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointCreated(Event):
-    """A checkpoint was committed."""
+    """A checkpoint was committed; `missing` names what could not be captured, so that it is a partial one."""
 
     checkpoint: str
     trigger: str
@@ -41,6 +41,7 @@ class CheckpointCreated(Event):
     duration_s: float
     lock_s: float
     unchanged: bool
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

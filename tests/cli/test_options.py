@@ -158,7 +158,7 @@ def test_help_says_that_what_is_named_adds_up(empty: Cli) -> None:
     [
         ["--repo", "gs://bucket/prefix", "list"],
         ["--source", "redis://localhost:6379/0", "save"],
-        ["--source", "provider:m:a", "save"],
+        ["--source", "provider:m", "save"],
         ["--source", "moas:.", "save"],
         ["--source", "here", "save"],
         ["--source", "maos:", "save"],

@@ -10,7 +10,7 @@ from maos_ckpt.events import public_name
 from maos_ckpt.hooks.message import event_id, message
 from maos_ckpt.journal import Entry
 from maos_ckpt.processes import Processes
-from maos_ckpt.programs import run_program
+from maos_ckpt.sources.commands import run_command
 
 
 def run(hooks: Hooks, entry: Entry, source: str, directory: Path, processes: Processes) -> str:
@@ -18,6 +18,6 @@ def run(hooks: Hooks, entry: Entry, source: str, directory: Path, processes: Pro
     MAOS_EVENT_ID name it. Nothing of an event stands among the arguments."""
     environment = harmless_environment() | {"MAOS_EVENT": public_name(entry[0]), "MAOS_EVENT_ID": event_id(entry)}
     body = message(entry, source) + b"\n"
-    return run_program(
+    return run_command(
         hooks.command, directory, hooks.command_timeout_s, processes, given=body, environment=environment
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from maos_ckpt.audit.entries import DONE, FAILED
 from maos_ckpt.audit.log import Act, AuditLog
 from maos_ckpt.backends.local import LocalBackend
+from maos_ckpt.backends.local_directory import TEMPORARY
 from maos_ckpt.codec.secret import Secret
 from maos_ckpt.config import Config
 from maos_ckpt.errors import (
@@ -27,6 +28,7 @@ from maos_ckpt.errors import (
 )
 from maos_ckpt.events import CacheAsked, Event, OperationFailed, RecoveryResumed
 from maos_ckpt.journal import Journal
+from maos_ckpt.operations.barrier import barrier_of
 from maos_ckpt.operations.remotes import ensure_home, look_for_news, remote_settings
 from maos_ckpt.operations.unlocking import KeyHolder
 from maos_ckpt.recovery import journal as recoveries
@@ -37,6 +39,8 @@ from maos_ckpt.repository.keyring import Unlock
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
+from maos_ckpt.sources.provider.host import Host
+from maos_ckpt.sources.several import SeveralSource, database_spec
 from maos_ckpt.sources.spec import open_source
 from maos_ckpt.wire import Place
 
@@ -65,17 +69,20 @@ class Workspace:
     key: KeyHolder = field(default_factory=KeyHolder, compare=False)
     #: Whether the repository was named by where its remote copy lies.
     names_remote: bool = False
+    #: The process that a part of the state lives in; None where all of it lies in files.
+    host: Host | None = field(default=None, compare=False)
 
     @classmethod
-    def from_place(cls, place: Place, seams: Seams) -> Workspace:
+    def from_place(cls, place: Place, seams: Seams, host: Host | None = None) -> Workspace:
         """The workspace that a place names."""
         key = KeyHolder(unlocked=place.key)
-        return cls(Path(place.repository), place.source, Path(place.claude_home), place.config, seams, key)
+        return cls(Path(place.repository), place.source, Path(place.claude_home), place.config, seams, key, host=host)
 
     @property
     def place(self) -> Place:
         """What another process needs to work here."""
-        return Place(str(self.repository), self.source, str(self.claude_home), self.config, self.key.unlocked)
+        unlocked, host = self.key.unlocked, self.host is not None
+        return Place(str(self.repository), self.source, str(self.claude_home), self.config, unlocked, host)
 
     @property
     def journal(self) -> Journal:
@@ -101,12 +108,22 @@ class Workspace:
         Raises:
             SourceError, UsageError: see `open_source`.
         """
-        return open_source(self.source, claude_home=self.claude_home, seams=self.seams, allow_missing=allow_missing)
+        base = database_spec(self.source)
+        objects = base != self.source
+        source = None
+        if base or not objects:
+            source = open_source(base, claude_home=self.claude_home, seams=self.seams, allow_missing=allow_missing)
+        host = self.host or barrier_of(self, objects=objects)
+        if host is None:
+            assert source is not None
+            return source
+        scratch = self.repository / TEMPORARY
+        return SeveralSource(self.source, source, host.session(), scratch, self.seams, objects=objects)
 
     @property
     def database(self) -> Path | None:
         """The SQLite file behind the source, if there is to be one."""
-        kind, _, rest = self.source.partition(":")
+        kind, _, rest = database_spec(self.source).partition(":")
         if kind == "maos":
             return Path(rest) / "maos.db"
         return Path(rest) if kind == "sqlite" else None

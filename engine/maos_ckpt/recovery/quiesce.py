@@ -11,9 +11,9 @@ from pathlib import Path
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import SourceError
 from maos_ckpt.model import Progress
-from maos_ckpt.programs import run_program
 from maos_ckpt.recovery.steps import Step
 from maos_ckpt.seams import Seams
+from maos_ckpt.sources.commands import run_command
 from maos_ckpt.sources.sqlite.guardian import Guardian
 
 _LOG = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def quiesced(hooks: Hooks, directory: Path, progress: ProgressSink, seams: Seams
         try:
             if hooks.quiesce_command:
                 progress(Progress("recovery", "quiesce"))
-                failed = run_program(hooks.quiesce_command, directory, hooks.quiesce_timeout_s, seams.processes)
+                failed = run_command(hooks.quiesce_command, directory, hooks.quiesce_timeout_s, seams.processes)
                 if failed:
                     raise SourceError(
                         f"The quiesce command {failed}.",
@@ -74,7 +74,7 @@ def quiesced(hooks: Hooks, directory: Path, progress: ProgressSink, seams: Seams
         finally:
             failed = ""
             if hooks.resume_command:
-                failed = run_program(hooks.resume_command, directory, hooks.resume_timeout_s, seams.processes)
+                failed = run_command(hooks.resume_command, directory, hooks.resume_timeout_s, seams.processes)
             if failed:
                 # The guardian tries once more when this process has let go of it.
                 found.notes.append(f"The resume command {failed}; it is run once more.")

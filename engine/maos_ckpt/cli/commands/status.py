@@ -251,6 +251,8 @@ def _lines(one: _Status) -> list[str]:
         ("holds", held),
         ("encryption", _encryption_words(one)),
     ]
+    if last and last.missing:
+        pairs.append(("partial", f"that checkpoint is without {', '.join(last.missing)}"))
     if not one.disk.ok:
         pairs.append(("disk", one.disk.text))
     told = [tier for tier in one.found.tiers if tier.name != LOCAL_TIER or tier.state != "ok"]

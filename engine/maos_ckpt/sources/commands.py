@@ -1,4 +1,4 @@
-"""Runs a program that the operator configured: with its arguments, without a shell, for a bounded time."""
+"""Running a program that a configuration names: without a shell, with all its children, within a time."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Final
 from maos_ckpt.processes import Processes
 from maos_ckpt.safe_text import safe_text
 
-#: What is told of a program's own words.
+#: What is told of a command's own words.
 _WORDS_MAX: Final = 500
 
 
-def run_program(
+def run_command(
     command: Sequence[str],
     directory: Path,
     within_s: float,
@@ -25,7 +25,7 @@ def run_program(
     given: bytes = b"",
     environment: Mapping[str, str] | None = None,
 ) -> str:
-    """Run a program, ended with all its children where it takes too long; what went wrong, or "".
+    """Run a command with all its children; what went wrong, or "".
 
     Args:
         given: what it can read from its standard input.
