@@ -25,7 +25,9 @@ from maos_ckpt.model import (
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.alerts import Alert
 from maos_ckpt.model.drills import DrillHistory, DrillReport
+from maos_ckpt.model.metrics import HOURS, MetricsReport
 
 ProgressSink = Callable[[Progress], None]
 EventSink = Callable[[Event], None]
@@ -177,6 +179,27 @@ class EngineClient(Protocol):
 
     def delete(self, name: str) -> str:
         """Remove a checkpoint; returns its id. Refused where it is pinned."""
+        ...
+
+    def metrics(self, hours: int = HOURS) -> MetricsReport:
+        """What was measured in the last `hours`, from 1 to 168, and in all; the same before and after a restart.
+
+        Raises:
+            UsageError: `hours` is out of range.
+        """
+        ...
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """The alerts that stand, the worst first; those that somebody has seen included."""
+        ...
+
+    def acknowledge(self, alert: str, snooze_s: float = 0.0) -> Alert:
+        """An alert (its name or key) was seen: nothing more is sent until it clears, or with `snooze_s` for so long,
+        at most 30 days.
+
+        Raises:
+            NotFoundError: no such alert stands.
+        """
         ...
 
     def recent_events(self, limit: int = 200) -> list[tuple[str, dict[str, object]]]:

@@ -108,6 +108,17 @@ def child_environment() -> dict[str, str]:
     return {**own, "PYTHONPATH": path}
 
 
+#: What a program of the operator's may need, and what holds no secret.
+_HARMLESS = frozenset(
+    ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "XDG_RUNTIME_DIR")
+)
+
+
+def harmless_environment() -> dict[str, str]:
+    """The environment for a program of the operator's: what it needs to run, and no variable that may be a secret."""
+    return {name: value for name, value in os.environ.items() if name in _HARMLESS or name.startswith("LC_")}
+
+
 def login_variables() -> tuple[str, str]:
     """The account behind `sudo`, and the address of the SSH client; "" where there is none."""
     client = os.environ.get("SSH_CLIENT") or os.environ.get("SSH_CONNECTION") or ""

@@ -24,8 +24,10 @@ from maos_ckpt.model import (
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.alerts import Alert
 from maos_ckpt.model.drills import DrillHistory, DrillReport
-from maos_ckpt.operations import checkpoints, drills, state
+from maos_ckpt.model.metrics import HOURS, MetricsReport
+from maos_ckpt.operations import alerts, checkpoints, drills, state
 from maos_ckpt.operations.registry import (
     DiffArguments,
     DrillArguments,
@@ -219,6 +221,18 @@ class LocalClient(EngineClient):
         removed = checkpoints.delete(self._workspace, name)
         self._engine.poll()
         return removed.id
+
+    def metrics(self, hours: int = HOURS) -> MetricsReport:
+        """See `EngineClient.metrics`."""
+        return self._engine.metrics(hours)
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """See `EngineClient.alerts`."""
+        return alerts.standing(self._workspace)
+
+    def acknowledge(self, alert: str, snooze_s: float = 0.0) -> Alert:
+        """See `EngineClient.acknowledge`."""
+        return alerts.acknowledge(self._workspace, alert, snooze_s)
 
     def recent_events(self, limit: int = 200) -> list[tuple[str, dict[str, object]]]:
         """See `EngineClient.recent_events`."""

@@ -14,10 +14,10 @@ from maos_ckpt.config.types import Recovery
 from maos_ckpt.drill.checks import run_command
 from maos_ckpt.environment import secret_variable
 from maos_ckpt.errors import PlanMovedError, SourceError
-from maos_ckpt.recovery.programs import run_program
 from maos_ckpt.recovery.quiesce import Hooks, quiesced
 from maos_ckpt.recovery.steps import Step
 from maos_ckpt.seams import SYSTEM
+from maos_ckpt.sources.commands import run_program
 from tests.engine.support import wait_until
 from tests.recovery.conftest import Site
 from tests.recovery.killed import KillAt, run_killed
@@ -112,7 +112,7 @@ def test_a_program_that_takes_too_long_is_ended_with_its_children(tmp_path: Path
     child = "import os, time; open('child', 'w').write(str(os.getpid())); time.sleep(60)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     for within_s in (0.4, 2.0, 10.0):
-        failed, _ = run_program((sys.executable, "-c", parent), tmp_path, within_s, SYSTEM.processes, 100)
+        failed, _ = run_program((sys.executable, "-c", parent), tmp_path, within_s, SYSTEM.processes)
         assert failed == f"took longer than {within_s:g} s and was ended"
         if (tmp_path / "child").exists():
             break

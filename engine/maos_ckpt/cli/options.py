@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from maos_ckpt.cli.later import refuse_later_command, refuse_later_options
 from maos_ckpt.cli.parser import PROGRAM, Parser
 from maos_ckpt.cli.selecting import add_named, add_selection
+from maos_ckpt.cli.spans import span
 from maos_ckpt.errors import UsageError
 
 _LIMIT_HELP = "list at most N changes; by default 1,000, with --json 1,000,000"
@@ -251,6 +252,20 @@ def _audit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", metavar="N", type=_number(1), help="the newest N entries; by default 100")
 
 
+def _metrics(parser: argparse.ArgumentParser) -> None:
+    from maos_ckpt.model.metrics import HOURS, HOURS_MAX
+
+    text = f"look back so many hours, at most {HOURS_MAX}; by default {HOURS}"
+    parser.add_argument("--hours", metavar="N", type=_number(1), default=HOURS, help=text)
+
+
+def _alerts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", choices=("list", "ack", "snooze"), default="list", help="what to do")
+    parser.add_argument("name", metavar="ALERT", nargs="?", default="", help="with ack and snooze: which, by its name")
+    text = "with snooze: for so long, as 90s, 30m, 2h, 1d; by default 1h"
+    parser.add_argument("--for", metavar="AGE", dest="for_s", type=span, default=3600.0, help=text)
+
+
 def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("show", "init", "check"), help="what to do")
     parser.add_argument("--origin", action="store_true", help="with show: where each value comes from")
@@ -332,6 +347,8 @@ COMMANDS = {
         Command("verify", "Upkeep", "check what is stored", "upkeep:verify", _verify),
         Command("prune", "Upkeep", "apply retention, free space", "upkeep:prune", _prune),
         Command("status", "Upkeep", "engine, storage, last success", "status:status", _nothing),
+        Command("metrics", "Upkeep", "how saves and recoveries went, with trends", "metrics:metrics", _metrics),
+        Command("alerts", "Upkeep", "what an operator must know of now", "alerts:alerts", _alerts),
         Command("events", "Upkeep", "what has happened", "upkeep:events", _events),
         Command("audit", "Upkeep", "who changed what, and why", "audit:audit", _audit),
         Command("doctor", "Upkeep", "check source, storage and machine", "upkeep:doctor", _nothing),

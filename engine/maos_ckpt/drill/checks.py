@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote as quote_url
 
+from maos_ckpt.environment import program_environment
 from maos_ckpt.errors import ConfigError
 from maos_ckpt.model.drills import Assertion
 from maos_ckpt.processes import SystemProcesses
-from maos_ckpt.recovery.programs import run_program
 from maos_ckpt.seams import Seams
+from maos_ckpt.sources.commands import run_program
 
 #: Between an operator's statement and what it should give.
 ARROW = "=>"
@@ -105,7 +106,14 @@ def run_command(command: tuple[str, ...], place: Path, variables: dict[str, str]
         variables: what it finds in its environment besides.
     """
     # A child of this process is none of the processes that a copy must not see.
-    failed, words = run_program(command, place, COMMAND_S_MAX, SystemProcesses(), COMMAND_BYTES_KEPT, variables)
+    failed, words = run_program(
+        command,
+        place,
+        COMMAND_S_MAX,
+        SystemProcesses(),
+        environment=program_environment() | variables,
+        words_bytes_max=COMMAND_BYTES_KEPT,
+    )
     told = (f"It {failed}.", words) if failed else (words,)
     return Assertion(f"Command: {' '.join(command)}", not failed, " ".join(filter(None, told)))
 

@@ -13,9 +13,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from maos_ckpt.alerts.book import AlertBook
 from maos_ckpt.client import EventSink
 from maos_ckpt.config import Config
 from maos_ckpt.drill.reports import Reports
+from maos_ckpt.engine.alarms import Alarms
 from maos_ckpt.engine.duties import Duties
 from maos_ckpt.engine.feed import Feed
 from maos_ckpt.engine.lock import TRIES, EngineLock, Owner, engine_owner
@@ -34,8 +36,10 @@ from maos_ckpt.events import (
     TicksMissed,
 )
 from maos_ckpt.model import Checkpoint, EngineStatus, Progress
+from maos_ckpt.model.metrics import MetricsReport
 from maos_ckpt.operations import state
 from maos_ckpt.operations.drills import schedule_of
+from maos_ckpt.operations.metrics import Ledger
 from maos_ckpt.operations.workspace import Workspace, is_failure
 from maos_ckpt.repository.holds import hold_shown
 from maos_ckpt.repository.repository import Repository
@@ -58,6 +62,9 @@ class Engine:
         self._repository: Repository | None = None
         self._watch: Watch | None = None
         self._reports = Reports(workspace.repository, workspace.seams)
+        self._ledger = Ledger(workspace.journal)
+        self._alerts = AlertBook(workspace.journal.directory, workspace.seams)
+        self._alarms: Alarms | None = None
         self._duties: Duties | None = None
         self._workers = Workers(workspace, progressed=self._tell_progress, failed=self._after_failure, done=self.poll)
         self._ending = threading.Event()
@@ -113,6 +120,7 @@ class Engine:
         self._record(EngineStarted(self._now_ms(), self._workspace.source, self._interval_s))
         self._duties = duties
         duties.start()
+        self._alarms = Alarms(self._workspace, self._alerts, self, self._record)
 
     def _new_duties(self) -> Duties:
         newest = next(iter(self._watching.checkpoints()), None)
@@ -148,6 +156,7 @@ class Engine:
             before.close()
             self._duties = duties
             duties.start()
+            self._alarms = Alarms(self._workspace, self._alerts, self, self._record)
 
     @property
     def _watching(self) -> Watch:
@@ -178,6 +187,8 @@ class Engine:
         self.hold(frozenset())
         with contextlib.suppress(CkptError):
             self._poll()
+        if duties is not None:
+            duties.close_hooks()
         self._lock.release()
         self._feed.close()
         if clean and self._repository is not None:
@@ -219,7 +230,13 @@ class Engine:
             damaged_manifests=self._watching.damaged_manifests(),
             tiers=self._watching.tiers(),
             drill=self._reports.status(schedule_of(workspace.config)),
+            alerts=self._alerts.alerts(),
         )
+
+    def metrics(self, hours: int) -> MetricsReport:
+        """See `EngineClient.metrics`."""
+        now_ms = self._now_ms()
+        return self._ledger.report(self._watching.holding(now_ms), now_ms, hours)
 
     def _next_run_at_ms(self, owner: Owner | None) -> int | None:
         if self._duties is not None:
@@ -248,7 +265,12 @@ class Engine:
         return self._workers.cancel_recovery()
 
     def _tell_progress(self, progress: Progress) -> None:
-        self._feed.publish(OperationProgressed(self._now_ms(), progress))
+        self._publish(OperationProgressed(self._now_ms(), progress))
+
+    def _publish(self, event: Event) -> None:
+        self._feed.publish(event)
+        if self._duties is not None:
+            self._duties.tell(event)
 
     def _after_failure(self, name: str, error: CkptError) -> None:
         # The worker has written its failures to the journal, except where it died or could not open the repository.
@@ -273,7 +295,7 @@ class Engine:
             return
         if isinstance(event, OperationFailed):
             self._failure = state.Failure(event.operation, event.kind, event.message, event.at_ms)
-        self._feed.publish(event)
+        self._publish(event)
 
     def poll(self) -> list[Event]:
         """Look for what happened and publish it; an unreadable repository is logged and shows in `status`."""
@@ -290,7 +312,7 @@ class Engine:
         if events:
             self._failure = state.last_failure(self._workspace.journal)
         for event in events:
-            self._feed.publish(event)
+            self._publish(event)
         return events
 
     def _poll_loop(self) -> None:
@@ -300,6 +322,8 @@ class Engine:
                 self.poll()
                 if self._duties is not None:
                     self._duties.look()
+                if self._alarms is not None:
+                    self._alarms.look()
                 self._take_up(1)
             except CkptError as error:
                 _LOG.warning("the schedule cannot be taken up: %s", error)

@@ -98,7 +98,7 @@ class Workers:
             lane.progressed(progress)
             self._progressed(progress)
 
-        child = self._children[lane.name] = Child()
+        child = self._children[lane.name] = Child(self._workspace.host)
         if lane.name in self._stopping:
             # The lane gave it out when it began to end; there was no child yet that could have been told.
             child.terminate()

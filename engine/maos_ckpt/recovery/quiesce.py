@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import SourceError
 from maos_ckpt.model import Progress
-from maos_ckpt.processes import Processes
-from maos_ckpt.recovery.programs import run_program
 from maos_ckpt.recovery.steps import Step
-from maos_ckpt.safe_text import safe_text
 from maos_ckpt.seams import Seams
+from maos_ckpt.sources.commands import run_command
 from maos_ckpt.sources.sqlite.guardian import Guardian
 
 _LOG = logging.getLogger(__name__)
-#: What is told of a command's own words.
-_WORDS_BYTES_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +62,7 @@ def quiesced(hooks: Hooks, directory: Path, progress: ProgressSink, seams: Seams
         try:
             if hooks.quiesce_command:
                 progress(Progress("recovery", "quiesce"))
-                failed = _run(hooks.quiesce_command, directory, hooks.quiesce_timeout_s, seams.processes)
+                failed = run_command(hooks.quiesce_command, directory, hooks.quiesce_timeout_s, seams.processes)
                 if failed:
                     raise SourceError(
                         f"The quiesce command {failed}.",
@@ -79,7 +74,7 @@ def quiesced(hooks: Hooks, directory: Path, progress: ProgressSink, seams: Seams
         finally:
             failed = ""
             if hooks.resume_command:
-                failed = _run(hooks.resume_command, directory, hooks.resume_timeout_s, seams.processes)
+                failed = run_command(hooks.resume_command, directory, hooks.resume_timeout_s, seams.processes)
             if failed:
                 # The guardian tries once more when this process has let go of it.
                 found.notes.append(f"The resume command {failed}; it is run once more.")
@@ -88,9 +83,3 @@ def quiesced(hooks: Hooks, directory: Path, progress: ProgressSink, seams: Seams
                 with contextlib.suppress(SourceError):
                     guardian.ran()
             seams.steps.reached(Step.RESUMED)
-
-
-def _run(command: Sequence[str], directory: Path, within_s: float, processes: Processes) -> str:
-    """Run a command; what went wrong, or ""."""
-    failed, words = run_program(command, directory, within_s, processes, _WORDS_BYTES_MAX)
-    return f"{failed}: {safe_text(words)}" if failed and words else failed

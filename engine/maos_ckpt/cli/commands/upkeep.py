@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime
 import itertools
-import re
 
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.context import Context
+from maos_ckpt.cli.spans import span_seconds
 from maos_ckpt.cli.text import clip, count, duration, name, size
 from maos_ckpt.errors import ExitCode, NotFoundError, UsageError
 from maos_ckpt.ids import is_checkpoint_id
@@ -18,8 +18,6 @@ from maos_ckpt.safe_text import safe_text
 FOLLOW_INTERVAL_S = 0.25
 #: Past events shown before what is new.
 FOLLOW_CONTEXT = 10
-_AGE = re.compile(r"(\d{1,9})([smhd])")
-_AGE_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _AFFECTED_LISTED = 10
 
 
@@ -137,9 +135,9 @@ def _shown(value: object) -> str:
 def _since(text: str | None, now_ms: int) -> int:
     if text is None:
         return 0
-    age = _AGE.fullmatch(text)
-    if age:
-        return now_ms - int(age[1]) * _AGE_SECONDS[age[2]] * 1000
+    ago_s = span_seconds(text)
+    if ago_s is not None:
+        return now_ms - ago_s * 1000
     try:
         moment_ = datetime.datetime.fromisoformat(text)
         if moment_.tzinfo is None:
