@@ -46,7 +46,7 @@ def run(client: EngineClient, tell: EventSink, *, doors: Doors | None = None, se
             )
         if doors is not None:
             stack.callback(doors.close)
-            doors.open(client)
+            doors.open(client, stop.set)
         stop.wait(seconds)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from maos_ckpt.api.application import PREFIX, application
+from maos_ckpt.api.calls import Consoles, serve_consoles
 from maos_ckpt.api.guard import Guard
 from maos_ckpt.api.listeners import Listener, unix_listener
 from maos_ckpt.api.places import Listening, remove_note, socket_path, write_note
@@ -22,16 +24,19 @@ class Doors:
     def __init__(self, repository: Path) -> None:
         self._repository = repository
         self._server: Server | None = None
+        self._consoles: Consoles | None = None
 
-    def open(self, client: EngineClient) -> None:
-        """Serve a client that has been started and is the engine of the repository.
+    def open(self, client: EngineClient, stop: Callable[[], None]) -> None:
+        """Serve a client that has been started and is the engine of the repository; `stop` ends this program in order.
 
         Raises:
             CkptError: a socket cannot be made.
         """
         unix = unix_listener(socket_path(self._repository), directory_is_ours=True)
         listeners: list[Listener] = [unix]
-        server = Server(application(client, guard=Guard(), prefix=PREFIX), listeners)
+        app = application(client, guard=Guard(), prefix=PREFIX)
+        self._consoles = serve_consoles(app, client, stop)
+        server = Server(app, listeners)
         server.start()
         self._server = server
         addresses = tuple(one.address for one in listeners)
@@ -42,6 +47,8 @@ class Doors:
         """Take no more requests; safe to call twice."""
         server, self._server = self._server, None
         if server is not None:
+            if self._consoles is not None:
+                self._consoles.fanout.close()
             remove_note(self._repository)
             if not server.close():
                 _LOG.warning("requests were still under way when the engine ended")
