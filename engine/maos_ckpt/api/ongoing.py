@@ -68,6 +68,15 @@ class OngoingCalls:
         with self._lock:
             return key in self._calls
 
+    @property
+    def running(self) -> int:
+        """Calls that run or wait for their turn."""
+        with self._lock:
+            return self._running()
+
+    def _running(self) -> int:
+        return sum(one.done_s is None for one in self._calls.values())
+
     def _find_or_begin(self, key: str, request: bytes, work: Callable[[], bytes]) -> _Call:
         with self._lock:
             self._forget_old()
@@ -78,7 +87,7 @@ class OngoingCalls:
                         "This key stands for another request.", kept="Nothing was changed.", hint="Draw a new key."
                     )
                 return call
-            if sum(one.done_s is None for one in self._calls.values()) >= RUNNING_MAX:
+            if self._running() >= RUNNING_MAX:
                 raise ConflictError(
                     f"{RUNNING_MAX} calls are under way already.",
                     kept="Nothing was changed.",
