@@ -127,7 +127,7 @@ class RemoteClient(RemoteCalls):
         self._wait(self._post("/calls/stop_engine"))
         while self._seams.clock.monotonic_s() < deadline_s:
             if not self._wait(self._answers()):
-                return True
+                return self.close(_END_S)
             self._seams.clock.sleep(_GONE_POLL_S)
         return False
 

@@ -18,8 +18,6 @@ _COMMANDS = {
 }
 #: (command, or "" for all; option) → what serves instead.
 _OPTIONS = {
-    ("", "--connect"): _ONE_MACHINE,
-    ("", "--token-file"): _ONE_MACHINE,
     ("", "--listen"): _ONE_MACHINE,
 }
 

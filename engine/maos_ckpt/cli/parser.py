@@ -11,7 +11,7 @@ from maos_ckpt.errors import UsageError
 
 PROGRAM = "maos-ckpt"
 #: Arguments that name places, which on Linux may be any bytes; all others are text.
-_PATHS = frozenset({"config", "repo", "source", "claude_home", "to", "keep"})
+_PATHS = frozenset({"config", "repo", "source", "claude_home", "to", "keep", "connect", "token_file"})
 
 
 class Parser(argparse.ArgumentParser):
