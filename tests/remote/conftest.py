@@ -57,7 +57,11 @@ class Served:
 @contextlib.contextmanager
 def served(workspace: Workspace) -> Iterator[Served]:
     """An engine behind its real doors; both are closed at the end."""
-    local, doors, stopped = LocalClient(workspace), Doors(workspace.repository), list[bool]()
+    local, doors, stopped = (
+        LocalClient(workspace),
+        Doors(workspace.repository, workspace.config.server, SYSTEM, Path),
+        list[bool](),
+    )
     local.start()
     try:
         doors.open(local, lambda: stopped.append(True))

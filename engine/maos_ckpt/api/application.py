@@ -9,11 +9,12 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 
 from maos_ckpt.api import calls, health
 from maos_ckpt.api.endpoint import Endpoint, Exchange, Threads
 from maos_ckpt.api.guard import CALLER, Gate, Guard, require
+from maos_ckpt.api.limits import Limits
 from maos_ckpt.api.problems import Problems, answer_to
 from maos_ckpt.client import EngineClient
 
@@ -31,14 +32,11 @@ def application(client: EngineClient, *, guard: Guard | None = None, prefix: str
         guard: who may ask for what; None lets every request in, because the application around this one has looked.
         prefix: where a server that is the API's own has it; "" for mounting it elsewhere.
     """
-    threads = Threads()
-    routes: list[BaseRoute] = _routes((one for one in ENDPOINTS if not one.at_root), client, threads)
-    if prefix:
-        beside = _routes((one for one in ENDPOINTS if one.at_root), client, threads)
-        routes = [*beside, Mount(prefix, routes=routes)]
+    here = [(prefix + one.path, one) for one in ENDPOINTS if not one.at_root]
+    beside = [(one.path, one) for one in ENDPOINTS if one.at_root and prefix]
     made = Starlette(
-        routes=routes,
-        middleware=[Middleware(Problems), Middleware(Gate, guard)],
+        routes=_routes([*here, *beside], client),
+        middleware=[Middleware(Problems), Middleware(Limits), Middleware(Gate, guard)],
         exception_handlers={HTTPException: _routing_problem},
     )
     # A redirect would be built from the Host header.
@@ -46,10 +44,11 @@ def application(client: EngineClient, *, guard: Guard | None = None, prefix: str
     return made
 
 
-def _routes(endpoints: Iterable[Endpoint], client: EngineClient, threads: Threads) -> list[BaseRoute]:
+def _routes(endpoints: Iterable[tuple[str, Endpoint]], client: EngineClient) -> list[BaseRoute]:
+    threads = Threads()
     by_path: dict[str, dict[str, Endpoint]] = {}
-    for one in endpoints:
-        by_path.setdefault(one.path, {})[one.method] = one
+    for path, one in endpoints:
+        by_path.setdefault(path, {})[one.method] = one
     return [Route(path, _handler(methods, client, threads), methods=list(methods)) for path, methods in by_path.items()]
 
 
