@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from maos_ckpt.api import health
+from maos_ckpt.api import calls, health
 from maos_ckpt.api.endpoint import Endpoint, Exchange, Threads
 from maos_ckpt.api.guard import CALLER, Gate, Guard, require
 from maos_ckpt.api.limits import Limits
@@ -21,7 +21,7 @@ from maos_ckpt.client import EngineClient
 #: Where the API lies in a server that is its own.
 PREFIX = "/api/checkpoint"
 #: All there is; each area exports its own.
-ENDPOINTS: tuple[Endpoint, ...] = (*health.ENDPOINTS,)
+ENDPOINTS: tuple[Endpoint, ...] = (*health.ENDPOINTS, *calls.ENDPOINTS)
 
 
 def application(client: EngineClient, *, guard: Guard | None = None, prefix: str = "") -> Starlette:
