@@ -20,7 +20,7 @@ from maos_ckpt.model import (
 )
 
 if TYPE_CHECKING:
-    from maos_ckpt.history import Version
+    from maos_ckpt.model.contents import Version
 
 _PLAN_ID_CHARACTERS = 15
 
