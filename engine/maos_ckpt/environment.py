@@ -30,6 +30,12 @@ def state_home(environ: Mapping[str, str] | None = None) -> Path:
     return _xdg("XDG_STATE_HOME", ".local/state", environ)
 
 
+def runtime_home() -> Path:
+    """The user's directory for sockets, by the XDG rules; where there is none, one of this user's own below /tmp."""
+    value = os.environ.get("XDG_RUNTIME_DIR", "")
+    return Path(value) if value.startswith("/") else Path(f"/tmp/maos-ckpt-{os.getuid()}")
+
+
 def _xdg(name: str, below_home: str, environ: Mapping[str, str] | None) -> Path:
     environ = os.environ if environ is None else environ
     value = environ.get(name, "")

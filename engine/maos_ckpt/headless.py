@@ -7,21 +7,26 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from maos_ckpt.client import EngineClient, EventSink
 from maos_ckpt.errors import ConflictError, PartialError
 from maos_ckpt.events import Event, OperationProgressed
 
+if TYPE_CHECKING:
+    from maos_ckpt.api.doors import Doors
+
 #: A running save or recovery gets this long to finish; the worker goes on by itself beyond it.
 CLOSE_S = 120.0
 
 
-def run(client: EngineClient, tell: EventSink, *, seconds: float | None = None) -> None:
+def run(client: EngineClient, tell: EventSink, *, doors: Doors | None = None, seconds: float | None = None) -> None:
     """Run an engine until a signal, or for `seconds`.
 
     Args:
         client: not yet started.
         tell: gets every event but progress, from one thread of the engine's.
+        doors: opened once the engine runs, and closed before it ends.
 
     Raises:
         ConflictError: another engine runs on this repository.
@@ -39,6 +44,9 @@ def run(client: EngineClient, tell: EventSink, *, seconds: float | None = None) 
                 hint="End it first, or watch it with `maos-ckpt events --follow`.",
                 owner=status.owner,
             )
+        if doors is not None:
+            stack.callback(doors.close)
+            doors.open(client)
         stop.wait(seconds)
 
 

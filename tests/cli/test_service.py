@@ -49,7 +49,8 @@ class Running:
         out, err = self.process.communicate(timeout=TIMEOUT_S)
         self.seen += [json.loads(line) for line in out.splitlines()]
         assert "Traceback" not in err, err
-        return self.process.returncode, err
+        said = [line for line in err.splitlines() if " INFO " not in line]
+        return self.process.returncode, "\n".join(said)
 
 
 @contextlib.contextmanager

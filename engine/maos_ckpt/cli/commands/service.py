@@ -14,10 +14,11 @@ from maos_ckpt.events import Event, event_fields
 def service(context: Context) -> int:
     """`maos-ckpt` and `maos-ckpt --headless`."""
     if context.arguments.headless:
+        from maos_ckpt.api.doors import Doors
         from maos_ckpt.headless import run
 
         context.workspace.refuse_if_read_only("the engine")
-        run(_client(context), teller(context))
+        run(_client(context), teller(context), doors=Doors(context.workspace.repository))
         return ExitCode.DONE
     if not context.screen:
         return _without_screen(context)

@@ -1,0 +1,31 @@
+"""Whether the engine is well, for probes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import msgspec
+from starlette.responses import Response
+
+from maos_ckpt import __version__
+from maos_ckpt.api.endpoint import Endpoint, Exchange
+from maos_ckpt.model.access import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`status` is `healthy`, or `degraded` where the last operation of the engine failed."""
+
+    status: str
+    version: str
+    role: str
+
+
+async def _health(exchange: Exchange) -> Response:
+    status = await exchange.call(exchange.client.status)
+    found = Health("degraded" if status.last_error else "healthy", __version__, status.role)
+    return Response(msgspec.json.encode(found), HTTPStatus.OK, media_type="application/json")
+
+
+ENDPOINTS = (Endpoint("GET", "/health", Scope.READ, _health, "whether the engine is well", answer=Health),)

@@ -1,0 +1,129 @@
+"""One connection: uvicorn's HTTP/1.1 protocol with the bounds that it leaves open, and with who is at the other end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from http import HTTPStatus
+
+import h11
+import msgspec
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from maos_ckpt.api.guard import PEER, Peer
+from maos_ckpt.api.problems import MEDIA_TYPE, problem_fields
+from maos_ckpt.errors import CkptError, UnavailableError, UsageError
+
+#: A request line with all its headers: this many bytes, within this time.
+HEAD_BYTES_MAX = 32_768
+HEAD_S_MAX = 10.0
+#: A connection on which nothing more is asked is closed after this long.
+IDLE_S = 30
+#: A client that does not read what it asked for is let go after this long.
+STALLED_S_MAX = 30.0
+CONNECTIONS_MAX = 512
+#: Linux: struct ucred, three integers.
+_UCRED = struct.Struct("3i")
+
+
+class DoorProtocol(H11Protocol):
+    """See the module. Timers: one for the head of a request, one for a client that does not read."""
+
+    _late: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Find out who it is, and expect a request."""
+        super().connection_made(transport)
+        peer, app = _peer_of(transport), self.app
+
+        async def with_peer(scope: AsgiScope, receive: Receive, send: Send) -> None:
+            scope[PEER] = peer
+            await app(scope, receive, send)
+
+        self.app = with_peer
+        if len(self.connections) > CONNECTIONS_MAX:
+            busy = UnavailableError(f"{CONNECTIONS_MAX} connections are open, and no more are taken.")
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, busy)
+            return
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers."""
+        self._no_longer_late()
+        self._no_longer_stalled()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """As uvicorn, with a bound on how long a head may take."""
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE:
+            self._expect_head()
+        else:
+            self._no_longer_late()
+
+    def pause_writing(self) -> None:
+        """The client does not read: it may take a while, not for ever."""
+        super().pause_writing()
+        if self._stalled is None:
+            self._stalled = self.loop.call_later(STALLED_S_MAX, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client reads on."""
+        self._no_longer_stalled()
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is answered with a problem, as everything else."""
+        self._refuse(HTTPStatus.BAD_REQUEST, UsageError("This is not a valid HTTP request.", kept="Nothing was done."))
+
+    def _expect_head(self) -> None:
+        if self._late is None and not self.transport.is_closing():
+            self._late = self.loop.call_later(HEAD_S_MAX, self._too_late)
+
+    def _no_longer_late(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _no_longer_stalled(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def _too_late(self) -> None:
+        self._late = None
+        late = UsageError(f"The request's headers did not arrive within {HEAD_S_MAX:g} s.", kept="Nothing was done.")
+        self._refuse(HTTPStatus.REQUEST_TIMEOUT, late)
+
+    def _refuse(self, status: HTTPStatus, error: CkptError) -> None:
+        """Answer without the application, and close."""
+        if self.transport.is_closing():
+            return
+        body = msgspec.json.encode(problem_fields(error, status))
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            headers = [
+                ("content-type", MEDIA_TYPE),
+                ("content-length", str(len(body))),
+                ("connection", "close"),
+            ]
+            for event in (
+                h11.Response(status_code=int(status), headers=headers, reason=status.phrase.encode()),
+                h11.Data(data=body),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+
+def _peer_of(transport: asyncio.Transport) -> Peer:
+    connection: socket.socket = transport.get_extra_info("socket")
+    if connection.family == socket.AF_UNIX:
+        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        _, uid, _ = _UCRED.unpack(raw)
+        return Peer("unix", uid)
+    name = transport.get_extra_info("peername")
+    return Peer(str(name[0]) if name else "")
