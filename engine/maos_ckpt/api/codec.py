@@ -61,8 +61,9 @@ def encode(value: object) -> bytes:
 
 
 def shown(value: object) -> Any:
-    """A value of the model as JSON's own types."""
-    return form_of(type(value)).convert(value)
+    """A value of the model as JSON's own types, which themselves stay as they are."""
+    kind: Any = type(value)
+    return value if kind in (dict, list) else form_of(kind).convert(value)
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar, cast
@@ -21,6 +22,7 @@ QUERY_CHARACTERS_MAX = 16_384
 JSON = "application/json"
 _KEPT = "Nothing was changed."
 _IDENTITY = "cp_[0-9a-hjkmnp-tv-z]{15}"
+_INTEGER = re.compile("-?[0-9]{1,18}", re.ASCII)
 _LATEST = "latest(~[0-9]{1,6})?"
 #: A checkpoint that is looked at or recovered, and one that is changed or removed: the latter by its whole id alone.
 Name = Annotated[
@@ -35,10 +37,13 @@ Identity = Annotated[str, Meta(pattern=f"^{_IDENTITY}$", max_length=18, descript
 Digest = Annotated[
     str, Meta(pattern="^[0-9a-f]{12,64}$", max_length=64, description="A plan's digest, or how it begins.")
 ]
-_PATTERNS = {
-    kind: re.compile(kind.__metadata__[0].pattern)  # type: ignore[attr-defined]
-    for kind in (Name, Identity, Digest)
-}
+Operation = Annotated[str, Meta(pattern="^op_[0-9a-f]{16}$", max_length=19, description="An operation's id.")]
+Drill = Annotated[str, Meta(pattern="^dr_[0-9a-zA-Z_-]{1,60}$", max_length=63, description="A drill's id.")]
+
+
+@functools.cache
+def _pattern(kind: Any) -> re.Pattern[str]:
+    return re.compile(kind.__metadata__[0].pattern)
 
 
 def placeholder(request: Request, name: str, kind: Any) -> str:
@@ -49,7 +54,7 @@ def placeholder(request: Request, name: str, kind: Any) -> str:
     """
     value: str = request.path_params[name]
     # `$` lets a line end pass that stands last.
-    if not _PATTERNS[kind].fullmatch(value):
+    if not _pattern(kind).fullmatch(value):
         raise NotFoundError("There is nothing of this name.", kept=_KEPT, hint="Names are what lists show as `id`.")
     return value
 
@@ -62,24 +67,37 @@ def query(request: Request, kind: type[T]) -> T:
     """
     if len(request.url.query) > QUERY_CHARACTERS_MAX:
         raise HttpProblem(HTTPStatus.REQUEST_URI_TOO_LONG, UsageError("The query is too long.", kept=_KEPT))
-    lists = {one.encode_name for one in msgspec.structs.fields(kind) if _is_list(one.type)}
+    fields = {one.encode_name: _kind(one.type) for one in msgspec.structs.fields(kind)}  # type: ignore[arg-type]
     given: dict[str, object] = {}
     for name, value in request.query_params.multi_items():
-        if name in lists:
+        if isinstance(fields.get(name), msgspec.inspect.ListType):
             cast("list[str]", given.setdefault(name, [])).append(value)
         elif name in given:
             raise UsageError(f"The parameter {name[:50]!r} is there twice.", kept=_KEPT)
         else:
-            given[name] = value
+            given[name] = _typed(value, fields.get(name))
     try:
-        return msgspec.convert(given, kind, strict=False)
+        return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
         raise UsageError(f"The query is not what it should be: {error}.", kept=_KEPT) from error
 
 
-def _is_list(kind: Any) -> bool:
-    described = msgspec.inspect.type_info(kind)
-    return isinstance(described, (msgspec.inspect.ListType, msgspec.inspect.VarTupleType))
+def _kind(annotation: Any) -> msgspec.inspect.Type:
+    found = msgspec.inspect.type_info(annotation)
+    return found.type if isinstance(found, msgspec.inspect.Metadata) else found
+
+
+def _typed(text: str, kind: msgspec.inspect.Type | None) -> object:
+    """A parameter's value as its type is written in a query; where it is not, the text, which its type refuses."""
+    if isinstance(kind, msgspec.inspect.IntType) and _INTEGER.fullmatch(text):
+        return int(text)
+    if isinstance(kind, msgspec.inspect.BoolType):
+        return {"true": True, "false": False}.get(text, text)
+    return text
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A body or a query in which there is nothing to say."""
 
 
 async def raw_body(request: Request) -> bytes:

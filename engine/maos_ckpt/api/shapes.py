@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from maos_ckpt.api.codec import Computed, changed, special
-from maos_ckpt.model import Checkpoint, Collection, Counts, FieldChange, Plan, RecoveryResult, Severity
+from maos_ckpt.model import Checkpoint, Collection, Counts, FieldChange, Plan, Severity
 from maos_ckpt.model.contents import ShownRecord
 from maos_ckpt.model.drills import DrillReport
 
@@ -123,13 +123,6 @@ def _settle() -> None:
         ),
     )
     changed(Plan, computed=(Computed("id", str, lambda one: plan_id(one.digest)),))
-    changed(
-        RecoveryResult,
-        computed=(
-            Computed("partial", bool, operator.attrgetter("partial")),
-            Computed("errors", tuple[str, ...], lambda one: errors_of(one.plan)),
-        ),
-    )
     changed(DrillReport, computed=(Computed("failed", tuple[str, ...], operator.attrgetter("failed")),))
 
 
