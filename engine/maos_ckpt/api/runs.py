@@ -175,12 +175,11 @@ async def reply_of(run: Run, wait_s: float) -> Reply | None:
     Raises:
         CkptError: whatever the run raised.
     """
-    try:
-        return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(run.future)), wait_s)
-    except TimeoutError:
-        if run.future.done():
-            return run.future.result()
-        return None
+    waiting = asyncio.wrap_future(run.future)
+    # Where nobody waits any more, its failure is nobody's.
+    waiting.add_done_callback(lambda one: one.cancelled() or one.exception())
+    done, _ = await asyncio.wait({waiting}, timeout=wait_s)
+    return waiting.result() if done else None
 
 
 def fingerprint(method: str, path: str, body: bytes) -> str:
