@@ -1,4 +1,4 @@
-"""schemathesis over the whole of the API's own description: a real engine, a real MAOS, requests made up by the thousand.
+"""schemathesis over the whole of the API's own description: a real engine, a real MAOS, made-up requests by the thousand.
 
 `python -m tests.api.hostile --examples 50 --seed 1` runs all phases; the suite runs a short one. Nothing may be
 answered with a server error or with something that the description does not tell, invalid requests are refused, and the
@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import schemathesis
-from schemathesis.core.failures import Failure
 from schemathesis.config import SchemathesisConfig
+from schemathesis.core.failures import Failure
 from schemathesis.engine import Status, events, from_schema
 
 from maos_ckpt.model import VerifyLevel
-from tests.api.house import House, OneToken, house, workspace_at
+from tests.api.house import House, house, workspace_at
 from tests.lab.values import dump_exact
 
 #: A stream does not end by itself; `test_events` is about it.
@@ -38,9 +38,7 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
 
 
-def attack(
-    place: House, *, examples: int, seed: int, phases: tuple[str, ...], only: str = "", token: str
-) -> Outcome:
+def attack(place: House, *, examples: int, seed: int, phases: tuple[str, ...], only: str = "", token: str) -> Outcome:
     """Run schemathesis over the description that the API gives of itself.
 
     Args:
@@ -61,7 +59,9 @@ def attack(
             "checks": {"positive_data_acceptance": {"expected-statuses": ["2XX", 304, 404, 409, 412, 422]}},
         }
     )
-    schema = schemathesis.openapi.from_url(f"{place.url}/openapi.json", config=config, headers={"authorization": f"Bearer {token}"})
+    schema = schemathesis.openapi.from_url(
+        f"{place.url}/openapi.json", config=config, headers={"authorization": f"Bearer {token}"}
+    )
     schema = schema.exclude(path=STREAM)
     if only:
         schema = schema.include(path_regex=only)
@@ -86,7 +86,11 @@ def _note(outcome: Outcome, event: events.ScenarioFinished) -> None:
         if interaction.response is not None:
             outcome.statuses[interaction.response.status_code] += 1
         for check in recorder.checks.get(identity, []):
-            if check.status is Status.FAILURE and check.failure_info is not None and not _is_moot(check.failure_info.failure):
+            if (
+                check.status is Status.FAILURE
+                and check.failure_info is not None
+                and not _is_moot(check.failure_info.failure)
+            ):
                 failure = check.failure_info.failure
                 request, answer = interaction.request, interaction.response
                 text = "" if answer is None else answer.content[:300]
@@ -131,7 +135,7 @@ def main() -> int:
     options = parser.parse_args()
     began_s = time.monotonic()
     workspace = workspace_at(Path(tempfile.mkdtemp()), 100_000, 10_000)
-    with house(workspace, guard=OneToken()) as place:
+    with house(workspace) as place:
         before = Before.of(place)
         outcome = attack(
             place,
@@ -139,7 +143,7 @@ def main() -> int:
             seed=options.seed,
             phases=tuple(options.phases.split(",")),
             only=options.only,
-            token=OneToken.text,
+            token=place.token,
         )
         before.assert_still_so(place)
     seen = Counter(one.partition("\n")[0] for one in outcome.failures)

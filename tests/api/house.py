@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import httpx2
 import msgspec
-from starlette.types import Scope as AsgiScope
 
-from maos_ckpt.api.application import PREFIX, application
-from maos_ckpt.api.guard import Caller, Guard
-from maos_ckpt.api.listeners import Listener
-from maos_ckpt.api.serving import Server
+from maos_ckpt.api.application import PREFIX
+from maos_ckpt.api.doors import Doors
+from maos_ckpt.api.places import find_listening
+from maos_ckpt.api.tokens import Tokens
 from maos_ckpt.config import Config
+from maos_ckpt.config.types import Server
 from maos_ckpt.local import LocalClient
-from maos_ckpt.model.access import ALL_SCOPES
+from maos_ckpt.model.access import Scope
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.seams import SYSTEM
 from tests.engine.support import WAIT_S
@@ -32,19 +30,6 @@ CHECKPOINTS = 100_000
 HOST = "127.0.0.1"
 
 
-class OneToken(Guard):
-    """Lets in who shows one token, with all scopes."""
-
-    text = "a-token-of-the-tests-alone"
-    headers: ClassVar[dict[str, str]] = {"authorization": f"Bearer {text}"}
-
-    def admit(self, scope: AsgiScope) -> Caller:
-        """See `Guard.admit`."""
-        if dict(scope["headers"]).get(b"authorization") == f"Bearer {self.text}".encode():
-            return Caller("tests", ALL_SCOPES)
-        return super().admit(scope)
-
-
 @dataclass(frozen=True)
 class House:
     """An engine and where its API is."""
@@ -52,6 +37,8 @@ class House:
     workspace: Workspace
     engine: LocalClient
     url: str
+    #: With all scopes.
+    token: str
 
     @property
     def directory(self) -> Path:
@@ -63,10 +50,16 @@ class House:
         """Its database."""
         return self.directory / "maos.db"
 
+    def token_for(self, scope: Scope) -> str:
+        """A new token with this scope alone, and what it includes."""
+        return Tokens(self.workspace.repository, SYSTEM).create(f"test {scope}", (scope,)).text
+
     @contextlib.contextmanager
-    def http(self, **settings: object) -> Iterator[httpx2.Client]:
-        """A client of the API; paths are below its prefix."""
-        with httpx2.Client(base_url=self.url, timeout=WAIT_S, **settings) as client:  # type: ignore[arg-type]
+    def http(self, token: str | None = None) -> Iterator[httpx2.Client]:
+        """A client of the API; paths are below its prefix. Without a token it shows the one with all scopes."""
+        shown = self.token if token is None else token
+        headers = {"authorization": f"Bearer {shown}"} if shown else {}
+        with httpx2.Client(base_url=self.url, timeout=WAIT_S, headers=headers) as client:
             yield client
 
 
@@ -78,26 +71,20 @@ def workspace_at(root: Path, db_bytes: int, transcript_bytes: int = 50_000) -> W
 
 
 @contextlib.contextmanager
-def served(engine: LocalClient, *, guard: Guard | None = None) -> Iterator[str]:
-    """The API of an engine on a free port; gives its address with the prefix."""
-    door = socket.create_server((HOST, 0))
-    address = f"http://{HOST}:{door.getsockname()[1]}"
-    server = Server(application(engine, guard=guard, prefix=PREFIX), [Listener(door, address)])
-    server.start()
-    try:
-        yield address + PREFIX
-    finally:
-        assert server.close()
-
-
-@contextlib.contextmanager
-def house(workspace: Workspace, *, guard: Guard | None = None) -> Iterator[House]:
-    """An engine with one checkpoint, and its API."""
+def house(workspace: Workspace) -> Iterator[House]:
+    """An engine with one checkpoint, and its API at a port of its own."""
     engine = LocalClient(workspace)
     engine.start()
+    doors = Doors(workspace.repository, Server(listen=(f"{HOST}:0",), requests_per_second=0), SYSTEM, Path)
     try:
+        doors.prepare()
         engine.save("the first")
-        with served(engine, guard=guard) as url:
-            yield House(workspace, engine, url)
+        doors.open(engine)
+        listening = find_listening(workspace.repository)
+        assert listening is not None
+        url = next(one for one in listening.addresses if one.startswith("http")).rstrip("/")
+        token = Tokens(workspace.repository, SYSTEM).create("tests", (Scope.ADMIN,)).text
+        yield House(workspace, engine, url + PREFIX, token)
     finally:
+        doors.close()
         assert engine.close(WAIT_S)

@@ -9,11 +9,12 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 
 from maos_ckpt.api import checkpoints, contents, events, health, openapi, recoveries, underway, upkeep
 from maos_ckpt.api.endpoint import Endpoint, Exchange, Shared
 from maos_ckpt.api.guard import CALLER, Gate, Guard, require
+from maos_ckpt.api.limits import Limits
 from maos_ckpt.api.problems import Problems, answer_to
 from maos_ckpt.client import EngineClient
 
@@ -40,14 +41,12 @@ def application(client: EngineClient, *, guard: Guard | None = None, prefix: str
         guard: who may ask for what; None lets every request in, because the application around this one has looked.
         prefix: where a server that is the API's own has it; "" for mounting it elsewhere.
     """
-    shared = Shared(client, ENDPOINTS)
-    routes: list[BaseRoute] = _routes((one for one in ENDPOINTS if not one.at_root), client, shared)
-    if prefix:
-        beside = _routes((one for one in ENDPOINTS if one.at_root), client, shared)
-        routes = [*beside, Mount(prefix, routes=routes)]
+    shared = Shared(client, ENDPOINTS, prefix)
+    here = [(prefix + one.path, one) for one in ENDPOINTS if not one.at_root]
+    beside = [(one.path, one) for one in ENDPOINTS if one.at_root and prefix]
     made = Starlette(
-        routes=routes,
-        middleware=[Middleware(Problems), Middleware(Gate, guard)],
+        routes=_routes([*here, *beside], client, shared),
+        middleware=[Middleware(Problems), Middleware(Limits), Middleware(Gate, guard)],
         exception_handlers={HTTPException: _routing_problem},
     )
     # A redirect would be built from the Host header.
@@ -55,10 +54,10 @@ def application(client: EngineClient, *, guard: Guard | None = None, prefix: str
     return made
 
 
-def _routes(endpoints: Iterable[Endpoint], client: EngineClient, shared: Shared) -> list[BaseRoute]:
+def _routes(endpoints: Iterable[tuple[str, Endpoint]], client: EngineClient, shared: Shared) -> list[BaseRoute]:
     by_path: dict[str, dict[str, Endpoint]] = {}
-    for one in endpoints:
-        by_path.setdefault(one.path, {})[one.method] = one
+    for path, one in endpoints:
+        by_path.setdefault(path, {})[one.method] = one
     return [Route(path, _handler(methods, client, shared), methods=list(methods)) for path, methods in by_path.items()]
 
 

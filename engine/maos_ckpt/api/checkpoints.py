@@ -152,7 +152,7 @@ async def _list(exchange: Exchange) -> Response:
 async def _save(exchange: Exchange) -> Response:
     asked = await read_body(exchange, Save)
     call = functools.partial(exchange.client.save, asked.description, tuple(asked.tags), trigger=Trigger.API)
-    place = f"{exchange.request.scope.get('root_path', '')}/checkpoints"
+    place = f"{exchange.base}/checkpoints"
     return await carry_out(
         exchange,
         "save",

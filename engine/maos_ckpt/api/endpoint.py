@@ -63,8 +63,11 @@ class Threads:
 class Shared:
     """What the requests of one application have in common."""
 
-    def __init__(self, client: EngineClient, endpoints: tuple[Endpoint, ...], seams: Seams = SYSTEM) -> None:
+    def __init__(
+        self, client: EngineClient, endpoints: tuple[Endpoint, ...], prefix: str, seams: Seams = SYSTEM
+    ) -> None:
         self.endpoints = endpoints
+        self.prefix = prefix
         self.threads = Threads()
         self.runs = Runs(seams)
         self.plans = Plans(seams)
@@ -82,6 +85,11 @@ class Exchange:
         self.shared = shared
         self.raw = b""
         self._threads = shared.threads
+
+    @property
+    def base(self) -> str:
+        """The path that the API's own paths stand behind, wherever it is mounted."""
+        return str(self.request.scope.get("root_path", "")) + self.shared.prefix
 
     @property
     def path(self) -> dict[str, str]:

@@ -167,8 +167,7 @@ def _responses(one: Endpoint, known: dict[int, Any]) -> dict[str, Any]:
 
 
 async def _openapi(exchange: Exchange) -> Response:
-    prefix = str(exchange.request.scope.get("root_path", ""))
-    return json_answer(exchange.request, document(exchange.shared.endpoints, prefix))
+    return json_answer(exchange.request, document(exchange.shared.endpoints, exchange.base))
 
 
 ENDPOINTS = (

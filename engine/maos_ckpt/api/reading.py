@@ -15,8 +15,6 @@ from maos_ckpt.api.problems import HttpProblem
 from maos_ckpt.errors import NotFoundError, UsageError
 
 T = TypeVar("T")
-#: No body of this API is larger; it holds names, texts and patterns, never state.
-BODY_BYTES_MAX = 256 << 10
 #: A query that is longer than this means nothing.
 QUERY_CHARACTERS_MAX = 16_384
 JSON = "application/json"
@@ -98,23 +96,6 @@ def _typed(text: str, kind: msgspec.inspect.Type | None) -> object:
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A body or a query in which there is nothing to say."""
-
-
-async def raw_body(request: Request) -> bytes:
-    """The body, read up to its bound and no further.
-
-    Raises:
-        HttpProblem: 413.
-    """
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > BODY_BYTES_MAX:
-            error = UsageError(f"The body is larger than {BODY_BYTES_MAX:,} bytes.", kept=_KEPT)
-            raise HttpProblem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error, {"connection": "close"})
-        parts.append(part)
-    return b"".join(parts)
 
 
 def body(request: Request, raw: bytes, kind: type[T]) -> T:

@@ -250,7 +250,7 @@ async def _plan(exchange: Exchange) -> Response:
         name = made.checkpoint if asked.kind is PlanKind.RECOVERY else ""
         return exchange.shared.plans.keep(asked.kind, name, selection, made)
 
-    place = f"{exchange.request.scope.get('root_path', '')}/plans"
+    place = f"{exchange.base}/plans"
     return await carry_out(
         exchange,
         "plan",

@@ -16,7 +16,7 @@ from maos_ckpt.api.answers import json_answer
 from maos_ckpt.api.codec import encode, shown, special
 from maos_ckpt.api.endpoint import Endpoint, Exchange
 from maos_ckpt.api.problems import HttpProblem, problem_fields, status_of
-from maos_ckpt.api.reading import JSON, Operation, body, placeholder, raw_body
+from maos_ckpt.api.reading import JSON, Operation, body, placeholder
 from maos_ckpt.api.runs import Reply, Run, RunState, failure_of, fingerprint, reply_of
 from maos_ckpt.errors import UsageError
 from maos_ckpt.model import RunningOperation
@@ -62,7 +62,7 @@ class CurrentOperation:
 
 async def read_body(exchange: Exchange, kind: type[B]) -> B:
     """The checked body of a request that begins a run."""
-    exchange.raw = await raw_body(exchange.request)
+    exchange.raw = await exchange.request.body()
     return body(exchange.request, exchange.raw, kind)
 
 
@@ -80,8 +80,8 @@ async def carry_out(
         CkptError: whatever the call raised.
     """
     request = exchange.request
-    key = request.headers.get("idempotency-key", "")
-    if key and not _KEY.fullmatch(key):
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
         error = UsageError("An Idempotency-Key is 1 to 200 visible ASCII characters.", kept="Nothing was changed.")
         raise HttpProblem(HTTPStatus.BAD_REQUEST, error)
 
@@ -92,12 +92,16 @@ async def carry_out(
     # The same key behind another address, or with other conditions, is another request.
     about = f"{request.url.path}?{request.url.query} {request.headers.get('if-match', '')}"
     run, again = exchange.shared.runs.begin(
-        operation, exchange.caller.name, replied, key=key, fingerprint=fingerprint(request.method, about, exchange.raw)
+        operation,
+        exchange.caller.name,
+        replied,
+        key=key or "",
+        fingerprint=fingerprint(request.method, about, exchange.raw),
     )
     reply = await reply_of(run, _wait_s(request.headers.get("prefer", "")))
     sent = {"cache-control": "no-store", **({"idempotency-replayed": "true"} if again else {})}
     if reply is None:
-        place = f"{request.scope.get('root_path', '')}/operations/{run.id}"
+        place = f"{exchange.base}/operations/{run.id}"
         return json_answer(request, _report(run), HTTPStatus.ACCEPTED, {**sent, "location": place})
     return Response(reply.body, reply.status, {**sent, **reply.headers}, JSON)
 

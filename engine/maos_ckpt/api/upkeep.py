@@ -74,7 +74,7 @@ async def _show_drill(exchange: Exchange) -> Response:
 async def _drill(exchange: Exchange) -> Response:
     asked = await read_body(exchange, DrillAsked)
     scenarios = [one.value for one in asked.scenarios]
-    place = f"{exchange.request.scope.get('root_path', '')}/drills"
+    place = f"{exchange.base}/drills"
     return await carry_out(
         exchange,
         "drill",

@@ -14,13 +14,11 @@ _ONE_MACHINE = "Run it in the MAOS directory: commands and console work there be
 #: Command → what serves instead.
 _COMMANDS = {
     "metrics": "`maos-ckpt status` and `maos-ckpt events --since 1d` tell how the saves went.",
-    "token": _ONE_MACHINE,
 }
 #: (command, or "" for all; option) → what serves instead.
 _OPTIONS = {
     ("", "--connect"): _ONE_MACHINE,
     ("", "--token-file"): _ONE_MACHINE,
-    ("", "--listen"): _ONE_MACHINE,
 }
 
 
