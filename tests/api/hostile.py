@@ -1,4 +1,4 @@
-"""schemathesis over the whole of the API's own description: a real engine, a real MAOS, made-up requests by the thousand.
+"""schemathesis over the whole of the API's own description: a real engine, a real MAOS, made-up requests.
 
 `python -m tests.api.hostile --examples 50 --seed 1` runs all phases; the suite runs a short one. Nothing may be
 answered with a server error or with something that the description does not tell, invalid requests are refused, and the
