@@ -144,7 +144,7 @@ def test_a_lost_connection_is_shown_and_healed(tmp_path: Path) -> None:
     """SIGSTOP is an engine that does not answer; its end and another one's start are the other way to lose it."""
     from tests.remote.forwarder import Forwarder
 
-    with headless(tmp_path) as engine, engine.client() as client:
+    with headless(tmp_path) as engine, engine.client() as client:  # noqa: SIM117 - two of these are one step
         with Forwarder(Path(str(client.address.socket)), tmp_path / "way.sock") as way:
             with engine.terminal("--connect", f"unix:{tmp_path}/way.sock") as terminal:
                 terminal.until("attached")

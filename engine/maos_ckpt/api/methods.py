@@ -41,6 +41,8 @@ _SCOPES = {
     "checkpoints": Scope.READ,
     "checkpoint": Scope.READ,
     "hold": Scope.READ,
+    "records": Scope.READ,
+    "history": Scope.READ,
     "diff": Scope.READ,
     "plan": Scope.READ,
     "undo_plan": Scope.READ,
@@ -57,9 +59,11 @@ _SCOPES = {
     "verify": Scope.SAVE,
     "drill": Scope.SAVE,
     "set_pinned": Scope.SAVE,
+    "change_tags": Scope.SAVE,
     "acknowledge": Scope.SAVE,
     "recover": Scope.RECOVER,
     "recover_to": Scope.RECOVER,
+    "export": Scope.RECOVER,
     "undo": Scope.RECOVER,
     "rescue": Scope.RECOVER,
     "cancel_recovery": Scope.RECOVER,
@@ -78,6 +82,7 @@ _QUICK = frozenset(
         "acknowledge",
         "recent_events",
         "set_pinned",
+        "change_tags",
         "cancel_recovery",
     }
 )

@@ -25,7 +25,6 @@ from maos_ckpt.errors import (
     NotFoundError,
     PartialError,
     PermissionRefusedError,
-    PlanMovedError,
     UnavailableError,
     UsageError,
 )
@@ -36,7 +35,6 @@ MEDIA_TYPE = "application/problem+json"
 _STATUSES: tuple[tuple[type[CkptError], HTTPStatus], ...] = (
     (UsageError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (NotFoundError, HTTPStatus.NOT_FOUND),
-    (PlanMovedError, HTTPStatus.PRECONDITION_FAILED),
     (ConflictError, HTTPStatus.CONFLICT),
     (InterruptedByUserError, HTTPStatus.CONFLICT),
     (PermissionRefusedError, HTTPStatus.FORBIDDEN),
