@@ -27,7 +27,7 @@ class Workers:
 
     Args:
         progressed: told of every step.
-        failed: told of every operation that failed; called in its lane, as are the others.
+        failed: told of every operation that failed, and when it began; called in its lane, as are the others.
         done: told when one went through.
     """
 
@@ -36,7 +36,7 @@ class Workers:
         workspace: Workspace,
         *,
         progressed: Callable[[Progress], None],
-        failed: Callable[[str, CkptError], None],
+        failed: Callable[[str, CkptError, int], None],
         done: Callable[[], object],
     ) -> None:
         self._workspace = workspace
@@ -93,11 +93,12 @@ class Workers:
             lane.progressed(progress)
             self._progressed(progress)
 
+        began_ms = self._workspace.now_ms()
         child = self._children[lane.name] = Child(self._workspace.host)
         try:
             result = child.run(request, operation.result, progressed)
         except CkptError as error:
-            self._failed(name, error)
+            self._failed(name, error, began_ms)
             raise
         finally:
             del self._children[lane.name]
