@@ -145,7 +145,8 @@ def _bounded(now: Health | None, width: int, lines_max: int) -> list[Line]:
     """What is wrong, in at most so many lines."""
     if now is None:
         return []
-    words = f"{now.sign} {now.word} {now.sentence.rstrip('.')}" + (f": {now.trouble}" if now.trouble else "")
+    between = " " if now.sentence.endswith(".") else ": "
+    words = f"{now.sign} {now.word} {now.sentence}" + (f"{between}{now.trouble}" if now.trouble else "")
     lines = paragraph(words, width, now.tone, " ")
     if len(lines) > lines_max:
         cut = "".join(text for line in lines[lines_max - 1 :] for text, _ in line)
