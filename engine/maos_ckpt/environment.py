@@ -72,6 +72,11 @@ def secret_variable(name: str) -> str | None:
     return os.environ.get(name)
 
 
+def secret_values() -> list[str]:
+    """The values of variables that hold secrets, as they are now."""
+    return [value for name in _SECRETS if (value := os.environ.get(name))]
+
+
 def terminal_type() -> str:
     """`TERM`, empty where unset."""
     return os.environ.get("TERM", "")

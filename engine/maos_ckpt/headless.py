@@ -26,13 +26,16 @@ def run(client: EngineClient, tell: EventSink, *, doors: Doors | None = None, se
     Args:
         client: not yet started.
         tell: gets every event but progress, from one thread of the engine's.
-        doors: opened once the engine runs, and closed before it ends.
+        doors: prepared first, opened once the engine runs, and closed before it ends.
 
     Raises:
         ConflictError: another engine runs on this repository.
         PartialError: the running operation did not finish within `CLOSE_S`.
     """
     with _stop_event() as stop, contextlib.ExitStack() as stack:
+        if doors is not None:
+            stack.callback(doors.close)
+            doors.prepare()
         client.subscribe(_without_progress(tell))
         stack.callback(_close, client)
         client.start()
@@ -45,6 +48,7 @@ def run(client: EngineClient, tell: EventSink, *, doors: Doors | None = None, se
                 owner=status.owner,
             )
         if doors is not None:
+            # Closed before the engine, which a request may be asking.
             stack.callback(doors.close)
             doors.open(client)
         stop.wait(seconds)

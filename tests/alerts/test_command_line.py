@@ -14,7 +14,7 @@ from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.main import main
 from maos_ckpt.cli.options import COMMANDS, parser_for
 from maos_ckpt.config import Config
-from maos_ckpt.config.types import Hooks
+from maos_ckpt.config.alerting import Hooks
 from maos_ckpt.errors import UsageError
 from maos_ckpt.hooks.courier import Courier
 from maos_ckpt.model import Trigger

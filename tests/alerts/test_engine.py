@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from maos_ckpt.alerts import book, rules
-from maos_ckpt.config.types import Alerts, Hooks
+from maos_ckpt.config.alerting import Alerts, Hooks
 from maos_ckpt.engine import alarms
 from maos_ckpt.events import AlertCleared, AlertRaised
 from maos_ckpt.model.alerts import AlertState

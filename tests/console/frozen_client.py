@@ -31,10 +31,12 @@ from maos_ckpt.model import (
     RunningOperation,
     Selection,
     TierStatus,
+    Trigger,
     VerifyLevel,
     VerifyResult,
 )
 from maos_ckpt.model.alerts import Alert, AlertState
+from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillHistory, DrillReport
 from maos_ckpt.model.metrics import HOURS, Holding, MetricsReport
 from tests.console.fixtures import (
@@ -113,8 +115,28 @@ class FrozenClient:
     def hold(self, names: frozenset[str]) -> None:
         self.held.append(names)
 
-    def save(self, description: str = "", tags: Sequence[str] = ()) -> Checkpoint:
+    def save(self, description: str = "", tags: Sequence[str] = (), *, trigger: Trigger = Trigger.MANUAL) -> Checkpoint:
         return self._newest()
+
+    def records(
+        self,
+        name: str,
+        *,
+        component: str | None = None,
+        record: str | None = None,
+        after: str = "",
+        limit: int = 200,
+    ) -> RecordPage:
+        return RecordPage(self.checkpoint(name).id, (), "")
+
+    def history(self, key: str, limit: int = 1000) -> History:
+        return History((), 0)
+
+    def export(self, name: str, to: str) -> Exported:
+        return Exported(self.checkpoint(name).id, to, ())
+
+    def change_tags(self, name: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Checkpoint:
+        return self.checkpoint(name)
 
     def diff(self, before: str, after: str, limit: int = 1000) -> DiffResult:
         total, parts = count_changes(self.changes)

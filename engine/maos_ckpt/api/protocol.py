@@ -25,6 +25,8 @@ IDLE_S = 30
 #: A client that does not read what it asked for is let go after this long.
 STALLED_S_MAX = 30.0
 CONNECTIONS_MAX = 512
+#: What arrives of a body that nobody wants is thrown away for this long, so that the answer is read before.
+LINGER_S = 2.0
 #: Linux: struct ucred, three integers.
 _UCRED = struct.Struct("3i")
 
@@ -33,6 +35,7 @@ class DoorProtocol(H11Protocol):
     """See the module. Timers: one for the head of a request, one for a client that does not read."""
 
     _late: asyncio.TimerHandle | None = None
+    _lingering = False
     _stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -59,6 +62,8 @@ class DoorProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """As uvicorn, with a bound on how long a head may take."""
+        if self._lingering:
+            return
         super().data_received(data)
         if self.conn.their_state is h11.IDLE:
             self._expect_head()
@@ -75,6 +80,12 @@ class DoorProtocol(H11Protocol):
         """The client reads on."""
         self._no_longer_stalled()
         super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """Close where the answer came before the end of the request: what follows is no request."""
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
+            self._linger()
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is answered with a problem, as everything else."""
@@ -116,7 +127,18 @@ class DoorProtocol(H11Protocol):
                 h11.EndOfMessage(),
             ):
                 self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close without losing the answer: a socket that is closed before all was read resets the connection."""
+        self._lingering = True
+        self._unset_keepalive_if_required()
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.loop.call_later(LINGER_S, self.transport.abort)
+        else:
+            self.transport.close()
 
 
 def _peer_of(transport: asyncio.Transport) -> Peer:

@@ -67,7 +67,7 @@ class Server:
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level=logging.WARNING,
+            log_level=logging.ERROR,
             access_log=False,
             server_header=False,
             proxy_headers=False,

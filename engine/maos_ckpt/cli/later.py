@@ -1,6 +1,6 @@
 """What the contract names and this version does not have: refused in one sentence, with what serves instead.
 
-An entry is only looked at for a word that the parser does not know, so it is dead once its command or option is there.
+An entry is only looked at for a word that the parser does not know, so it is dead once its option is there.
 """
 
 from __future__ import annotations
@@ -11,22 +11,11 @@ from maos_ckpt.errors import UsageError
 
 _ONE_MACHINE = "Run it in the MAOS directory: commands and console work there beside a running engine."
 
-#: Command → what serves instead.
-_COMMANDS = {
-    "token": _ONE_MACHINE,
-}
 #: (command, or "" for all; option) → what serves instead.
 _OPTIONS = {
     ("", "--connect"): _ONE_MACHINE,
     ("", "--token-file"): _ONE_MACHINE,
-    ("", "--listen"): _ONE_MACHINE,
 }
-
-
-def refuse_later_command(word: str) -> None:
-    """Raise `UsageError` where `word` is a command of a later version."""
-    if word in _COMMANDS:
-        raise _later(f"`maos-ckpt {word}`", _COMMANDS[word])
 
 
 def refuse_later_options(command: str, words: list[str], known: Container[str]) -> None:

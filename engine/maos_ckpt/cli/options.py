@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from maos_ckpt.cli.later import refuse_later_command, refuse_later_options
+from maos_ckpt.cli.later import refuse_later_options
 from maos_ckpt.cli.parser import PROGRAM, Parser
 from maos_ckpt.cli.selecting import add_named, add_selection
 from maos_ckpt.cli.spans import span
@@ -72,7 +72,17 @@ def add_globals(parser: argparse.ArgumentParser) -> None:
 
 #: Global options that take a value, for finding the command among the words.
 VALUED = frozenset(
-    {"--config", "--repo", "--source", "--claude-home", "--log-level", "--interval", "--s3-endpoint", "--system"}
+    {
+        "--config",
+        "--repo",
+        "--source",
+        "--claude-home",
+        "--log-level",
+        "--interval",
+        "--s3-endpoint",
+        "--system",
+        "--listen",
+    }
 )
 
 
@@ -273,6 +283,26 @@ def _key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", metavar="TEXT", default="", help="with add and rotate: what to call the key")
 
 
+def _token(parser: argparse.ArgumentParser) -> None:
+    from maos_ckpt.model.access import Scope
+
+    parser.epilog = (
+        "Who reaches the engine over TCP needs a token, sent as `Authorization: Bearer TOKEN`. Every scope includes "
+        "read, admin all. A token is shown once; only its hash is stored."
+    )
+    parser.add_argument("action", choices=("create", "list", "revoke"), help="what to do")
+    parser.add_argument("id", metavar="ID", nargs="?", help="with revoke: the token's id, or a unique beginning")
+    parser.add_argument(
+        "--scope",
+        metavar="SCOPE",
+        action="append",
+        choices=[one.value for one in Scope],
+        default=[],
+        help="with create: read, save, recover or admin; repeatable; by default read",
+    )
+    parser.add_argument("--name", metavar="N", default="", help="with create: what or whom it is for")
+
+
 def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--headless", action="store_true", help="event lines instead of a console")
     parser.add_argument("--seconds", metavar="N", type=seconds, help="end after N seconds")
@@ -285,6 +315,12 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     """What may stand without a command."""
     parser.add_argument("--headless", action="store_true", help="the engine without a screen")
     parser.add_argument("--interval", metavar="S", help="seconds between checkpoints")
+    parser.add_argument(
+        "--listen",
+        metavar="unix:PATH|HOST:PORT",
+        action="append",
+        help="with --headless: serve the API here, too; TCP needs tokens; repeatable",
+    )
 
 
 COMMANDS = {
@@ -318,6 +354,7 @@ COMMANDS = {
         Command("doctor", "Upkeep", "check source, storage and machine", "upkeep:doctor", _nothing),
         Command("config", "Upkeep", "show, init or check the configuration", "configure:config", _config),
         Command("key", "Upkeep", "the keys of an encrypted repository", "keys:key", _key),
+        Command("token", "Upkeep", "who may reach the engine over TCP", "tokens:token", _token),
         Command("demo", "Upkeep", "a sample MAOS with its console", "demo:demo", _demo),
     )
 }
@@ -343,7 +380,6 @@ def find_command(words: list[str]) -> tuple[Command, list[str]]:
         elif word in COMMANDS:
             return COMMANDS[word], words[:at] + words[at + 1 :]
         else:
-            refuse_later_command(word)
             near = difflib.get_close_matches(word, COMMANDS, 1)
             raise UsageError(
                 f"There is no command {word!r}." + (f" Did you mean {near[0]}?" if near else ""),

@@ -21,7 +21,7 @@ from maos_ckpt.model import (
 from maos_ckpt.model.alerts import Alert
 
 if TYPE_CHECKING:
-    from maos_ckpt.history import Version
+    from maos_ckpt.model.contents import Version
 
 _PLAN_ID_CHARACTERS = 15
 

@@ -11,11 +11,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from maos_ckpt.events import EVENT_TYPES, public_name
-from maos_ckpt.model.alerts import AlertName
+from maos_ckpt.config.alerting import Alerts, Hooks
 from maos_ckpt.model.drills import DrillScenario
 
 Codec = Literal["auto", "zstd", "lz4", "gzip", "brotli", "none"]
+LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Primary = Literal["local", "s3"]
 Addressing = Literal["auto", "path", "virtual"]
@@ -278,102 +278,41 @@ class Drill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = ""
 
 
-class Alerts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When an operator is alerted. Saves that take longer than performance.max_save_time_ms, damage, and drills that
-    failed or are overdue raise an alert, too."""
-
-    off: Annotated[
-        tuple[AlertName, ...],
-        Meta(
-            max_length=20,
-            description="Alerts that are never raised.",
-            extra={"wanted": f"a list of {', '.join(AlertName)}"},
-        ),
-    ] = ()
-    checkpoint_age_intervals: Annotated[
-        float,
-        Meta(ge=1, le=10_000, description="Alert when the last checkpoint is older than so many intervals."),
-    ] = 5.0
-    error_rate: Annotated[
-        float,
-        Meta(ge=0, le=1, description="Alert when more than this share of an hour's operations failed, and three did."),
-    ] = 0.1
-    spool_age_seconds: Annotated[
-        float, Meta(ge=1, le=31_536_000, description="Alert when a checkpoint waits for S3 for longer than this.")
-    ] = 3600.0
-    disk_free_bytes: Annotated[
-        int,
-        Meta(ge=0, le=1 << 60, description="Alert when fewer bytes are free on the repository's disk; 0: never."),
-    ] = 1 << 30
-    repeat_hours: Annotated[
-        float,
-        Meta(ge=0, le=8760, description="An alert that nobody acknowledged is told again so often; 0: once."),
-    ] = 4.0
+_Name = Annotated[str, Meta(min_length=1, max_length=300)]
 
 
-_EventNames = Annotated[
-    tuple[Annotated[str, Meta(pattern=f"^({'|'.join(map(public_name, EVENT_TYPES))})$")], ...],
-    Meta(
-        max_length=50,
-        description="Events that are sent, by name.",
-        extra={"wanted": "a list of events such as checkpointCreated, recoveryCompleted, operationFailed, alertRaised"},
-    ),
-]
-_ALERT_EVENTS = ("alertRaised", "alertCleared")
-_URL = "^(|https?://[!-~]+)$"
-_WANTED_URL = {"wanted": "http(s)://HOST[:PORT]/PATH"}
+class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the headless engine serves its API, beside its own Unix socket, and to whom."""
 
-
-class Hooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who else is told of events. What is told waits in the journal, and is sent again until it arrives or the budget
-    is spent; a hook that fails holds up nothing."""
-
-    webhook_url: Annotated[
-        str,
-        Meta(
-            max_length=2048,
-            pattern=_URL,
-            description="Events are sent there as JSON with POST, signed as Standard Webhooks does; empty: none.",
-            extra=_WANTED_URL,
-            extra_json_schema=_SECRET,
-        ),
-    ] = ""
-    webhook_secret: Annotated[
-        str,
-        Meta(
-            max_length=4096,
-            pattern="^(|env:[A-Z_][A-Z0-9_]*|file:(?s:.+))$",
-            description="Where the secret that signs them is: env:NAME or file:PATH; empty: unsigned.",
-            extra={"wanted": "env:NAME, with NAME in capitals, or file:PATH"},
-            extra_json_schema=_SECRET,
-        ),
-    ] = ""
-    webhook_events: _EventNames = _ALERT_EVENTS
-    command: Annotated[
+    listen: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=4096)], ...],
         Meta(
-            max_length=100,
-            description="A program with its arguments, run without a shell for each event, which it reads as JSON.",
+            max_length=16,
+            description="Where else to listen: HOST:PORT (TCP, with tokens), or unix:PATH. Away from this machine's"
+            " loopback only with TLS.",
         ),
     ] = ()
-    command_events: _EventNames = _ALERT_EVENTS
-    command_timeout_s: Annotated[
-        float, Meta(gt=0, le=600, description="The command is ended, and counts as failed, after this long.")
-    ] = 30.0
-    heartbeat_url: Annotated[
-        str,
-        Meta(
-            max_length=2048,
-            pattern=_URL,
-            description="Asked with GET after every save, with /fail added after a failed one and /start before each,"
-            " as healthchecks.io and its like want it; empty: none.",
-            extra=_WANTED_URL,
-            extra_json_schema=_SECRET,
-        ),
+    tls_certificate: Annotated[
+        str, Meta(max_length=4096, description="PEM file with the certificate and its chain; empty means no TLS.")
     ] = ""
-    budget_seconds: Annotated[
-        float, Meta(ge=1, le=86_400, description="How long one event is tried to be sent before it is given up.")
-    ] = 300.0
+    tls_key: Annotated[
+        str, Meta(max_length=4096, description="PEM file with its key; empty means that it is in tls_certificate.")
+    ] = ""
+    allow_plaintext: Annotated[
+        bool,
+        Meta(description="Serve TCP away from loopback without TLS, because a proxy before it has TLS."),
+    ] = False
+    hosts: Annotated[
+        tuple[_Name, ...],
+        Meta(max_length=100, description="Names that requests may call this server by, beside its addresses."),
+    ] = ()
+    origins: Annotated[
+        tuple[_Name, ...],
+        Meta(max_length=100, description="Web pages that may send requests, each as https://HOST[:PORT]."),
+    ] = ()
+    requests_per_second: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Requests that one token may send on average; 0 means no bound.")
+    ] = 500
 
 
 class Console(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -425,6 +364,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(ge=0, le=3650, description="The engine reads every stored object again within so many days; 0: never."),
     ] = 7
     log_level: Annotated[LogLevel, Meta(description="Least important message that is logged.")] = "info"
+    log_levels: Annotated[
+        tuple[Annotated[str, Meta(max_length=200, pattern="^[a-z_0-9.]+=(debug|info|warning|error)$")], ...],
+        Meta(
+            max_length=50,
+            extra={"wanted": "a list of AREA=LEVEL"},
+            description="Other levels for single areas, as api=debug; the log lines name their areas.",
+        ),
+    ] = ()
+    log_format: Annotated[LogFormat, Meta(description="Lines for people, or one JSON object a line.")] = "text"
     encryption_enabled: Annotated[
         bool, Meta(description="Encrypt a new repository, and refuse one that exists and is not encrypted.")
     ] = False
@@ -447,4 +395,5 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     drill: Drill = Drill()
     alerts: Alerts = Alerts()
     hooks: Hooks = Hooks()
+    server: Server = Server()
     console: Console = Console()

@@ -18,8 +18,12 @@ def service(context: Context) -> int:
         from maos_ckpt.headless import run
 
         context.workspace.refuse_if_read_only("the engine")
-        run(_client(context), teller(context), doors=Doors(context.workspace.repository))
+        workspace = context.workspace
+        doors = Doors(workspace.repository, workspace.config.server, workspace.seams, context.path)
+        run(_client(context), teller(context), doors=doors)
         return ExitCode.DONE
+    if context.arguments.listen:
+        raise UsageError("--listen belongs to --headless.", hint="Add --headless, or leave it out.")
     if not context.screen:
         return _without_screen(context)
     return show_console(context, _client(context), context.settings)
