@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from maos_ckpt import journal as journals
-from maos_ckpt.config.types import Hooks
+from maos_ckpt.config.alerting import Hooks
 from maos_ckpt.events import EVENT_TYPES
 from maos_ckpt.hooks import courier as couriers
 from maos_ckpt.hooks import heartbeat, webhook

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from maos_ckpt.config.types import Hooks
+from maos_ckpt.config.alerting import Hooks
 from maos_ckpt.events import CheckpointCreated, Event, OperationFailed, OperationProgressed
 from maos_ckpt.hooks import command
 from maos_ckpt.hooks.heartbeat import Heartbeat, ping_url

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from maos_ckpt.config.types import Hooks
+from maos_ckpt.config.alerting import Hooks
 from maos_ckpt.events import AlertRaised, EngineStarted, OperationFailed, TicksMissed
 from maos_ckpt.hooks import courier as couriers
 from maos_ckpt.hooks.courier import way_of

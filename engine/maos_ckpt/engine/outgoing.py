@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maos_ckpt.config.types import Hooks
+from maos_ckpt.config.alerting import Hooks
 from maos_ckpt.events import EVENT_TYPES, Event, public_name
 from maos_ckpt.hooks import command, webhook
 from maos_ckpt.hooks.courier import Courier, Send

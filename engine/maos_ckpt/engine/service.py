@@ -118,6 +118,9 @@ class Engine:
         """Take up schedule and replication; the engine's lock is held."""
         duties = self._new_duties()
         self._record(EngineStarted(self._now_ms(), self._workspace.source, self._interval_s))
+        self._take(duties)
+
+    def _take(self, duties: Duties) -> None:
         self._duties = duties
         duties.start()
         self._alarms = Alarms(self._workspace, self._alerts, self, self._record)
@@ -154,9 +157,8 @@ class Engine:
             self._lock.renew(self._interval_s)
             before.stop()
             before.close()
-            self._duties = duties
-            duties.start()
-            self._alarms = Alarms(self._workspace, self._alerts, self, self._record)
+            before.close_hooks()
+            self._take(duties)
 
     @property
     def _watching(self) -> Watch:
@@ -272,12 +274,11 @@ class Engine:
         if self._duties is not None:
             self._duties.tell(event)
 
-    def _after_failure(self, name: str, error: CkptError) -> None:
+    def _after_failure(self, name: str, error: CkptError, began_ms: int) -> None:
         # The worker has written its failures to the journal, except where it died or could not open the repository.
-        told = any(isinstance(event, OperationFailed) and event.operation == name for event in self.poll())
-        if told or not is_failure(error):
-            return
-        self._record(OperationFailed(self._now_ms(), name, error.kind, error.message))
+        self.poll()
+        if is_failure(error) and not state.failed_since(self._workspace.journal, name, began_ms):
+            self._record(OperationFailed(self._now_ms(), name, error.kind, error.message))
 
     def _note_missed(self, count: int, reason: str) -> None:
         self._missed_ticks += count

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from maos_ckpt import wire
+from maos_ckpt.audit.actor import acted_for
 from maos_ckpt.engine.child import Child
 from maos_ckpt.engine.lane import Lane
 from maos_ckpt.errors import CkptError
@@ -27,7 +28,7 @@ class Workers:
 
     Args:
         progressed: told of every step.
-        failed: told of every operation that failed; called in its lane, as are the others.
+        failed: told of every operation that failed, and when it began; called in its lane, as are the others.
         done: told when one went through.
     """
 
@@ -36,7 +37,7 @@ class Workers:
         workspace: Workspace,
         *,
         progressed: Callable[[Progress], None],
-        failed: Callable[[str, CkptError], None],
+        failed: Callable[[str, CkptError, int], None],
         done: Callable[[], object],
     ) -> None:
         self._workspace = workspace
@@ -64,8 +65,9 @@ class Workers:
         """
         operation = OPERATIONS[name]
         lane = self.drills if name == "drill" else self.writers if operation.writes else self.readers
+        caller = acted_for()
         with self._only_recovery() if operation.cancellable else contextlib.nullcontext():
-            return lane.submit(name, lambda: self.carry_out(name, arguments, lane)).result()
+            return lane.submit(name, lambda: self.carry_out(name, arguments, lane, caller)).result()
 
     @contextlib.contextmanager
     def _only_recovery(self) -> Iterator[None]:
@@ -89,15 +91,17 @@ class Workers:
         child.terminate()
         return True
 
-    def carry_out(self, name: str, arguments: object, lane: Lane) -> Any:
-        """Carry out a registered operation now, in the lane that this is called in; raises as `run`."""
+    def carry_out(self, name: str, arguments: object, lane: Lane, caller: str = "") -> Any:
+        """Carry out a registered operation now, for a caller of the API, in the lane that this is called in; raises as
+        `run`."""
         operation = OPERATIONS[name]
-        request = wire.Request(name, self._workspace.place, msgspec.Raw(wire.encode(arguments)))
+        request = wire.Request(name, self._workspace.place, msgspec.Raw(wire.encode(arguments)), caller)
 
         def progressed(progress: Progress) -> None:
             lane.progressed(progress)
             self._progressed(progress)
 
+        began_ms = self._workspace.now_ms()
         child = self._children[lane.name] = Child(self._workspace.host)
         if lane.name in self._stopping:
             # The lane gave it out when it began to end; there was no child yet that could have been told.
@@ -105,7 +109,7 @@ class Workers:
         try:
             result = child.run(request, operation.result, progressed)
         except CkptError as error:
-            self._failed(name, error)
+            self._failed(name, error, began_ms)
             raise
         finally:
             del self._children[lane.name]

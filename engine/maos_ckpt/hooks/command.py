@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maos_ckpt.config.types import Hooks
+from maos_ckpt.config.alerting import Hooks
 from maos_ckpt.environment import harmless_environment
 from maos_ckpt.events import public_name
 from maos_ckpt.hooks.message import event_id, message

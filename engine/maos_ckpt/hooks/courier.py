@@ -83,7 +83,7 @@ class Courier:
         self._budget_s = budget_s
         self._ending = threading.Event()
         self._wake = threading.Event()
-        self._way = self._first_way()
+        self._way = Way()
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
 
     def _first_way(self) -> Way:
@@ -97,6 +97,7 @@ class Courier:
 
     def start(self) -> None:
         """Begin."""
+        self._way = self._first_way()
         self._thread.start()
 
     def wake(self) -> None:

@@ -14,7 +14,7 @@ import hmac
 
 from maos_ckpt import __version__
 from maos_ckpt.codec.secret import read_secret
-from maos_ckpt.config.types import Hooks
+from maos_ckpt.config.alerting import Hooks
 from maos_ckpt.errors import CkptError
 from maos_ckpt.hooks.http import request
 from maos_ckpt.hooks.message import event_id, message

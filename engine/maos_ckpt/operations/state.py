@@ -10,7 +10,7 @@ from itertools import islice
 from maos_ckpt.backends.base import HEADER_NAME
 from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.errors import CkptError, KeyRefusedError, NotFoundError, PermissionRefusedError, UnavailableError
-from maos_ckpt.events import CheckpointCreated
+from maos_ckpt.events import CheckpointCreated, OperationFailed
 from maos_ckpt.journal import Entry, Journal
 from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER, Checkpoint, CheckpointState, Ratios, TierStatus
 from maos_ckpt.operations.outcome import Outcome, last_outcome, remembered_outcome
@@ -37,6 +37,8 @@ _SUCCESS = {
 }
 #: How far back in the journal the last failure is looked for.
 ENTRIES_SEARCHED_MAX = 5000
+#: What was written while one operation ran is among so many.
+RECENT_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,16 @@ def last_failure(journal: Journal) -> Failure | None:
                 return failure
         seen.add(name)
     return None
+
+
+def failed_since(journal: Journal, operation: str, since_ms: int) -> bool:
+    """Whether one of the journal's newest entries says that an operation of this name failed at that time or later."""
+    for name, fields in islice(journal.newest_first(), RECENT_MAX):
+        if name == OperationFailed.__name__:
+            failure = _failure(fields)
+            if failure.operation == operation and failure.at_ms >= since_ms:
+                return True
+    return False
 
 
 def _failure(fields: dict[str, object]) -> Failure:

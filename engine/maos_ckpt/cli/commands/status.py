@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from maos_ckpt.api.places import find_listening
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.alerts_text import alert_pairs, hook_pairs
 from maos_ckpt.cli.context import Context
@@ -214,7 +215,14 @@ def _engine(one: _Status) -> dict[str, object]:
         "since": rfc3339(owner.since_ms) if owner else None,
         "interval_s": owner.interval_s if owner else None,
         "next_run_at": rfc3339(next_ms) if next_ms is not None else None,
+        "listening": list(_listening(one)),
     }
+
+
+def _listening(one: _Status) -> tuple[str, ...]:
+    """Where the running engine is reached; an engine inside a console is not."""
+    found = find_listening(one.workspace.repository) if one.owner else None
+    return found.addresses if found and one.owner and found.pid == one.owner.pid else ()
 
 
 def _last_success(one: _Status) -> dict[str, object] | None:
@@ -253,6 +261,8 @@ def _lines(one: _Status) -> list[str]:
     ]
     if last and last.missing:
         pairs.append(("partial", f"that checkpoint is without {', '.join(last.missing)}"))
+    if _listening(one):
+        pairs.insert(2, ("reached at", ", ".join(_listening(one))))
     if not one.disk.ok:
         pairs.append(("disk", one.disk.text))
     told = [tier for tier in one.found.tiers if tier.name != LOCAL_TIER or tier.state != "ok"]
