@@ -137,7 +137,8 @@ def recover(terminal: Terminal, word: str) -> None:
     terminal.type("a")
     terminal.until(f"Type {word} to confirm")
     terminal.type("late\r")
-    terminal.pump(0.2)
+    # Enter moves to the next field, which nothing on the screen tells.
+    terminal.pump(0.8)
     terminal.type(f"{word}\r")
     terminal.until("press enter")
     terminal.type("\r")
