@@ -184,6 +184,16 @@ class PermissionRefusedError(CkptError):
     exit_code = ExitCode.PERMISSION
 
 
+def read_only_refusal(operation: str) -> PermissionRefusedError:
+    """What is raised where the settings forbid to change anything."""
+    return PermissionRefusedError(
+        f"Read-only mode is on, so {operation} is refused.",
+        kept="Nothing was changed.",
+        hint="Leave out --read-only (or `read_only` in the configuration) to allow it.",
+        operation=operation,
+    )
+
+
 class KeyRefusedError(PermissionRefusedError):
     """A repository's key is missing, cannot be used, or is another one."""
 

@@ -54,6 +54,12 @@ class Fanout:
         self._leave: Callable[[], None] | None = None
         self._closed = False
 
+    @property
+    def streams(self) -> int:
+        """How many follow."""
+        with self._lock:
+            return len(self._streams)
+
     def open(self) -> None:
         """Begin to listen; safe to call again."""
         with self._lock:

@@ -24,7 +24,7 @@ from maos_ckpt.api.names import CLIENT
 from maos_ckpt.api.remote_calls import RemoteCalls
 from maos_ckpt.client import EventSink
 from maos_ckpt.engine.feed import Feed
-from maos_ckpt.errors import CkptError, InterruptedByUserError, PermissionRefusedError, UnavailableError
+from maos_ckpt.errors import CkptError, InterruptedByUserError, UnavailableError, read_only_refusal
 from maos_ckpt.model.access import Scope
 from maos_ckpt.seams import SYSTEM, Seams
 
@@ -114,6 +114,11 @@ class RemoteClient(RemoteCalls):
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
+        # What `close` had no time to wait for.
+        left = asyncio.all_tasks(self._loop)
+        for one in left:
+            one.cancel()
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         self._loop.close()
 
     def subscribe(self, sink: EventSink) -> Callable[[], None]:
@@ -161,12 +166,7 @@ class RemoteClient(RemoteCalls):
 
     def _refuse_if_read_only(self, name: str) -> None:
         if self._read_only:
-            raise PermissionRefusedError(
-                f"Read-only mode is on, so {name.replace('_', ' ')} is refused.",
-                kept="Nothing was changed.",
-                hint="Leave out --read-only (or `read_only` in the configuration) to allow it.",
-                operation=name,
-            )
+            raise read_only_refusal(name.replace("_", " "))
 
     def _ask(self, name: str, /, **arguments: object) -> Any:
         method = METHODS[name]

@@ -10,13 +10,14 @@ from maos_ckpt.cli.commands.upkeep import print_event
 from maos_ckpt.cli.context import Context
 from maos_ckpt.client import EngineClient, EventSink
 from maos_ckpt.config import Settings
-from maos_ckpt.errors import CkptError, ExitCode, UsageError
+from maos_ckpt.errors import CkptError, EngineUnreachableError, ExitCode, UsageError
 from maos_ckpt.events import Event, event_fields
 
 if TYPE_CHECKING:
     from maos_ckpt.local import LocalClient
 
 _LOG = logging.getLogger(__name__)
+_GIVEN_UP_S = 1.0
 
 
 def service(context: Context) -> int:
@@ -57,9 +58,10 @@ def _running(context: Context) -> EngineClient | None:
     try:
         client.start()
     except CkptError as error:
-        # One that has died, or is of another version: a console of its own sees all that is in the repository.
-        _LOG.warning("the engine at %s is not attached to: %s", socket, error.message)
-        client.close(0.0)
+        # One that was killed, or is of another version: a console of its own sees all that is in the repository.
+        level = logging.INFO if isinstance(error, EngineUnreachableError) else logging.WARNING
+        _LOG.log(level, "the engine at %s is not attached to: %s", socket, error.message)
+        client.close(_GIVEN_UP_S)
         return None
     return client
 

@@ -33,6 +33,11 @@ def verify(context: Context) -> int:
         result = checkpoints.verify(
             context.workspace, arguments.ids, level, progress, tier=tier, repair=arguments.repair
         )
+    return tell_verification(context, result)
+
+
+def tell_verification(context: Context, result: VerifyResult) -> int:
+    """What a verification found."""
     if context.out.as_json:
         context.out.document(shapes.verification(result))
     else:
@@ -104,7 +109,7 @@ def events(context: Context) -> int:
     if arguments.follow and arguments.since is None:
         entries = list(itertools.islice(journal.newest_first(), FOLLOW_CONTEXT))[::-1]
     else:
-        entries = journal.since(_since(arguments.since, now_ms))
+        entries = journal.since(since_ms(arguments.since, now_ms))
     for kind, fields in entries:
         print_event(context, kind, fields)
     while arguments.follow:
@@ -132,7 +137,12 @@ def _shown(value: object) -> str:
     return f'"{text}"' if " " in text or not text else text
 
 
-def _since(text: str | None, now_ms: int) -> int:
+def since_ms(text: str | None, now_ms: int) -> int:
+    """The time that --since names, in milliseconds; 0 where it names none.
+
+    Raises:
+        UsageError: it is neither a time nor an age.
+    """
     if text is None:
         return 0
     ago_s = span_seconds(text)
