@@ -119,14 +119,14 @@ class InFlight:
                 text += then.format(*(["it" if one else "them"] * 2)) + "."
                 affected = tuple(map(named, found.first))
                 severity = Severity.INFO if found is self._again else Severity.WARNING
-                yield Finding(severity, "in_flight", text, f"{what}s", affected)
+                yield Finding(severity, "in_flight", text, f"{what}s", affected, found.number)
         alive = self._alive(seams)
         if alive:
             text = f"{len(alive):,} process{'' if len(alive) == 1 else 'es'} of agents that the plan changes"
             text += f" {'is' if len(alive) == 1 else 'are'} running, and will go on from what they had:"
             text += f" {'; '.join(describe_process(one) for one, _ in alive[:2])}."
             affected = tuple(dict.fromkeys(named(holder) for _, holder in alive[:AFFECTED_MAX]))
-            yield Finding(Severity.WARNING, "in_flight", text, "agents", affected)
+            yield Finding(Severity.WARNING, "in_flight", text, "agents", affected, len(alive))
 
     def _alive(self, seams: Seams) -> Sequence[tuple[ProcessInfo, Holder]]:
         """The agents' processes that run, by the id that the live agent names or by the session they were given."""

@@ -24,7 +24,7 @@ from maos_ckpt.recovery.selection import SEQUENCE_TABLE
 from maos_ckpt.recovery.tally import AFFECTED_MAX
 from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS
 from maos_ckpt.sources.change import Change
-from maos_ckpt.states import State
+from maos_ckpt.states import State, StoredState
 
 #: Columns that move when a record changes; when it was made says nothing about it.
 TIME_COLUMNS: Final = ("updated_at", "last_updated", "last_active", "completed_at", "started_at", "timestamp")
@@ -93,7 +93,7 @@ class Left:
 class Merging:
     """Decides by a policy, and counts what stays; `begin` before each pass over the changes."""
 
-    def __init__(self, policy: MergePolicy, live: State, target: State) -> None:
+    def __init__(self, policy: MergePolicy, live: State, target: StoredState) -> None:
         self._policy = policy
         self._live = live
         self._target = target
@@ -103,6 +103,7 @@ class Merging:
         """Count from the start."""
         self.kept = Left()
         self.conflicts = Left()
+        self.since = Left()
 
     def note(self, kept: Iterable[Field] = (), conflicts: Iterable[Field] = ()) -> None:
         """Count fields that stay as they are."""
@@ -162,15 +163,30 @@ class Merging:
     def _standings(self) -> dict[Value, Standing]:
         return standings(self._live, self._target)
 
+    def stays(self, change: Change) -> None:
+        """Count a selected live record that the checkpoint does not hold, and that the recovery leaves; of a
+        transcript its file."""
+        collection = (change.descriptor.component, change.descriptor.name)
+        if change.descriptor.kind is not CollectionKind.SCHEMA and collection != TRANSCRIPTS:
+            self.since.add(change.path)
+
     def findings(self) -> Iterator[Finding]:
         """What stays as it is, of the last pass."""
+        if self.since.number:
+            stay, removes = ("stays", "it") if self.since.number == 1 else ("stay", "them")
+            text = f"{_records(self.since.number)} that came since {stay}; an exact recovery removes {removes}."
+            yield Finding(Severity.INFO, "since", text, "exact", tuple(self.since.first), self.since.number)
         if self.kept.number:
-            why = "are newer live" if self._policy is MergePolicy.KEEP_NEWER else "are there live"
-            text = f"{_records(self.kept.number)} {why} and stay as they are (--merge {self._policy.value})."
-            yield Finding(Severity.INFO, "kept", text, self._policy.value, tuple(self.kept.first))
+            one = self.kept.number == 1
+            why = "newer live" if self._policy is MergePolicy.KEEP_NEWER else "there live"
+            stay = "is {} and stays as it is" if one else "are {} and stay as they are"
+            text = f"{_records(self.kept.number)} {stay.format(why)} (--merge {self._policy.value})."
+            yield Finding(Severity.INFO, "kept", text, self._policy.value, tuple(self.kept.first), self.kept.number)
         if self.conflicts.number:
-            text = f"{_records(self.conflicts.number)} differ and it cannot be told what to take; live stays as it is."
-            yield Finding(Severity.WARNING, "conflict", text, self._policy.value, tuple(self.conflicts.first))
+            number, differ = self.conflicts.number, "differs" if self.conflicts.number == 1 else "differ"
+            text = f"{_records(number)} {differ} and it cannot be told what to take; live stays as it is:"
+            text += f" `maos-ckpt diff {self._target.checkpoint.id} live` shows what differs."
+            yield Finding(Severity.WARNING, "conflict", text, self._policy.value, tuple(self.conflicts.first), number)
 
 
 def _records(number: int) -> str:

@@ -10,6 +10,7 @@ from maos_ckpt.codec.values import decode_key, encode_key
 from maos_ckpt.model import (
     CollectionKind,
     Finding,
+    MergePolicy,
     Row,
     Selection,
     Severity,
@@ -128,7 +129,8 @@ class Planner:
             self._note(pair, "keys", Severity.ERROR, "identifies its records by another key now and is left as it is")
         elif alignment.homeless:
             names = ", ".join(alignment.homeless)
-            self._note(pair, "columns", Severity.WARNING, f"has no place any more for the columns {names}")
+            columns = "column" if len(alignment.homeless) == 1 else "columns"
+            self._note(pair, "columns", Severity.WARNING, f"has no place any more for the {columns} {names}")
         return alignment
 
     def _is_unknown(self, pair: CollectionPair) -> bool:
@@ -225,9 +227,11 @@ class Planner:
             if unread[0]:
                 self._note(pair, "unread", Severity.WARNING, *unread)
             return None
-        if after is None and not self._matcher.exact and not self._cuts_off(pair, key):
-            return None
         change = alignment.change(key, before, after)
+        if after is None and not self._matcher.exact and not self._cuts_off(pair, key):
+            if change is not None and self._tells_of_later_ones:
+                self.merging.stays(change)
+            return None
         if change is None or not self.merging.takes(change):
             return None
         if after is None and (descriptor.path, key) in self.spared:
@@ -238,6 +242,12 @@ class Planner:
         if descriptor.origin == SEQUENCE_TABLE and not self.whole and not _raises(before, after):
             return None
         return change
+
+    @property
+    def _tells_of_later_ones(self) -> bool:
+        """Whether it is told that records stay that came since: who takes something back, or keeps by a policy what is
+        there, expects it."""
+        return self.pinned is None and not self.only and self.selection.merge is MergePolicy.REPLACE
 
     def _fits(self, pair: CollectionPair, change: Change) -> bool:
         """Whether the live table keeps every value of a change; where it was declared anew, it may not."""

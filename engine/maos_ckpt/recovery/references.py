@@ -260,7 +260,7 @@ class ReferenceCheck:
             text = f"{_number(found.after - found.before, 'reference')} by {check} would lead to nobody"
             text += f" ({found.before} before, {found.after} after)."
             severity = Severity.ERROR if check in HARD else Severity.WARNING
-            yield Finding(severity, "references", text, check, found.named())
+            yield Finding(severity, "references", text, check, found.named(), found.after)
         for check, number in sorted(mended.items()):
             text = f"{_number(number, 'reference')} by {check} that lead to nobody now would be mended."
             yield Finding(Severity.INFO, "references", text, check)
@@ -270,7 +270,7 @@ class ReferenceCheck:
             if count.after > count.before:
                 text = f"It would no longer hold that {check}, for {_number(count.after - count.before, 'record')}"
                 text += f" ({count.before} before, {count.after} after)."
-                yield Finding(Severity.WARNING, "records", text, check, count.named())
+                yield Finding(Severity.WARNING, "records", text, check, count.named(), count.after)
         found = self._plan.ancestry.circle(self._live, AFFECTED_MAX) if self._plan.new_parents else ()
         if found:
             text = "Tasks would be their own ancestors."
@@ -284,12 +284,12 @@ class ReferenceCheck:
             text += " its writes for them would fail. Stop MAOS first, or leave out --exact."
             names = (f"{path}/{display_key(key)}" for _, key in removed.items())
             affected = tuple(heapq.nsmallest(AFFECTED_MAX, names))
-            yield Finding(Severity.WARNING, "running_agents", text, "agents", affected)
+            yield Finding(Severity.WARNING, "running_agents", text, "agents", affected, number)
         number = self._plan.processes
         if number:
             text = f"{_number(number, 'agent')} would name a process of that time, which is gone by now."
             affected = tuple(map(named, self._plan.restarted))
-            yield Finding(Severity.INFO, "process_ids", text, "agents.process_id", affected)
+            yield Finding(Severity.INFO, "process_ids", text, "agents.process_id", affected, number)
 
 
 def _number(count: int, what: str) -> str:

@@ -59,7 +59,7 @@ class StateFileCheck:
             if len(tasks) > was[check]:
                 text = f"{len(tasks) - was[check]} reference(s) by {check} would lead to nobody"
                 text += f" ({was[check]} before, {len(tasks)} after)."
-                yield Finding(Severity.WARNING, "references", text, check, tuple(tasks[:AFFECTED_MAX]))
+                yield Finding(Severity.WARNING, "references", text, check, tuple(tasks[:AFFECTED_MAX]), len(tasks))
 
     def _read(self, name: CollectionName) -> bytes | None:
         descriptor = self.live.descriptors().get(name)

@@ -92,11 +92,11 @@ class TranscriptCheck:
         """What would be wrong with transcripts afterwards and is not now."""
         self._end()
         if self._torn.number:
-            text = f"{self._torn.number} transcripts would hold a line whose predecessor is missing."
-            yield Finding(Severity.WARNING, "transcripts", text, "parentUuid", tuple(self._torn.first))
+            text = f"{_transcripts(self._torn.number)} would hold a line whose predecessor is missing."
+            yield Finding(Severity.WARNING, "transcripts", text, "parentUuid", tuple(self._torn.first), self._torn.number)
         if self._strange.number:
-            text = f"{self._strange.number} transcripts would hold lines of another session or directory."
-            yield Finding(Severity.WARNING, "transcripts", text, "sessionId", tuple(self._strange.first))
+            text = f"{_transcripts(self._strange.number)} would hold lines of another session or directory."
+            yield Finding(Severity.WARNING, "transcripts", text, "sessionId", tuple(self._strange.first), self._strange.number)
 
     def _end(self) -> None:
         file, self._file = self._file, None
@@ -156,3 +156,7 @@ def _belongs(path: str, entry: dict[str, object]) -> bool:
 def _plain(path: str) -> str:
     """A directory's name with everything that some release of Claude Code replaces replaced."""
     return re.sub(r"[^0-9A-Za-z]", "", path)
+
+
+def _transcripts(number: int) -> str:
+    return "1 transcript" if number == 1 else f"{number:,} transcripts"

@@ -51,8 +51,8 @@ def _verification_lines(result: VerifyResult) -> list[str]:
         where = f" ({name(one.object)})" if one.object else ""
         lines.append(f"{one.severity.value}: {clip(one.message, 1000)}{where}")
         lines += [f"    {name(record)}" for record in one.affected[:_AFFECTED_LISTED]]
-        if len(one.affected) > _AFFECTED_LISTED:
-            lines.append(f"    … and {len(one.affected) - _AFFECTED_LISTED:,} more")
+        if one.affected and one.beyond(_AFFECTED_LISTED):
+            lines.append(f"    … and {one.beyond(_AFFECTED_LISTED):,} more")
     for sign, repairs in (("repaired", result.repaired), ("kept aside", result.quarantined)):
         lines += [f"{sign}: {name(one.object)} in {one.tier} ({clip(one.detail, 200)})" for one in repairs]
     what = f"{count(result.checkpoints, 'checkpoint')}, {count(result.objects, 'object')}, {size(result.bytes)} read"
