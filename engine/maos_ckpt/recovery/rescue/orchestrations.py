@@ -72,7 +72,9 @@ def orchestration_repairs(live: State, crew: Crew, beat: Callable[[], None]) -> 
         since = groups[at - 1][0].created_ms if at else None
         until = groups[at + 1][0].created_ms if at + 1 < len(groups) else None
         made = _rebuilt(table, group, marks, since, until)
-        if made.record not in names:
+        name = str(made.record)
+        if name not in names:
+            names.add(name)
             yield made
 
 
