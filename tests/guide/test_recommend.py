@@ -237,6 +237,17 @@ def test_what_is_remembered_is_bounded_and_the_look_back_ends_there(
     assert result.recommended is not None
 
 
+def test_the_turns_that_are_remembered_are_bounded_in_bytes(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signs, "REMEMBERED_BYTES_MAX", 100)
+    site.run("INSERT INTO sessions (session_id, agent_id) VALUES ('s', 'a-0000000a'), ('t', 'a-0000000a')")
+    for number in range(5):
+        turns = json.dumps([{"content": turn} for turn in range(10 + number)])
+        site.run(f"UPDATE sessions SET conversation_history = '{turns}'")
+        site.save()
+    result = guide(site)
+    assert (result.complete, result.looked_at) == (False, 2)
+
+
 def test_what_cannot_be_read_is_left_out_of_the_look(site: Site) -> None:
     add_tasks(site, 50)
     site.save()

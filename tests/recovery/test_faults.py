@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from maos_ckpt.errors import PartialError, PlanMovedError, SourceError, StorageError, UsageError
+from maos_ckpt.errors import InterruptedByUserError, PartialError, PlanMovedError, SourceError, StorageError, UsageError
 from maos_ckpt.fs import SystemFilesystem
-from maos_ckpt.model import Selection
+from maos_ckpt.model import Progress, Selection
+from maos_ckpt.operations import recoveries
 from maos_ckpt.recovery import journal
 from maos_ckpt.recovery.steps import Step
 from maos_ckpt.seams import SYSTEM
@@ -116,6 +117,32 @@ def test_a_repository_whose_disk_is_full_before_the_intent_changes_nothing(spoil
     assert not (normal.repository / "recovery" / "intent.json").exists()
     spoilt.workspace = normal
     assert spoilt.recover(good).verified
+
+
+class Stuck(SystemFilesystem):
+    """A disk from which nothing can be removed any more."""
+
+    def unlink(self, path: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def test_what_ended_a_recovery_is_told_also_where_its_traces_cannot_be_removed(spoilt: Site) -> None:
+    good = spoilt.save().id
+    spoil(spoilt)
+    damaged, normal = state(spoilt), spoilt.workspace
+
+    def stop(step: Progress) -> None:
+        if step.phase == "write":
+            raise InterruptedByUserError("stopped")
+
+    spoilt.workspace = replace(normal, seams=replace(SYSTEM, fs=Stuck()))
+    with pytest.raises(InterruptedByUserError, match="stopped"):
+        recoveries.recover(spoilt.workspace, good, Selection(), None, "", 10, stop)
+    spoilt.workspace = normal
+    assert state(spoilt) == damaged
+    spoilt.save()
+    assert not (normal.repository / "recovery" / "intent.json").exists()
+    assert state(spoilt) == damaged
 
 
 @pytest.mark.parametrize("step", [Step.INTENDED, Step.COMMITTED, Step.VERIFIED])

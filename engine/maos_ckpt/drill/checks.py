@@ -17,6 +17,7 @@ from maos_ckpt.environment import program_environment
 from maos_ckpt.errors import ConfigError
 from maos_ckpt.model.drills import Assertion
 from maos_ckpt.processes import SystemProcesses
+from maos_ckpt.safe_text import clipped
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.commands import run_program
 
@@ -96,7 +97,11 @@ def run_sql(database: Path, check: SqlCheck, seams: Seams) -> Assertion:
     except (sqlite3.Error, sqlite3.Warning) as error:
         return Assertion(name, False, str(error))
     found = "; ".join(", ".join("NULL" if one is None else str(one) for one in row) for row in rows)
-    return Assertion(name, found == check.expected, f"{_clipped(found)} (expected {_clipped(check.expected)})")
+    return Assertion(
+        name,
+        found == check.expected,
+        f"{clipped(found, _TEXT_CHARACTERS_MAX)} (expected {clipped(check.expected, _TEXT_CHARACTERS_MAX)})",
+    )
 
 
 def run_command(command: tuple[str, ...], place: Path, variables: dict[str, str]) -> Assertion:
@@ -116,7 +121,3 @@ def run_command(command: tuple[str, ...], place: Path, variables: dict[str, str]
     )
     told = (f"It {failed}.", words) if failed else (words,)
     return Assertion(f"Command: {' '.join(command)}", not failed, " ".join(filter(None, told)))
-
-
-def _clipped(text: str) -> str:
-    return text if len(text) <= _TEXT_CHARACTERS_MAX else text[: _TEXT_CHARACTERS_MAX - 1] + "…"

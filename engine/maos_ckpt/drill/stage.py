@@ -26,10 +26,13 @@ from maos_ckpt.recovery.open_plan import make_plan
 from maos_ckpt.recovery.request import Request
 from maos_ckpt.repository.connect import RemoteSettings
 from maos_ckpt.repository.repository import Repository
+from maos_ckpt.safe_text import clipped
 from maos_ckpt.sources.base import Source
 
 #: Changes of a plan, notes and findings that an assertion names.
 NAMED_MAX = 3
+#: Of what is said of an assertion: keys of a state are as long as they like, and a report is read back whole.
+_DETAIL_CHARACTERS_MAX = 2000
 #: The phase before the first scenario.
 PREPARING = "prepare"
 
@@ -83,7 +86,7 @@ class Stage:
 
     def check(self, name: str, passed: bool, detail: str = "") -> bool:
         """Note an assertion; returns whether it held."""
-        self.assertions.append(Assertion(name, passed, detail))
+        self.assertions.append(Assertion(name, passed, clipped(detail, _DETAIL_CHARACTERS_MAX)))
         return passed
 
     def require(self, name: str, passed: bool, detail: str = "") -> None:
@@ -179,7 +182,11 @@ class Stage:
         with repository.lease("restore"):
             result = recover(repository, self.source(), request, self.quietly, self.origin.seams)
         detail = f"{result.plan.summary.total} records in {result.duration_s:.2f} s"
-        self.check("the plan was applied", result.applied and not result.skipped, "; ".join(result.skipped) or detail)
+        self.check(
+            "the plan was applied",
+            result.applied and not result.skipped,
+            "; ".join(result.skipped[:NAMED_MAX]) or detail,
+        )
         self.check("the recovery verified itself", result.verified, "; ".join(result.notes[:NAMED_MAX]))
         return result
 

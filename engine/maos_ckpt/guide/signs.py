@@ -31,6 +31,8 @@ _WRITTEN_ONCE = {"tasks": ("description",), "messages": ("message",), "agents": 
 EXAMPLES_MAX = 3
 #: Changed records whose newest form is remembered; what changed beyond that counts as never made good.
 REMEMBERED_MAX = 50_000
+#: The same of the hashes of their turns.
+REMEMBERED_BYTES_MAX = 64 << 20
 #: Longer texts are compared by their hash.
 _COMPARED_CHARACTERS_MAX = 64
 _WEIGHTS = {"failed": 1.5, "removed": 0.2, "rewritten": 1.5, "turns lost": 3, "lines lost": 3, "errors reported": 0.3}
@@ -89,11 +91,12 @@ class Reader:
     def __init__(self) -> None:
         #: The newest form of records that changed: None where they are gone.
         self._newest: dict[tuple[CollectionName, bytes], Watched | None] = {}
+        self._bytes = 0
 
     @property
     def full(self) -> bool:
         """Whether no more can be remembered, so that older steps cannot be judged."""
-        return len(self._newest) >= REMEMBERED_MAX
+        return len(self._newest) >= REMEMBERED_MAX or self._bytes >= REMEMBERED_BYTES_MAX
 
     def read(self, before: StoredState, after: State, *, judge: bool) -> Step:
         """The step from one state to the next; without `judge` only what became of the records is remembered."""
@@ -118,6 +121,8 @@ class Reader:
         """The newest form of a record that was `now` after this step."""
         if place not in self._newest and not self.full:
             self._newest[place] = now
+            turns = None if now is None else now.get(_CONVERSATION)
+            self._bytes += len(turns) if isinstance(turns, bytes) else 0
         return self._newest.get(place, now)
 
 

@@ -50,8 +50,9 @@ class Fitting:
         if value is None:
             return True
         if self.strict:
-            kept = isinstance(value, RawText) if affinity == "TEXT" else False
-            return kept or type(value) in _STRICT_TYPES.get(affinity, (type(value),))
+            return (affinity == "TEXT" and isinstance(value, RawText)) or type(value) in _STRICT_TYPES.get(
+                affinity, (type(value),)
+            )
         if affinity == "BLOB" or isinstance(value, bytes):
             return True
         if affinity == "TEXT":

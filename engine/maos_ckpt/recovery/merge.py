@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
@@ -20,10 +19,10 @@ from maos_ckpt.recovery.conversations import Standing, live_paths, standings
 from maos_ckpt.recovery.json_path import Field
 from maos_ckpt.recovery.lookup import Shape
 from maos_ckpt.recovery.reference_rules import Values
-from maos_ckpt.recovery.selection import SEQUENCE_TABLE
-from maos_ckpt.recovery.tally import AFFECTED_MAX
+from maos_ckpt.recovery.tally import Counted
 from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS
 from maos_ckpt.sources.change import Change
+from maos_ckpt.sources.sqlite.schema import SEQUENCE_TABLE
 from maos_ckpt.states import State, StoredState
 
 #: Columns that move when a record changes; when it was made says nothing about it.
@@ -73,25 +72,8 @@ def _time(value: Value) -> tuple[str, float] | None:
     return form, time.replace(tzinfo=UTC).timestamp()
 
 
-@dataclass(slots=True)
-class Left:
-    """Records left as they are: how many, and the first of them; a transcript counts once."""
-
-    number: int = 0
-    first: list[str] = field(default_factory=list)
-    _last: str = ""
-
-    def add(self, path: str) -> None:
-        """Count one, unless it is the last one again."""
-        if path != self._last:
-            self._last = path
-            self.number += 1
-            if len(self.first) < AFFECTED_MAX:
-                self.first.append(path)
-
-
 class Merging:
-    """Decides by a policy, and counts what stays; `begin` before each pass over the changes."""
+    """Decides by a policy, and counts what stays, a transcript as one; `begin` before each pass over the changes."""
 
     def __init__(self, policy: MergePolicy, live: State, target: StoredState) -> None:
         self._policy = policy
@@ -101,9 +83,9 @@ class Merging:
 
     def begin(self) -> None:
         """Count from the start."""
-        self.kept = Left()
-        self.conflicts = Left()
-        self.since = Left()
+        self.kept = Counted[str]()
+        self.conflicts = Counted[str]()
+        self.since = Counted[str]()
 
     def note(self, kept: Iterable[Field] = (), conflicts: Iterable[Field] = ()) -> None:
         """Count fields that stay as they are."""

@@ -22,12 +22,13 @@ from maos_ckpt.recovery.json_path import Field, common
 from maos_ckpt.recovery.merge import Merging
 from maos_ckpt.recovery.order import write_order
 from maos_ckpt.recovery.schema_changes import SchemaObjects, can_write
-from maos_ckpt.recovery.selection import SEQUENCE_TABLE, Choose, Matcher
+from maos_ckpt.recovery.selection import Choose, Matcher
 from maos_ckpt.recovery.tally import AFFECTED_MAX
 from maos_ckpt.recovery.touched import TRANSCRIPTS
 from maos_ckpt.recovery.unread import Unread
 from maos_ckpt.sources.change import Alignment, Change, align
 from maos_ckpt.sources.sqlite.create import PRAGMA_TYPE
+from maos_ckpt.sources.sqlite.schema import SEQUENCE_TABLE
 from maos_ckpt.states import (
     CollectionName,
     CollectionPair,

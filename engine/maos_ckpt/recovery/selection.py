@@ -16,12 +16,10 @@ from maos_ckpt.recovery.lookup import Shape
 from maos_ckpt.recovery.narrow import Narrow
 from maos_ckpt.recovery.owners import Owners, find_owners
 from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS
+from maos_ckpt.sources.sqlite.schema import SEQUENCE_TABLE
 from maos_ckpt.states import CollectionName, CollectionPair, State, StoredState, differing
 from maos_ckpt.tree.diff import RecordDifference
 from maos_ckpt.tree.large import load_row
-
-#: Tables in which SQLite keeps the highest id ever given; a partial recovery never lowers one.
-SEQUENCE_TABLE: Final = "sqlite_sequence"
 
 Pattern = tuple[str, str, str]
 #: For one record, by its key and its encoded values on both sides: the fields that are meant of it, none where it is

@@ -15,6 +15,7 @@ from typing import Final
 from maos_ckpt.codec.values import decode_key, decode_row, encode_key
 from maos_ckpt.model import Finding, Row, Severity
 from maos_ckpt.recovery.lookup import Shape, lookup
+from maos_ckpt.recovery.tally import AFFECTED_MAX
 from maos_ckpt.sources.change import Change
 from maos_ckpt.states import CollectionName, State
 
@@ -26,8 +27,6 @@ _KEYS: Final = {
 }
 #: A larger file is not looked into.
 FILE_BYTES_MAX: Final = 8 << 20
-#: Tasks named in one finding.
-AFFECTED_MAX: Final = 20
 
 _Objects = dict[str, object]
 
