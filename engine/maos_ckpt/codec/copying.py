@@ -23,7 +23,9 @@ _SHIFT_BYTES: Final = 256
 _REACH_BYTES: Final = 64 << 10
 #: What is the same for so long is no repetition.
 _SURE_BYTES: Final = 96
-_PIECE_BYTES: Final = 8 << 10
+_PIECE_BYTES: Final = 4 << 10
+#: Compared as one number, whose lowest or highest bit tells where it differs.
+_NUMBER_BYTES: Final = 256
 
 _MAGIC: Final = b"\x28\xb5\x2f\xfd"
 #: Frame header: one segment, the content's size in four bytes; no dictionary id, no checksum.
@@ -125,33 +127,34 @@ def common_runs(raw: bytes, base: bytes) -> list[Run] | None:
 def _same(raw: bytes, at: int, base: bytes, origin: int) -> int:
     """How many bytes are the same from here on."""
     limit = min(len(raw) - at, len(base) - origin)
-    low = 0
+    low, step = 0, _PIECE_BYTES
     while low < limit:
-        high = min(low + _PIECE_BYTES, limit)
-        if raw[at + low : at + high] == base[origin + low : origin + high]:
+        high = min(low + step, limit)
+        there = base[origin + low : origin + high]
+        if raw.startswith(there, at + low):
             low = high
-            continue
-        # The first difference is between the two.
-        while high - low > 1:
-            half = (low + high) >> 1
-            if raw[at + low : at + half] == base[origin + low : origin + half]:
-                low = half
-            else:
-                high = half
-        return low
+        elif high - low > _NUMBER_BYTES:
+            # The first difference is in here; it is narrowed down until the rest makes a number of handy size.
+            step = (high - low + 1) >> 1
+        else:
+            here = raw[at + low : at + high]
+            differing = int.from_bytes(here, "big") ^ int.from_bytes(there, "big")
+            return high - (differing.bit_length() + 7) // 8
     return limit
 
 
 def _same_before(raw: bytes, at: int, base: bytes, origin: int, limit: int) -> int:
     """How many bytes are the same before here, up to `limit`."""
-    low, high = 0, limit
-    while low < high:
-        half = (low + high + 1) >> 1
-        if raw[at - half : at - low] == base[origin - half : origin - low]:
-            low = half
-        else:
-            high = half - 1
-    return low
+    found = 0
+    while found < limit:
+        low = min(found + _NUMBER_BYTES, limit)
+        differing = int.from_bytes(raw[at - low : at - found], "big") ^ int.from_bytes(
+            base[origin - low : origin - found], "big"
+        )
+        if differing:
+            return found + ((differing & -differing).bit_length() - 1) // 8
+        found = low
+    return found
 
 
 def _agree_again(raw: bytes, at: int, base: bytes, origin: int) -> tuple[int, int] | None:
@@ -159,20 +162,20 @@ def _agree_again(raw: bytes, at: int, base: bytes, origin: int) -> tuple[int, in
     #: By how far the two have moved apart: the first place of that kind.
     first: dict[int, tuple[int, int]] = {}
     best, best_bytes = 0, 0
-    skipped, reach = 0, _REACH_BYTES
-    while skipped <= reach and origin + skipped + _ANCHOR_BYTES <= len(base):
+    skipped, reach = 0, min(_REACH_BYTES, len(base) - origin - _ANCHOR_BYTES)
+    while skipped <= reach:
         there = origin + skipped
         # Not looked for everywhere: what is repeated in a leaf must not be taken for what stands much further on.
         end = at + 2 * skipped + _SHIFT_BYTES + _ANCHOR_BYTES
         found = raw.find(base[there : there + _ANCHOR_BYTES], at, end)
         if found >= 0 and found - there not in first:
             first[found - there] = found, there
+            if raw.startswith(base[there : there + _SURE_BYTES], found):
+                return first[found - there]
+            # It may be a repetition; a longer one near by is more likely to be the place.
+            reach = min(reach, 2 * skipped + _SHIFT_BYTES)
             length = _same(raw[found : found + _SURE_BYTES], 0, base[there : there + _SURE_BYTES], 0)
             if length > best_bytes:
                 best, best_bytes = found - there, length
-            if length >= _SURE_BYTES:
-                break
-            # It may be a repetition; a longer one near by is more likely to be the place.
-            reach = min(reach, 2 * skipped + _SHIFT_BYTES)
         skipped = skipped + 16 if skipped < 64 else skipped + skipped // 2
     return first.get(best) if best_bytes else None
