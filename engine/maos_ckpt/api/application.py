@@ -48,7 +48,7 @@ def application(client: EngineClient, *, guard: Guard | None = None, prefix: str
     beside = [(one.path, one) for one in ENDPOINTS if one.at_root and prefix]
     made = Starlette(
         routes=_routes([*here, *beside], client, shared),
-        middleware=[Middleware(Problems), Middleware(Limits), Middleware(Gate, guard)],
+        middleware=[Middleware(Problems), Middleware(Gate, guard), Middleware(Limits)],
         exception_handlers={HTTPException: _routing_problem},
     )
     # A redirect would be built from the Host header.
