@@ -42,6 +42,8 @@ def test_a_token_opens_the_door_that_was_asked_for_until_it_is_revoked(cli: Cli)
         own, tcp, other = addresses(cli)
         assert own == f"unix:{cli.repository}/api/engine.sock"
         assert other == f"unix:{cli.cwd}/x.sock"
+        assert cli.ok("status", "--json").json["engine"]["listening"] == [own, tcp, other]
+        assert tcp in cli.ok("status").out
         made = cli.ok("token", "create", "--scope", "save", "--name", "probe", "--json").json
         assert made["scopes"] == ["save"]
         headers = {"authorization": f"Bearer {made['token']}"}

@@ -16,6 +16,7 @@ from maos_ckpt.api.endpoint import Endpoint, Exchange, Threads
 from maos_ckpt.api.guard import CALLER, Gate, Guard, require
 from maos_ckpt.api.limits import Limits
 from maos_ckpt.api.problems import Problems, answer_to
+from maos_ckpt.audit.actor import acting_for
 from maos_ckpt.client import EngineClient
 
 #: Where the API lies in a server that is its own.
@@ -59,7 +60,9 @@ def _handler(
         endpoint = methods["GET" if request.method == "HEAD" else request.method]
         caller = request.scope[CALLER]
         require(caller, endpoint.scope)
-        return await endpoint.handle(Exchange(request, client, caller, threads))
+        # The threads that the handler begins take this along, so that the audit log names the caller.
+        with acting_for(caller.name):
+            return await endpoint.handle(Exchange(request, client, caller, threads))
 
     return handle
 

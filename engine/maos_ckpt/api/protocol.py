@@ -14,7 +14,7 @@ from starlette.types import Scope as AsgiScope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from maos_ckpt.api.guard import PEER, Peer
-from maos_ckpt.api.problems import MEDIA_TYPE, problem_fields
+from maos_ckpt.api.problems import ENDLESS, MEDIA_TYPE, problem_fields
 from maos_ckpt.errors import CkptError, UnavailableError, UsageError
 
 #: A request line with all its headers: this many bytes, within this time.
@@ -36,6 +36,7 @@ class DoorProtocol(H11Protocol):
 
     _late: asyncio.TimerHandle | None = None
     _lingering = False
+    _answering: asyncio.Task[None] | None = None
     _stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -45,6 +46,7 @@ class DoorProtocol(H11Protocol):
 
         async def with_peer(scope: AsgiScope, receive: Receive, send: Send) -> None:
             scope[PEER] = peer
+            self._answering = asyncio.current_task()
             await app(scope, receive, send)
 
         self.app = with_peer
@@ -86,6 +88,12 @@ class DoorProtocol(H11Protocol):
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
             self._linger()
+
+    def shutdown(self) -> None:
+        """The server ends: a stream of events ends now, since it would never do so by itself."""
+        super().shutdown()
+        if self._answering is not None and self.scope.get(ENDLESS):
+            self._answering.cancel()
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is answered with a problem, as everything else."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from maos_ckpt.cli.commands.status import status
 from maos_ckpt.cli.commands.upkeep import print_event
@@ -12,6 +13,9 @@ from maos_ckpt.config import Settings
 from maos_ckpt.errors import CkptError, EngineUnreachableError, ExitCode, UsageError
 from maos_ckpt.events import Event, event_fields
 
+if TYPE_CHECKING:
+    from maos_ckpt.local import LocalClient
+
 _LOG = logging.getLogger(__name__)
 _GIVEN_UP_S = 1.0
 
@@ -19,14 +23,7 @@ _GIVEN_UP_S = 1.0
 def service(context: Context) -> int:
     """`maos-ckpt` and `maos-ckpt --headless`."""
     if context.arguments.headless:
-        from maos_ckpt.api.doors import Doors
-        from maos_ckpt.headless import run
-
-        context.workspace.refuse_if_read_only("the engine")
-        workspace = context.workspace
-        doors = Doors(workspace.repository, workspace.config.server, workspace.seams, context.path)
-        run(_client(context), teller(context), doors=doors)
-        return ExitCode.DONE
+        return _headless(context)
     if context.arguments.listen:
         raise UsageError("--listen belongs to --headless.", hint="Add --headless, or leave it out.")
     if not context.screen:
@@ -69,7 +66,33 @@ def _running(context: Context) -> EngineClient | None:
     return client
 
 
-def _client(context: Context) -> EngineClient:
+def _headless(context: Context) -> int:
+    from maos_ckpt.api.doors import Doors
+    from maos_ckpt.headless import run
+
+    workspace = context.workspace
+    workspace.refuse_if_read_only("the engine")
+    client = _client(context)
+    doors = Doors(workspace.repository, workspace.config.server, workspace.seams, context.path)
+    config = workspace.config
+
+    def reload() -> None:
+        nonlocal config
+        from maos_ckpt.config.reload import reloaded
+
+        settings = context.read_settings_again()
+        config, changed, waiting = reloaded(config, settings.config)
+        doors.reload(config.server)
+        client.reconfigure(config)
+        _LOG.info("read the configuration again: %s", ", ".join(changed) or "nothing changed")
+        if waiting:
+            _LOG.warning("these change with the next start of the engine: %s", ", ".join(waiting))
+
+    run(client, teller(context), doors=doors, reload=reload)
+    return ExitCode.DONE
+
+
+def _client(context: Context) -> LocalClient:
     from maos_ckpt.local import LocalClient
 
     context.workspace.unlock_ahead()
