@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from maos_ckpt.errors import (
 )
 from maos_ckpt.events import CheckpointCreated, CheckpointMarked, ConnectionLost, ConnectionRestored
 from maos_ckpt.model import Checkpoint
+from maos_ckpt.operations import audit as auditing
 from maos_ckpt.seams import SYSTEM
 from tests.engine.support import WAIT_S, Events, wait_until
 from tests.remote.conftest import Served, make_workspace, served
@@ -209,6 +211,15 @@ def test_a_forwarded_port_does_as_well_as_the_socket(engine: Served) -> None:
         assert client.checkpoints(1) == [saved]
         events.wait_for(CheckpointCreated)
         assert client.close(WAIT_S)
+
+
+def test_the_audit_log_names_who_asked(engine: Served) -> None:
+    client = engine.client()
+    client.start()
+    gone = client.delete(client.save("to go").id)
+    entry = auditing.recent(engine.workspace, 1)[0]
+    assert (entry.verb, entry.about, entry.who.via) == ("delete", [gone], f"uid {os.geteuid()}")
+    assert client.close(WAIT_S)
 
 
 def test_a_read_only_client_asks_for_nothing_that_changes_something(engine: Served) -> None:

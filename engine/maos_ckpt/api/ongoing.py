@@ -7,6 +7,7 @@ still runs or is done: so a request never lasts longer than `WAIT_S`, and a conn
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import hashlib
 import logging
 import threading
@@ -95,8 +96,10 @@ class OngoingCalls:
                 )
             call = self._calls[key] = _Call(request, Future())
             call.future.set_running_or_notify_cancel()
-        # A thread that nobody waits for at the end: the engine's own closing says how long that may take.
-        threading.Thread(target=self._run, args=(work, call), name="call", daemon=True).start()
+        # A thread that nobody waits for at the end: the engine's own closing says how long that may take. It takes the
+        # context along, which tells the audit log whom it works for.
+        run = contextvars.copy_context().run
+        threading.Thread(target=run, args=(self._run, work, call), name="call", daemon=True).start()
         return call
 
     def _run(self, work: Callable[[], bytes], call: _Call) -> None:
