@@ -126,10 +126,8 @@ def test_bad_usage_is_exit_code_2(words: list[str], empty: Cli) -> None:
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["token", "create", "--scope", "read"], "maos-ckpt token"),
         (["--connect", "unix:x", "list"], "--connect"),
         (["list", "--token-file", "f"], "--token-file"),
-        (["--headless", "--listen=unix:x"], "--listen"),
     ],
 )
 def test_what_a_later_version_has_is_said_so_in_one_sentence(words: list[str], what: str, empty: Cli) -> None:
@@ -145,7 +143,6 @@ def test_what_the_parser_knows_is_never_put_off_to_a_later_version() -> None:
     assert parser_for(COMMANDS["save"]).parse(["-m", "to --agent"]).message == "to --agent"
     for command in COMMANDS.values():
         parser_for(command)
-    assert not set(COMMANDS) & {"token"}
 
 
 def test_help_says_that_what_is_named_adds_up(empty: Cli) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from maos_ckpt.api.places import find_listening
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.alerts_text import alert_pairs, hook_pairs
-from maos_ckpt.api.places import find_listening
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import age, count, duration, moment, rfc3339, size, span
 from maos_ckpt.cli.upkeep_text import scrub_due_ms, upkeep_lines
