@@ -28,7 +28,7 @@ class Observed(Protocol):
         """The state now."""
         ...
 
-    def metrics(self, hours: int) -> MetricsReport:
+    def metrics(self, hours: int, *, ratios: bool) -> MetricsReport:
         """What was measured lately."""
         ...
 
@@ -72,5 +72,5 @@ class Alarms:
     def _facts(self) -> Facts:
         damaged = sum(one.state is CheckpointState.DAMAGED for one in self._observed.checkpoints())
         free_bytes = disk(self._workspace.repository, 0).free_bytes
-        status, hour = self._observed.status(), self._observed.metrics(1)
+        status, hour = self._observed.status(), self._observed.metrics(1, ratios=False)
         return Facts(self._workspace.now_ms(), self._started_ms, status, hour, free_bytes, damaged)
