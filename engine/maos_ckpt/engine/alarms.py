@@ -18,6 +18,8 @@ from maos_ckpt.operations.workspace import Workspace
 _LOG = logging.getLogger(__name__)
 #: How often it looks.
 EVERY_S = 10.0
+#: A fresh engine has other things to do first.
+FIRST_S = 5.0
 _HOUR_S = 3600.0
 
 
@@ -48,7 +50,7 @@ class Alarms:
         self._observed = observed
         self._record = record
         self._started_ms = workspace.now_ms()
-        self._due_s = workspace.seams.clock.monotonic_s()
+        self._due_s = workspace.seams.clock.monotonic_s() + FIRST_S
         self._failure = ""
 
     def look(self) -> None:
