@@ -157,6 +157,16 @@ def test_a_damaged_book_raises_what_holds_anew(watched: Watched, content: bytes)
     (watched.directory / NAME).write_bytes(content)
     assert watched.book.alerts() == ()
     assert len(watched.look(DISK)) == 1
+    assert watched.states == [AlertState.FIRING]
+
+
+def test_a_damaged_book_is_mended_though_nothing_holds(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    (watched.directory / NAME).write_bytes(b"{")
+    watched.look({})
+    assert "raised anew" in caplog.text
+    caplog.clear()
+    assert watched.book.alerts() == ()
+    assert caplog.text == ""
 
 
 class FullDisk(SystemFilesystem):

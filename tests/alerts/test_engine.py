@@ -24,6 +24,7 @@ FAR_S = 3600.0
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alarms, "EVERY_S", 0.05)
+    monkeypatch.setattr(alarms, "FIRST_S", 0.0)
     monkeypatch.setattr(book, "CLEAR_S", 0.5)
     monkeypatch.setattr(rules, "AGE_S_MIN", 0.1)
     monkeypatch.setattr("maos_ckpt.engine.service.POLL_S", 0.05)

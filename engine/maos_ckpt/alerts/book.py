@@ -151,26 +151,28 @@ class AlertBook:
 
     def _load(self) -> list[Standing]:
         try:
-            with self._path.open("rb") as file:
-                return msgspec.json.decode(file.read(_BYTES_MAX), type=list[Standing])
-        except FileNotFoundError:
-            return []
+            return msgspec.json.decode(self._read(), type=list[Standing])
         except (OSError, msgspec.DecodeError, RecursionError) as error:
             _LOG.warning("the alerts cannot be read, and are raised anew: %s", error)
             return []
+
+    def _read(self) -> bytes:
+        try:
+            with self._path.open("rb") as file:
+                return file.read(_BYTES_MAX)
+        except FileNotFoundError:
+            return b"[]"
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[dict[AlertName, Standing]]:
         """The alerts by name; what the block makes of them is kept."""
         try:
             with self._locked():
-                before = self._load()
-                standing = {one.name: one for one in before}
-                data = msgspec.json.encode(before)
+                standing = {one.name: one for one in self._load()}
                 yield standing
-                after = msgspec.json.encode(list(standing.values()))
-                if after != data:
-                    self._store(after)
+                data = msgspec.json.encode(list(standing.values()))
+                if data != self._read():
+                    self._store(data)
         except OSError as error:
             raise_storage_error(error, self._path)
 

@@ -18,6 +18,8 @@ from maos_ckpt.operations.workspace import Workspace
 _LOG = logging.getLogger(__name__)
 #: How often it looks.
 EVERY_S = 10.0
+#: A fresh engine has other things to do first.
+FIRST_S = 5.0
 _HOUR_S = 3600.0
 
 
@@ -28,7 +30,7 @@ class Observed(Protocol):
         """The state now."""
         ...
 
-    def metrics(self, hours: int) -> MetricsReport:
+    def metrics(self, hours: int, *, ratios: bool) -> MetricsReport:
         """What was measured lately."""
         ...
 
@@ -48,7 +50,7 @@ class Alarms:
         self._observed = observed
         self._record = record
         self._started_ms = workspace.now_ms()
-        self._due_s = workspace.seams.clock.monotonic_s()
+        self._due_s = workspace.seams.clock.monotonic_s() + FIRST_S
         self._failure = ""
 
     def look(self) -> None:
@@ -72,5 +74,5 @@ class Alarms:
     def _facts(self) -> Facts:
         damaged = sum(one.state is CheckpointState.DAMAGED for one in self._observed.checkpoints())
         free_bytes = disk(self._workspace.repository, 0).free_bytes
-        status, hour = self._observed.status(), self._observed.metrics(1)
+        status, hour = self._observed.status(), self._observed.metrics(1, ratios=False)
         return Facts(self._workspace.now_ms(), self._started_ms, status, hour, free_bytes, damaged)
