@@ -17,12 +17,12 @@ import pytest
 
 import maos_ckpt
 from benchmarks.barrier import recover, system_of, take
-from maos_ckpt import CheckpointSystem, create_checkpoint_system, quick_start, set_log_level
+from maos_ckpt import CheckpointSystem, create_checkpoint_system, set_log_level
 from maos_ckpt.environment import child_environment
 from maos_ckpt.errors import CkptError, ConfigError, ConflictError, UsageError
 from maos_ckpt.events import CheckpointCreated, Event
 from tests.library.ledger import Ledger
-from tests.library.managers import AsyncManager, Hanging, Manager
+from tests.library.managers import AsyncManager, Manager
 
 #: The engine's own saves only disturb what is looked at here.
 QUIET = {"intervalSeconds": 86_400, "scrubDays": 0}
@@ -139,24 +139,7 @@ def test_coroutines_of_managers_and_hooks_run_on_the_programs_own_loop(tmp_path:
     run(scenario())
 
 
-def test_a_manager_that_hangs_costs_only_itself(tmp_path: Path) -> None:
-    hanging = Hanging(a=1)
-
-    async def scenario() -> None:
-        managers = {"agentManager": Manager(a=1), "queueManager": hanging}
-        config = {**QUIET, "barrier": {"providerTimeoutS": 0.3}}
-        async with create_checkpoint_system(config, managers, directory=tmp_path) as system:
-            one = await system.create_checkpoint()
-            assert one.components == ("agents",)
-            assert [gone.component for gone in one.capture.missing] == ["queue"]
-
-    try:
-        run(scenario())
-    finally:
-        hanging.go_on.set()
-
-
-def test_events_reach_callbacks_coroutines_and_iterators(tmp_path: Path) -> None:
+def test_events_reach_callbacks_coroutines_and_iterators_and_count_in_the_metrics(tmp_path: Path) -> None:
     async def scenario() -> None:
         heard: list[tuple[str, Event]] = []
 
@@ -180,7 +163,13 @@ def test_events_reach_callbacks_coroutines_and_iterators(tmp_path: Path) -> None
             assert await asyncio.wait_for(follow, 20)
             await _until(lambda: {kind for kind, event in heard if _is_of(event, one.id)} == {"callback", "coroutine"})
             leave()
-        assert isinstance(one.description, str)
+            found = await system.get_metrics()
+            trends = await asyncio.to_thread(system.metrics.get_performance_trends, 24)
+            assert found.total_checkpoints >= 1
+            assert sum(point.count for point in trends.save_time_trend) == found.saves
+            assert trends.success_rate_over_time == found.success_rate_over_time
+            with pytest.raises(UsageError):
+                await system.get_metrics(0)
         with pytest.raises(ConflictError, match="was stopped"):
             await system.create_checkpoint()
 
@@ -205,24 +194,6 @@ async def _until(condition: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0.02)
     raise AssertionError("it did not come")
-
-
-def test_metrics_and_trends_are_those_of_the_engine(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        system = await quick_start(tmp_path, {"agents": {"a": 1}})
-        try:
-            await system.create_checkpoint()
-            found = await system.get_metrics()
-            trends = await asyncio.to_thread(system.metrics.get_performance_trends, 24)
-            assert found.total_checkpoints >= 1
-            assert sum(point.count for point in trends.save_time_trend) == found.saves
-            assert trends.success_rate_over_time == found.success_rate_over_time
-            with pytest.raises(UsageError):
-                await system.get_metrics(0)
-        finally:
-            assert await system.stop()
-
-    run(scenario())
 
 
 def test_wrong_calls_are_told_before_anything_is_made(tmp_path: Path) -> None:
