@@ -54,11 +54,10 @@ def interrupted_recovery(stage: Stage) -> None:
 def _break_state(stage: Stage, repository: Repository, checkpoint: Checkpoint) -> str:
     assert stage.database is not None
     found = faults.largest_component(repository, checkpoint, stage.database)
-    stage.require("there is a component to corrupt", found is not None)
-    assert found is not None
-    rows = faults.corrupt_tables(stage.database, found[1])
+    component, tables = stage.require_found("there is a component to corrupt", found)
+    rows = faults.corrupt_tables(stage.database, tables)
     cut = faults.corrupt_transcripts(sorted(stage.place.claude.rglob("*.jsonl")))
-    return f"{rows} rows of {found[0]} and {cut} transcripts were corrupted; the recovery of them is killed, twice."
+    return f"{rows} rows of {component} and {cut} transcripts were corrupted; the recovery of them is killed, twice."
 
 
 def _kill(stage: Stage, checkpoint: Checkpoint, step: Step) -> None:

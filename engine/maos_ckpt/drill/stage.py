@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
 from maos_ckpt.codec.secret import Secret
@@ -35,6 +36,9 @@ NAMED_MAX = 3
 _DETAIL_CHARACTERS_MAX = 2000
 #: The phase before the first scenario.
 PREPARING = "prepare"
+
+
+_T = TypeVar("_T")
 
 
 class NotPassedError(Exception):
@@ -84,15 +88,21 @@ class Stage:
         """Tell which step it is; also where a drill can be stopped."""
         self.progress(Progress("drill", self.phase, len(self.steps), detail=self.steps[-1].name))
 
-    def check(self, name: str, passed: bool, detail: str = "") -> bool:
-        """Note an assertion; returns whether it held."""
+    def check(self, name: str, passed: bool, detail: str = "") -> None:
+        """Note an assertion."""
         self.assertions.append(Assertion(name, passed, clipped(detail, _DETAIL_CHARACTERS_MAX)))
-        return passed
 
     def require(self, name: str, passed: bool, detail: str = "") -> None:
         """Note an assertion without which the scenario ends; raises NotPassedError."""
-        if not self.check(name, passed, detail):
+        self.check(name, passed, detail)
+        if not passed:
             raise NotPassedError
+
+    def require_found(self, name: str, found: _T | None) -> _T:
+        """As `require`, that there is something; gives it."""
+        self.require(name, found is not None)
+        assert found is not None
+        return found
 
     @property
     def passed(self) -> bool:

@@ -50,9 +50,8 @@ class Fitting:
         if value is None:
             return True
         if self.strict:
-            return (affinity == "TEXT" and isinstance(value, RawText)) or type(value) in _STRICT_TYPES.get(
-                affinity, (type(value),)
-            )
+            kept = affinity == "TEXT" and isinstance(value, RawText)
+            return kept or type(value) in _STRICT_TYPES.get(affinity, (type(value),))
         if affinity == "BLOB" or isinstance(value, bytes):
             return True
         if affinity == "TEXT":
