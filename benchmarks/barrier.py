@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import statistics
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from maos_ckpt import CheckpointSystem, create_checkpoint_system
@@ -52,12 +53,14 @@ async def take(ledger: Ledger, repository: Path, count: int, *, hooks: bool) -> 
     return taken, bad
 
 
-async def recover(ledger: Ledger, repository: Path, checkpoint: Checkpoint) -> dict[str, bool]:
-    """Bring each part back by itself, then everything; whether the managers' objects are what was captured."""
+async def recover(
+    ledger: Ledger, repository: Path, checkpoint: Checkpoint, components: Sequence[str] = (*PLACES[:-1], "")
+) -> dict[str, bool]:
+    """Bring each of some components back by itself, "" being everything; whether the objects are as captured."""
     done: dict[str, bool] = {}
     async with system_of(ledger, repository, hooks=True) as system:
         wanted = ledger.stored(system.workspace, checkpoint.id)
-        for component in (*PLACES[:-1], ""):
+        for component in components:
             result = await system.recover_from_checkpoint(
                 checkpoint_id=checkpoint.id, components=[component] if component else []
             )

@@ -39,12 +39,22 @@ EVERYTHING = Selection()
 class EngineClient(Protocol):
     """Everything a console can ask of an engine."""
 
+    #: Whether the engine goes on when this client is closed, since it is not this process's own.
+    shared: bool = False
+
     def start(self) -> None:
         """Begin the schedule (embedded) or connect (remote)."""
         ...
 
     def close(self, timeout_s: float) -> bool:
-        """End cleanly: let the running operation finish, then stop. False where `timeout_s` passed first."""
+        """End cleanly: let the running operation finish, then stop. False where `timeout_s` passed first.
+
+        A shared engine is only left, and goes on.
+        """
+        ...
+
+    def stop_engine(self, timeout_s: float) -> bool:
+        """As `close`, and end a shared engine for all its clients, too. False where it had not ended by then."""
         ...
 
     def subscribe(self, sink: EventSink) -> Callable[[], None]:

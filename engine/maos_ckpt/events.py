@@ -216,6 +216,21 @@ class AlertCleared(Event):
     lasted_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class ConnectionLost(Event):
+    """A remote engine stopped answering, and is tried again; told by the client that noticed, in no journal."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRestored(Event):
+    """A remote engine answers again; told as `ConnectionLost`. With `missed` there were more events in between than it
+    kept, or it was started anew: what is known of it is to be read again."""
+
+    missed: bool
+
+
 #: Closed registry: the journal knows these names and no others.
 EVENT_TYPES: dict[str, type[Event]] = {
     cls.__name__: cls

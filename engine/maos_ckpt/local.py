@@ -72,6 +72,10 @@ class LocalClient(EngineClient):
         """See `EngineClient.close`."""
         return self._engine.close(timeout_s)
 
+    def stop_engine(self, timeout_s: float) -> bool:
+        """See `EngineClient.stop_engine`."""
+        return self.close(timeout_s)
+
     def subscribe(self, sink: EventSink) -> Callable[[], None]:
         """See `EngineClient.subscribe`; each listener has a bounded queue and a thread of its own."""
         return self._engine.subscribe(sink)

@@ -71,6 +71,7 @@ class TitleBar(LineView):
         words += [fmt.plural(status.checkpoints, "checkpoint")]
         words += [fmt.size(status.repository_bytes) + " kept"] if width >= 100 else []
         words += ["observing"] if status.role != "engine" else []
+        words += ["attached"] if self._model.attached else []
         line: Line = [(" · ".join(words) + " ", "dim")]
         if status.read_only:
             line = [("READ ONLY ", "warn"), *line]

@@ -58,6 +58,8 @@ UNREAD = "It has not been read back in full since it was taken."
 class FrozenClient:
     """An engine that stands still; attributes are the answers."""
 
+    shared = False
+
     def __init__(
         self, number: int = 64, *, error: CkptError | None = None, running: RunningOperation | None = None
     ) -> None:
@@ -77,6 +79,9 @@ class FrozenClient:
 
     def close(self, timeout_s: float) -> bool:
         return True
+
+    def stop_engine(self, timeout_s: float) -> bool:
+        return self.close(timeout_s)
 
     def subscribe(self, sink: EventSink) -> Callable[[], None]:
         return lambda: None

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from maos_ckpt.api import checkpoints, contents, events, health, metrics, openapi, recoveries, underway, upkeep
+from maos_ckpt.api import calls, checkpoints, contents, events, health, metrics, openapi, recoveries, underway, upkeep
 from maos_ckpt.api.endpoint import Endpoint, Exchange, Shared
 from maos_ckpt.api.guard import CALLER, Gate, Guard, require
 from maos_ckpt.api.limits import Limits
@@ -24,6 +24,7 @@ PREFIX = "/api/checkpoint"
 #: All there is; each area exports its own.
 ENDPOINTS: tuple[Endpoint, ...] = (
     *health.ENDPOINTS,
+    *calls.ENDPOINTS,
     *checkpoints.ENDPOINTS,
     *contents.ENDPOINTS,
     *recoveries.ENDPOINTS,
@@ -48,7 +49,7 @@ def application(client: EngineClient, *, guard: Guard | None = None, prefix: str
     beside = [(one.path, one) for one in ENDPOINTS if one.at_root and prefix]
     made = Starlette(
         routes=_routes([*here, *beside], client, shared),
-        middleware=[Middleware(Problems), Middleware(Limits), Middleware(Gate, guard)],
+        middleware=[Middleware(Problems), Middleware(Gate, guard), Middleware(Limits)],
         exception_handlers={HTTPException: _routing_problem},
     )
     # A redirect would be built from the Host header.

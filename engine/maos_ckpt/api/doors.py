@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from maos_ckpt.api.application import PREFIX, application
+from maos_ckpt.api.calls import Consoles, serve_consoles
 from maos_ckpt.api.guard import Guard
 from maos_ckpt.api.listeners import UNIX, Listener, tcp_listener, unix_listener
 from maos_ckpt.api.places import Listening, remove_note, socket_path, write_note
@@ -43,6 +44,7 @@ class Doors:
         self._tls: ssl.SSLContext | None = None
         self._listeners: list[Listener] = []
         self._server: Server | None = None
+        self._consoles: Consoles | None = None
         self._guard = Guard(Tokens(repository, seams), seams.clock)
         self._configure_guard()
 
@@ -54,21 +56,26 @@ class Doors:
             ConflictError: somebody listens there.
             ConfigError, PermissionRefusedError: the certificate cannot be used.
         """
-        certificate = self._certificate()
+        certificate = self._certificate(self._settings)
         if certificate is not None:
             self._tls = load_certificate(*certificate, self._seams.clock)
         for text in self._settings.listen:
             self._listeners.append(self._listener(text))
 
-    def open(self, client: EngineClient) -> None:
+    def open(self, client: EngineClient, stop: Callable[[], None] | None = None) -> None:
         """Serve a client that has been started and is the engine of the repository.
+
+        Args:
+            stop: ends this program in order, where a client may ask for that.
 
         Raises:
             CkptError: a socket cannot be made.
         """
         own = unix_listener(socket_path(self._repository), directory_is_ours=True)
         self._listeners.insert(0, own)
-        server = Server(application(client, guard=self._guard, prefix=PREFIX), self._listeners)
+        app = application(client, guard=self._guard, prefix=PREFIX)
+        self._consoles = serve_consoles(app, client, stop)
+        server = Server(app, self._listeners)
         server.start()
         self._server = server
         addresses = tuple(one.address for one in self._listeners)
@@ -79,15 +86,14 @@ class Doors:
         """Take other settings; where to listen stays as it is.
 
         Raises:
-            ConfigError, PermissionRefusedError: the certificate cannot be used; the one from before still is.
+            ConfigError, PermissionRefusedError: the certificate cannot be used; all stays as it was.
         """
-        listen = self._settings.listen
-        if settings.listen != listen or bool(settings.tls_certificate) != (self._tls is not None):
-            _LOG.warning("server.listen, and whether there is TLS, change with the next start of the engine")
-        self._settings = settings
-        certificate = self._certificate()
+        certificate = self._certificate(settings)
         if self._tls is not None and certificate is not None:
             renew_certificate(self._tls, *certificate, self._seams.clock)
+        if settings.listen != self._settings.listen or (certificate is None) != (self._tls is None):
+            _LOG.warning("server.listen, and whether there is TLS, change with the next start of the engine")
+        self._settings = settings
         self._configure_guard()
 
     @property
@@ -99,6 +105,8 @@ class Doors:
         """Take no more requests; safe to call twice."""
         server, self._server = self._server, None
         if server is not None:
+            if self._consoles is not None:
+                self._consoles.fanout.close()
             remove_note(self._repository)
             if not server.close():
                 _LOG.warning("requests were still under way when the engine ended")
@@ -111,8 +119,7 @@ class Doors:
         hosts = (*settings.hosts, socket.gethostname())
         self._guard.configure(hosts, settings.origins, settings.requests_per_second)
 
-    def _certificate(self) -> tuple[Path, Path] | None:
-        settings = self._settings
+    def _certificate(self, settings: Settings) -> tuple[Path, Path] | None:
         if not settings.tls_certificate:
             if settings.tls_key:
                 raise UsageError("server.tls_key is set, and server.tls_certificate is not.", hint="Set both.")

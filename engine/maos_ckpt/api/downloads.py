@@ -11,7 +11,7 @@ import os
 import shutil
 import tarfile
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -137,18 +137,24 @@ def archive_bytes(files: list[Member]) -> int:
     return sum(len(one.head) + one.size + one.padding_bytes for one in files) + len(_END)
 
 
-async def archive(files: list[Member]) -> AsyncIterator[bytes]:
+async def archive(files: list[Member]) -> AsyncGenerator[bytes, None]:
     """The archive, in pieces."""
     for one in files:
         yield one.head
         left = one.size
-        async with aiofiles.open(one.path, "rb") as file:
+        # A client that goes away must not leave a file open that was being opened or closed.
+        with anyio.CancelScope(shield=True):
+            file = await aiofiles.open(one.path, "rb")
+        try:
             while left:
                 piece = await file.read(min(PIECE_BYTES, left))
                 if not piece:
                     raise OSError(f"{one.name} became shorter while it was sent")
                 left -= len(piece)
                 yield piece
+        finally:
+            with anyio.CancelScope(shield=True):
+                await file.close()
         yield bytes(one.padding_bytes)
     yield _END
 
@@ -158,7 +164,8 @@ class Download(StreamingResponse):
 
     def __init__(self, files: list[Member], headers: dict[str, str], room: contextlib.ExitStack) -> None:
         self._room = room
-        super().__init__(archive(files), HTTPStatus.OK, headers, TAR)
+        self._pieces = archive(files)
+        super().__init__(self._pieces, HTTPStatus.OK, headers, TAR)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the class."""
@@ -170,4 +177,5 @@ class Download(StreamingResponse):
                 await super().__call__(scope, receive, send)
         finally:
             with anyio.CancelScope(shield=True):
+                await self._pieces.aclose()
                 await anyio.to_thread.run_sync(self._room.close)

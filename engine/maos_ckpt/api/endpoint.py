@@ -83,7 +83,8 @@ class Exchange:
         self.client = client
         self.caller = caller
         self.shared = shared
-        self.raw = b""
+        #: The checked body, for telling two requests apart.
+        self.said = b""
         self._threads = shared.threads
 
     @property

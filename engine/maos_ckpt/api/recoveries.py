@@ -29,7 +29,7 @@ NAMED_MAX = 100
 _TEXT_CHARACTERS_MAX = 1000
 _REASON_CHARACTERS_MAX = 2000
 #: How far back the last recovery is looked for.
-_EVENTS_SEARCHED_MAX = 2000
+_EVENTS_SEARCHED_MAX = 500
 _RECOVERIES = ("restore", "undo", "rescue")
 
 Names = Annotated[list[Annotated[str, Meta(min_length=1, max_length=_TEXT_CHARACTERS_MAX)]], Meta(max_length=NAMED_MAX)]

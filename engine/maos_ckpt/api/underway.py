@@ -62,8 +62,10 @@ class CurrentOperation:
 
 async def read_body(exchange: Exchange, kind: type[B]) -> B:
     """The checked body of a request that begins a run."""
-    exchange.raw = await exchange.request.body()
-    return body(exchange.request, exchange.raw, kind)
+    asked = body(exchange.request, await exchange.request.body(), kind)
+    # Written again in one way: two bodies that say the same are the same.
+    exchange.said = msgspec.json.encode(asked)
+    return asked
 
 
 async def carry_out(
@@ -96,7 +98,7 @@ async def carry_out(
         exchange.caller.name,
         replied,
         key=key or "",
-        fingerprint=fingerprint(request.method, about, exchange.raw),
+        fingerprint=fingerprint(request.method, about, exchange.said),
     )
     reply = await reply_of(run, _wait_s(request.headers.get("prefer", "")))
     sent = {"cache-control": "no-store", **({"idempotency-replayed": "true"} if again else {})}

@@ -122,6 +122,7 @@ def finding(one: Finding) -> dict[str, object]:
         "message": one.message,
         "object": one.object,
         "affected": list(one.affected),
+        "number": max(one.number, len(one.affected)),
     }
 
 

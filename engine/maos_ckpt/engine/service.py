@@ -57,7 +57,7 @@ class Engine:
         self._workspace = workspace
         self._seams = workspace.seams
         self._interval_s = workspace.config.interval_seconds
-        self._feed = Feed()
+        self._feed = Feed(workspace.seams.clock)
         self._lock = EngineLock(workspace.repository, workspace.seams)
         self._repository: Repository | None = None
         self._watch: Watch | None = None
@@ -317,13 +317,18 @@ class Engine:
         return events
 
     def _poll_loop(self) -> None:
+        told = ""
         while not self._ending.wait(POLL_S):
-            self.poll()
-            if self._duties is not None:
-                self._duties.look()
-            if self._alarms is not None:
-                self._alarms.look()
             try:
+                self.poll()
+                if self._duties is not None:
+                    self._duties.look()
+                if self._alarms is not None:
+                    self._alarms.look()
                 self._take_up(1)
             except CkptError as error:
                 _LOG.warning("the schedule cannot be taken up: %s", error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the watch must not end in silence
+                if repr(error) != told:
+                    told = repr(error)
+                    _LOG.exception("the watch failed")

@@ -99,6 +99,11 @@ class SeveralSource:
         """See `Source.spec`."""
         return self._spec
 
+    @property
+    def base(self) -> Source | None:
+        """The source with the database, by itself."""
+        return self._base
+
     def token(self) -> bytes:
         """See `Source.token`: whether objects changed is known only by reading them."""
         return b"" if self._objects or self._base is None else self._base.token()

@@ -230,7 +230,7 @@ def _last_success(one: _Status) -> dict[str, object] | None:
     if last is None:
         return None
     age_s = round((one.now_ms - last.created_at_ms) / 1000, 3)
-    return {"id": last.id, "at": rfc3339(last.created_at_ms), "age_s": age_s}
+    return {"id": last.id, "at": rfc3339(last.created_at_ms), "age_s": age_s, "missing": list(last.missing)}
 
 
 def _last_error(one: _Status) -> dict[str, object] | None:

@@ -35,7 +35,10 @@ class FrameWriter:
         Raises:
             SourceError: too long for one.
         """
-        body = _encode(frame)
+        self.put(_encode(frame))
+
+    def put(self, body: bytes) -> None:
+        """One more frame, encoded; raises as `add`."""
         if len(body) > RECORD_BYTES_MAX:
             raise SourceError(f"A record of {len(body):,} bytes is too large.", hint="Split it into several records.")
         self._file.write(len(body).to_bytes(_LENGTH, "big") + body)

@@ -22,6 +22,7 @@ from maos_ckpt.sources.provider.values import ValueRefusedError, encode_value
 TRIES_MAX: Final = 3
 #: Items of one provider.
 RECORDS_MAX: Final = 2_000_000
+_KEY_TYPES: Final = (str, int, bytes)
 _INT64: Final = range(-(1 << 63), 1 << 63)
 #: How Python says that a container changed under an iteration.
 _CHANGED: Final = ("changed size during iteration", "keys changed during iteration", "mutated during iteration")
@@ -86,16 +87,14 @@ class Reading:
             raise _MovedError
         self.records, self.bytes, self.digest = len(sink.keys), sink.writer.bytes, sink.digest.digest()
 
-    def check(self, path: str, records: int, size: int) -> None:
+    def check(self, records: int, size: int) -> None:
         """Raise `ReadingRefusedError` where it is to end."""
         if self._given_up.is_set():
             raise ReadingRefusedError("its time was up")
         if records >= RECORDS_MAX:
-            raise ReadingRefusedError(f"{path}: more than {RECORDS_MAX:,} items")
+            raise ReadingRefusedError(f"it has more than {RECORDS_MAX:,} items")
         if size > self._bytes_max:
-            raise ReadingRefusedError(
-                f"{path}: more than {self._bytes_max:,} bytes in all (barrier.provider_bytes_max)"
-            )
+            raise ReadingRefusedError(f"it holds more than {self._bytes_max:,} bytes (barrier.provider_bytes_max)")
 
     @property
     def provider(self) -> Provider:
@@ -134,20 +133,27 @@ class _Sink:
             key, value = item
         except (TypeError, ValueError):
             raise ReadingRefusedError(f"an item is a {type(item).__qualname__} and no (key, value)") from None
-        path = f"{self._component}[{key!r}]" if isinstance(key, str | int | bytes) else self._component
-        self._reading.check(path, len(self.keys), self.writer.bytes)
-        if type(key) not in (str, int, bytes) or (type(key) is int and key not in _INT64):
-            raise ValueRefusedError(path, f"a key that is a {type(key).__qualname__}, not str, int (64 bits) or bytes")
-        record = (key, *encode_value(value, path, self._types))
+        self._reading.check(len(self.keys), self.writer.bytes)
+        try:
+            if type(key) not in _KEY_TYPES or (type(key) is int and key not in _INT64):
+                raise ValueRefusedError(
+                    "", f"a key that is a {type(key).__qualname__}, not str, int (64 bits) or bytes"
+                )
+            encoded, body = self._encoded(key, value)
+            if encoded in self.keys:
+                raise ValueRefusedError("", "this key came twice")
+        except ValueRefusedError as error:
+            raise error.inside(f"{self._component}[{key!r}]") from None
+        self.keys.add(encoded)
+        self.digest.update(body)
+        self.writer.put(body)
+
+    def _encoded(self, key: Any, value: Any) -> tuple[bytes, bytes]:
         try:
             encoded = encode_key((key,))
         except UnicodeEncodeError:
-            raise ValueRefusedError(self._component, "a key with half a surrogate pair") from None
-        if encoded in self.keys:
-            raise ValueRefusedError(path, "this key came twice")
-        self.keys.add(encoded)
-        self.digest.update(_encode(record))
-        self.writer.add(record)
+            raise ValueRefusedError("", "a key with half a surrogate pair") from None
+        return encoded, _encode((key, *encode_value(value, self._types)))
 
 
 async def _consume(items: Any, sink: _Sink) -> None:

@@ -19,7 +19,7 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -43,12 +43,22 @@ class ValueRefusedError(ValueError):
     """A value that cannot be captured or put back; the text begins with the path to it."""
 
     def __init__(self, path: str, why: str) -> None:
-        shown = path if len(path) <= _PATH_CHARACTERS_MAX else "…" + path[-_PATH_CHARACTERS_MAX:]
-        super().__init__(f"{shown}: {why}")
+        super().__init__(path, why)
+        self.path = path
+        self.why = why
+
+    def __str__(self) -> str:
+        path = self.path if len(self.path) <= _PATH_CHARACTERS_MAX else "…" + self.path[-_PATH_CHARACTERS_MAX:]
+        return f"{path}: {self.why}"
+
+    def inside(self, path: str) -> ValueRefusedError:
+        """The same, seen from what holds it: paths are only put together for what is refused."""
+        self.path = path + self.path
+        return self
 
 
-def encode_value(value: object, path: str, types: dict[str, type]) -> tuple[Value, str]:
-    """(value, form) of a record; `path` is how the value is called in an error; `types` learns its dataclasses.
+def encode_value(value: object, types: dict[str, type]) -> tuple[Value, str]:
+    """(value, form) of a record; `types` learns its dataclasses.
 
     Raises:
         ValueRefusedError: a type that is none of the above, a container in itself, text that is not Unicode.
@@ -59,67 +69,98 @@ def encode_value(value: object, path: str, types: dict[str, type]) -> tuple[Valu
     if kind is int and value in _INT64:
         return value, PLAIN
     if kind is str:
-        return _text(cast(str, value), path), PLAIN
-    return json.dumps(_plain(value, path, types, ()), ensure_ascii=False, separators=(",", ":"), allow_nan=False), JSON
+        return _text(cast(str, value)), PLAIN
+    return _to_json(_plain(value, types, ())), JSON
 
 
-def _text(value: str, path: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueRefusedError(path, "text with half a surrogate pair") from None
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
+
+
+def _text(value: str) -> str:
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueRefusedError("", "text with half a surrogate pair") from None
     return value
 
 
-def _plain(value: object, path: str, types: dict[str, type], above: tuple[int, ...]) -> object:
+def _plain(value: object, types: dict[str, type], above: tuple[int, ...]) -> object:
     kind = type(value)
-    if value is None or kind is bool:
-        return value
     if kind is str:
-        return _text(cast(str, value), path)
+        return _text(cast(str, value))
     if kind is int:
         if cast(int, value).bit_length() > INTEGER_BITS_MAX:
-            raise ValueRefusedError(path, f"an integer of more than {INTEGER_BITS_MAX} bits")
+            raise ValueRefusedError("", f"an integer of more than {INTEGER_BITS_MAX} bits")
+        return value
+    if value is None or kind is bool:
         return value
     if kind is float:
         return value if math.isfinite(cast(float, value)) else {"$real": repr(value)}
     if kind in _LEAVES:
-        return _LEAVES[kind](value, path)
+        return _LEAVES[kind](value)
     if id(value) in above:
-        raise ValueRefusedError(path, "a container that holds itself")
+        raise ValueRefusedError("", "a container that holds itself")
     if len(above) >= DEPTH_MAX:
-        raise ValueRefusedError(path, f"more than {DEPTH_MAX} containers inside each other")
-    return _container(value, path, types, (*above, id(value)))
-
-
-def _container(value: object, path: str, types: dict[str, type], above: tuple[int, ...]) -> object:
-    kind = type(value)
-    if kind is list or kind is tuple:
-        items = [_plain(one, f"{path}[{at}]", types, above) for at, one in enumerate(cast("list[object]", value))]
-        return items if kind is list else {"$tuple": items}
+        raise ValueRefusedError("", f"more than {DEPTH_MAX} containers inside each other")
+    above = (*above, id(value))
     if kind is dict:
-        return _mapping(cast("dict[object, object]", value), path, types, above)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _mapping(cast("dict[object, object]", value), types, above)
+    if kind is list:
+        return _items(cast("list[object]", value), types, above)
+    return _rarer(value, types, above)
+
+
+def _items(value: Iterable[object], types: dict[str, type], above: tuple[int, ...]) -> list[object]:
+    found: list[object] = []
+    try:
+        for one in value:
+            found.append(_plain(one, types, above))
+    except ValueRefusedError as error:
+        raise error.inside(f"[{len(found)}]") from None
+    return found
+
+
+def _mapping(value: dict[object, object], types: dict[str, type], above: tuple[int, ...]) -> object:
+    found: dict[str, object] = {}
+    key: object = ""
+    try:
+        for key, one in value.items():
+            if type(key) is not str or key[:1] == "$":
+                break
+            found[_text(key)] = _plain(one, types, above)
+        else:
+            return found
+    except ValueRefusedError as error:
+        raise error.inside(f".{key}") from None
+    pairs = []
+    for key, one in value.items():
+        try:
+            pairs.append([_plain(key, types, above), _plain(one, types, above)])
+        except ValueRefusedError as error:
+            raise error.inside(f"[{key!r}]") from None
+    return {"$map": pairs}
+
+
+def _rarer(value: Any, types: dict[str, type], above: tuple[int, ...]) -> object:
+    kind = type(value)
+    if kind is tuple:
+        return {"$tuple": _items(value, types, above)}
+    if dataclasses.is_dataclass(kind):
         types[class_name(kind)] = kind
-        fields = {
-            one.name: _plain(getattr(value, one.name), f"{path}.{one.name}", types, above)
-            for one in dataclasses.fields(value)
-        }
-        return {"$dataclass": [class_name(kind), fields]}
+        fields = {one.name: getattr(value, one.name) for one in dataclasses.fields(kind)}
+        found: dict[str, object] = {}
+        name = ""
+        try:
+            for name, one in fields.items():
+                found[name] = _plain(one, types, above)
+        except ValueRefusedError as error:
+            raise error.inside(f".{name}") from None
+        return {"$dataclass": [class_name(kind), found]}
     numpy = sys.modules.get("numpy")
     if numpy is not None and kind is numpy.ndarray:
-        return _ndarray(value, path)
-    raise ValueRefusedError(path, f"a {kind.__module__}.{kind.__qualname__}, which is none of the types of a record")
-
-
-def _mapping(value: dict[object, object], path: str, types: dict[str, type], above: tuple[int, ...]) -> object:
-    if all(type(key) is str and not key.startswith("$") for key in value):
-        return {_text(cast(str, key), path): _plain(one, f"{path}.{key}", types, above) for key, one in value.items()}
-    pairs = [
-        [_plain(key, f"{path} (a key)", types, above), _plain(one, f"{path}[{key!r}]", types, above)]
-        for key, one in value.items()
-    ]
-    return {"$map": pairs}
+        return _ndarray(value)
+    raise ValueRefusedError("", f"a {kind.__module__}.{kind.__qualname__}, which is none of the types of a record")
 
 
 def class_name(kind: type) -> str:
@@ -131,32 +172,32 @@ def _base64(data: bytes | bytearray | memoryview) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def _array(value: Any, path: str) -> object:
+def _array(value: Any) -> object:
     if value.typecode == "u" or value.typecode == "w":
-        raise ValueRefusedError(path, "an array of characters; keep it as text")
+        raise ValueRefusedError("", "an array of characters; keep it as text")
     return {"$array": [value.typecode, sys.byteorder, _base64(value.tobytes())]}
 
 
-def _view(value: Any, path: str) -> object:
+def _view(value: Any) -> object:
     try:
         # A view of a view with the same format: what cannot be cast cannot come back either.
         memoryview(b"").cast("B").cast(value.format)
     except (ValueError, TypeError):
-        raise ValueRefusedError(path, f"a memoryview of the format {value.format!r}") from None
+        raise ValueRefusedError("", f"a memoryview of the format {value.format!r}") from None
     return {"$view": [value.format, list(value.shape), _base64(value.tobytes())]}
 
 
-def _ndarray(value: Any, path: str) -> object:
+def _ndarray(value: Any) -> object:
     if value.dtype.hasobject or value.dtype.fields is not None:
-        raise ValueRefusedError(path, f"an array of {value.dtype}, which is no plain number")
+        raise ValueRefusedError("", f"an array of {value.dtype}, which is no plain number")
     return {"$ndarray": [value.dtype.str, list(value.shape), _base64(value.tobytes())]}
 
 
-_LEAVES: Final[Mapping[type, Callable[[Any, str], object]]] = {
-    bytes: lambda value, path: {"$bytes": _base64(value)},
-    bytearray: lambda value, path: {"$bytearray": _base64(value)},
-    datetime: lambda value, path: {"$datetime": value.isoformat()},
-    Ext: lambda value, path: {"$ext": [value.code, _base64(value.data)]},
+_LEAVES: Final[Mapping[type, Callable[[Any], object]]] = {
+    bytes: lambda value: {"$bytes": _base64(value)},
+    bytearray: lambda value: {"$bytearray": _base64(value)},
+    datetime: lambda value: {"$datetime": value.isoformat()},
+    Ext: lambda value: {"$ext": [value.code, _base64(value.data)]},
     array.array: _array,
     memoryview: _view,
 }
