@@ -82,6 +82,15 @@ def terminal_type() -> str:
     return os.environ.get("TERM", "")
 
 
+def service_manager() -> tuple[str, float]:
+    """Where the service manager listens ("" where nowhere), and how long it waits to hear from this process, in
+    seconds (0.0 where it does not)."""
+    address, wait_us = os.environ.get("NOTIFY_SOCKET", ""), os.environ.get("WATCHDOG_USEC", "")
+    meant = os.environ.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
+    known = wait_us.isascii() and wait_us.isdigit() and meant
+    return (address if address[:1] in ("/", "@") else "", int(wait_us) / 1_000_000 if known else 0.0)
+
+
 def child_environment() -> dict[str, str]:
     """The environment for a process of our own: it must find this very package, however this process found it."""
     root = Path(__file__).resolve().parents[1]

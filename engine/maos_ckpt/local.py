@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 from maos_ckpt.client import EVERYTHING, EngineClient, EventSink
+from maos_ckpt.config import Config
 from maos_ckpt.engine.service import Engine
 from maos_ckpt.ids import resolve
 from maos_ckpt.model import (
@@ -58,6 +60,11 @@ class LocalClient(EngineClient):
     def start(self) -> None:
         """See `EngineClient.start`; raises where there is neither a repository nor a source to make one for."""
         self._engine.start()
+
+    def reconfigure(self, config: Config) -> None:
+        """Go on with another configuration of the same repository and source; see `Engine.reconfigure`."""
+        self._engine.reconfigure(config)
+        self._workspace = dataclasses.replace(self._workspace, config=config)
 
     def close(self, timeout_s: float) -> bool:
         """See `EngineClient.close`."""

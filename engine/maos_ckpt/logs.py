@@ -104,12 +104,17 @@ def log_to(
 
 
 def set_levels(level: str, areas: Mapping[str, str]) -> None:
-    """Set the level of everything, and of the areas given; others have none of their own any more."""
+    """Set the level of everything, and of the areas given; others have none of their own any more.
+
+    Raises:
+        UsageError: there is no such area or level; nothing was set.
+    """
+    for area, its_level in [("", level), *areas.items()]:
+        _check(its_level, area)
     for name, logger in list(logging.root.manager.loggerDict.items()):
         if name.startswith(f"{ROOT}.") and isinstance(logger, logging.Logger):
             logger.setLevel(logging.NOTSET)
-    set_log_level(level)
-    for area, its_level in areas.items():
+    for area, its_level in [("", level), *areas.items()]:
         set_log_level(its_level, area)
 
 
@@ -119,6 +124,11 @@ def set_log_level(level: str, area: str = "") -> None:
     Raises:
         UsageError: there is no such area or level.
     """
+    _check(level, area)
+    logging.getLogger(f"{ROOT}.{area}" if area else ROOT).setLevel(level.upper())
+
+
+def _check(level: str, area: str) -> None:
     if level.lower() not in LEVELS:
         raise UsageError(f"There is no log level {level[:40]!r}.", hint=f"Use one of {', '.join(LEVELS)}.")
     if area and not _is_area(area):
@@ -126,7 +136,6 @@ def set_log_level(level: str, area: str = "") -> None:
             f"There is no area {area[:80]!r} to log.",
             hint="An area is a module of maos_ckpt, as api, replication or engine; the log lines name theirs.",
         )
-    logging.getLogger(f"{ROOT}.{area}" if area else ROOT).setLevel(level.upper())
 
 
 def parse_level(text: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from maos_ckpt.api.endpoint import Endpoint, Exchange, Shared
 from maos_ckpt.api.guard import CALLER, Gate, Guard, require
 from maos_ckpt.api.limits import Limits
 from maos_ckpt.api.problems import Problems, answer_to
+from maos_ckpt.audit.actor import acting_for
 from maos_ckpt.client import EngineClient
 
 #: Where the API lies in a server that is its own.
@@ -46,7 +47,7 @@ def application(client: EngineClient, *, guard: Guard | None = None, prefix: str
     beside = [(one.path, one) for one in ENDPOINTS if one.at_root and prefix]
     made = Starlette(
         routes=_routes([*here, *beside], client, shared),
-        middleware=[Middleware(Problems), Middleware(Limits), Middleware(Gate, guard)],
+        middleware=[Middleware(Problems), Middleware(Gate, guard), Middleware(Limits)],
         exception_handlers={HTTPException: _routing_problem},
     )
     # A redirect would be built from the Host header.
@@ -68,7 +69,9 @@ def _handler(
         endpoint = methods["GET" if request.method == "HEAD" else request.method]
         caller = request.scope[CALLER]
         require(caller, endpoint.scope)
-        return await endpoint.handle(Exchange(request, client, caller, shared))
+        # The threads that the handler begins take this along, so that the audit log names the caller.
+        with acting_for(caller.name):
+            return await endpoint.handle(Exchange(request, client, caller, shared))
 
     return handle
 

@@ -14,7 +14,7 @@ from starlette.types import Scope as AsgiScope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from maos_ckpt.api.guard import PEER, Peer
-from maos_ckpt.api.problems import MEDIA_TYPE, problem_fields
+from maos_ckpt.api.problems import ENDLESS, MEDIA_TYPE, problem_fields
 from maos_ckpt.errors import CkptError, UnavailableError, UsageError
 
 #: A request line with all its headers: this many bytes, within this time.
@@ -24,7 +24,8 @@ HEAD_S_MAX = 10.0
 IDLE_S = 30
 #: A client that does not read what it asked for is let go after this long.
 STALLED_S_MAX = 30.0
-CONNECTIONS_MAX = 512
+#: Over Unix sockets, and as many over TCP: strangers must not keep the engine's own user out.
+CONNECTIONS_MAX = 256
 #: What arrives of a body that nobody wants is thrown away for this long, so that the answer is read before.
 LINGER_S = 2.0
 #: Linux: struct ucred, three integers.
@@ -36,19 +37,24 @@ class DoorProtocol(H11Protocol):
 
     _late: asyncio.TimerHandle | None = None
     _lingering = False
+    _local = False
+    _answering: asyncio.Task[None] | None = None
     _stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Find out who it is, and expect a request."""
         super().connection_made(transport)
         peer, app = _peer_of(transport), self.app
+        self._local = peer.uid is not None
 
         async def with_peer(scope: AsgiScope, receive: Receive, send: Send) -> None:
             scope[PEER] = peer
+            self._answering = asyncio.current_task()
             await app(scope, receive, send)
 
         self.app = with_peer
-        if len(self.connections) > CONNECTIONS_MAX:
+        alike = sum(isinstance(one, DoorProtocol) and one._local == self._local for one in self.connections)
+        if alike > CONNECTIONS_MAX:
             busy = UnavailableError(f"{CONNECTIONS_MAX} connections are open, and no more are taken.")
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, busy)
             return
@@ -86,6 +92,12 @@ class DoorProtocol(H11Protocol):
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
             self._linger()
+
+    def shutdown(self) -> None:
+        """The server ends: a stream of events ends now, since it would never do so by itself."""
+        super().shutdown()
+        if self._answering is not None and self.scope.get(ENDLESS):
+            self._answering.cancel()
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is answered with a problem, as everything else."""

@@ -17,7 +17,7 @@ from maos_ckpt.cli.progress import ProgressLine
 from maos_ckpt.config import Settings, load
 from maos_ckpt.environment import expanded, log_file
 from maos_ckpt.errors import CkptError, NotFoundError, PermissionRefusedError
-from maos_ckpt.logs import log_to
+from maos_ckpt.logs import log_to, parse_level, set_levels
 from maos_ckpt.safe_text import safe_text
 from maos_ckpt.seams import SYSTEM, Seams
 
@@ -76,6 +76,22 @@ class Context:
             if value not in (None, False, []) and not (self.command == "demo" and name == "interval"):
                 flags[path] = (option, value)
         return load(cwd=self.cwd, file=self.arguments.config, flags=flags)
+
+    def read_settings_again(self) -> Settings:
+        """The settings as they are now, which count from now on; logging follows them.
+
+        Raises:
+            ConfigError, UsageError, PermissionRefusedError: they are wrong; those from before stay.
+        """
+        before = self.__dict__.pop("settings", None)
+        try:
+            now = self.settings
+            set_levels(now.config.log_level, dict(parse_level(one) for one in now.config.log_levels))
+        except CkptError:
+            if before is not None:
+                self.__dict__["settings"] = before
+            raise
+        return now
 
     @cached_property
     def workspace(self) -> Workspace:

@@ -7,12 +7,14 @@ and repository; one per listener. None of them does the work itself, so an embed
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from maos_ckpt.client import EventSink
+from maos_ckpt.config import Config
 from maos_ckpt.drill.reports import Reports
 from maos_ckpt.engine.duties import Duties
 from maos_ckpt.engine.feed import Feed
@@ -107,8 +109,14 @@ class Engine:
 
     def _begin(self) -> None:
         """Take up schedule and replication; the engine's lock is held."""
+        duties = self._new_duties()
+        self._record(EngineStarted(self._now_ms(), self._workspace.source, self._interval_s))
+        self._duties = duties
+        duties.start()
+
+    def _new_duties(self) -> Duties:
         newest = next(iter(self._watching.checkpoints()), None)
-        duties = Duties(
+        return Duties(
             self._workspace,
             None if newest is None else (self._now_ms() - newest.created_at_ms) / 1000,
             self._workers.writers,
@@ -118,9 +126,28 @@ class Engine:
             record=self._record,
             missed=self._note_missed,
         )
-        self._record(EngineStarted(self._now_ms(), self._workspace.source, self._interval_s))
-        self._duties = duties
-        duties.start()
+
+    def reconfigure(self, config: Config) -> None:
+        """Take another configuration of the same repository and source. What runs goes on as it began.
+
+        Raises:
+            CkptError: the schedule of before goes on with it.
+        """
+        with self._changing:
+            if self._ending.is_set():
+                return
+            self._workspace = dataclasses.replace(self._workspace, config=config)
+            self._interval_s = config.interval_seconds
+            self._workers.use(self._workspace)
+            before = self._duties
+            if before is None:
+                return
+            duties = self._new_duties()
+            self._lock.renew(self._interval_s)
+            before.stop()
+            before.close()
+            self._duties = duties
+            duties.start()
 
     @property
     def _watching(self) -> Watch:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from maos_ckpt import wire
+from maos_ckpt.audit.actor import acted_for
 from maos_ckpt.engine.child import Child
 from maos_ckpt.engine.lane import Lane
 from maos_ckpt.errors import CkptError
@@ -63,8 +64,9 @@ class Workers:
         """
         operation = OPERATIONS[name]
         lane = self.drills if name == "drill" else self.writers if operation.writes else self.readers
+        caller = acted_for()
         with self._only_recovery() if operation.cancellable else contextlib.nullcontext():
-            return lane.submit(name, lambda: self.carry_out(name, arguments, lane)).result()
+            return lane.submit(name, lambda: self.carry_out(name, arguments, lane, caller)).result()
 
     @contextlib.contextmanager
     def _only_recovery(self) -> Iterator[None]:
@@ -76,6 +78,10 @@ class Workers:
         finally:
             self._recovering.release()
 
+    def use(self, workspace: Workspace) -> None:
+        """Carry out what begins from now on in this workspace, of the same repository and source."""
+        self._workspace = workspace
+
     def cancel_recovery(self) -> bool:
         """See `EngineClient.cancel_recovery`."""
         running, child = self.writers.running, self._children.get(self.writers.name)
@@ -84,10 +90,11 @@ class Workers:
         child.terminate()
         return True
 
-    def carry_out(self, name: str, arguments: object, lane: Lane) -> Any:
-        """Carry out a registered operation now, in the lane that this is called in; raises as `run`."""
+    def carry_out(self, name: str, arguments: object, lane: Lane, caller: str = "") -> Any:
+        """Carry out a registered operation now, for a caller of the API, in the lane that this is called in; raises as
+        `run`."""
         operation = OPERATIONS[name]
-        request = wire.Request(name, self._workspace.place, msgspec.Raw(wire.encode(arguments)))
+        request = wire.Request(name, self._workspace.place, msgspec.Raw(wire.encode(arguments)), caller)
 
         def progressed(progress: Progress) -> None:
             lane.progressed(progress)

@@ -76,8 +76,9 @@ def remove_doomed(remote: RemoteCopy, lease: RemoteLease, doomed: dict[str, int]
     """Announce what is doomed, and delete what has been announced for long enough; how many packs went.
 
     Args:
-        doomed: as remembered before the manifests that are to go were looked for and deleted. A manifest is always
-            doomed before its packs, so none is left there that needs one of these.
+        doomed: those that were remembered as such before packs were looked for to be sent, and still are. What is
+            still needed of a pack is in another one before it is doomed, so that one has been sent; and a manifest is
+            always doomed before its packs, so none is left there that needs one of these.
 
     Raises:
         LeaseHeldError: another machine writes to this system by now; nothing was deleted.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from typing import TYPE_CHECKING
+
 from maos_ckpt.cli.commands.status import status
 from maos_ckpt.cli.commands.upkeep import print_event
 from maos_ckpt.cli.context import Context
@@ -10,18 +13,16 @@ from maos_ckpt.config import Settings
 from maos_ckpt.errors import CkptError, ExitCode, UsageError
 from maos_ckpt.events import Event, event_fields
 
+if TYPE_CHECKING:
+    from maos_ckpt.local import LocalClient
+
+_LOG = logging.getLogger(__name__)
+
 
 def service(context: Context) -> int:
     """`maos-ckpt` and `maos-ckpt --headless`."""
     if context.arguments.headless:
-        from maos_ckpt.api.doors import Doors
-        from maos_ckpt.headless import run
-
-        context.workspace.refuse_if_read_only("the engine")
-        workspace = context.workspace
-        doors = Doors(workspace.repository, workspace.config.server, workspace.seams, context.path)
-        run(_client(context), teller(context), doors=doors)
-        return ExitCode.DONE
+        return _headless(context)
     if context.arguments.listen:
         raise UsageError("--listen belongs to --headless.", hint="Add --headless, or leave it out.")
     if not context.screen:
@@ -29,7 +30,33 @@ def service(context: Context) -> int:
     return show_console(context, _client(context), context.settings)
 
 
-def _client(context: Context) -> EngineClient:
+def _headless(context: Context) -> int:
+    from maos_ckpt.api.doors import Doors
+    from maos_ckpt.headless import run
+
+    workspace = context.workspace
+    workspace.refuse_if_read_only("the engine")
+    client = _client(context)
+    doors = Doors(workspace.repository, workspace.config.server, workspace.seams, context.path)
+    config = workspace.config
+
+    def reload() -> None:
+        nonlocal config
+        from maos_ckpt.config.reload import reloaded
+
+        taken, changed, waiting = reloaded(config, context.read_settings_again().config)
+        doors.reload(taken.server)
+        client.reconfigure(taken)
+        config = taken
+        _LOG.info("read the configuration again: %s", ", ".join(changed) or "nothing changed")
+        if waiting:
+            _LOG.warning("these change with the next start of the engine: %s", ", ".join(waiting))
+
+    run(client, teller(context), doors=doors, reload=reload)
+    return ExitCode.DONE
+
+
+def _client(context: Context) -> LocalClient:
     from maos_ckpt.local import LocalClient
 
     context.workspace.unlock_ahead()

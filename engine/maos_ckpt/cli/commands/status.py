@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from maos_ckpt.api.places import find_listening
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import age, count, duration, moment, rfc3339, size, span
 from maos_ckpt.cli.upkeep_text import scrub_due_ms, upkeep_lines
@@ -211,7 +212,14 @@ def _engine(one: _Status) -> dict[str, object]:
         "since": rfc3339(owner.since_ms) if owner else None,
         "interval_s": owner.interval_s if owner else None,
         "next_run_at": rfc3339(next_ms) if next_ms is not None else None,
+        "listening": list(_listening(one)),
     }
+
+
+def _listening(one: _Status) -> tuple[str, ...]:
+    """Where the running engine is reached; an engine inside a console is not."""
+    found = find_listening(one.workspace.repository) if one.owner else None
+    return found.addresses if found and one.owner and found.pid == one.owner.pid else ()
 
 
 def _last_success(one: _Status) -> dict[str, object] | None:
@@ -248,6 +256,8 @@ def _lines(one: _Status) -> list[str]:
         ("holds", held),
         ("encryption", _encryption_words(one)),
     ]
+    if _listening(one):
+        pairs.insert(2, ("reached at", ", ".join(_listening(one))))
     if not one.disk.ok:
         pairs.append(("disk", one.disk.text))
     told = [tier for tier in one.found.tiers if tier.name != LOCAL_TIER or tier.state != "ok"]

@@ -5,15 +5,19 @@ from __future__ import annotations
 import datetime
 import itertools
 import re
+from typing import TYPE_CHECKING
 
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import clip, count, duration, name, size
-from maos_ckpt.errors import ExitCode, NotFoundError, UsageError
+from maos_ckpt.errors import CkptError, ExitCode, NotFoundError, UsageError
 from maos_ckpt.ids import is_checkpoint_id
 from maos_ckpt.model import VerifyLevel, VerifyResult, VerifyTier
 from maos_ckpt.operations import checkpoints, keeping
 from maos_ckpt.safe_text import safe_text
+
+if TYPE_CHECKING:
+    from maos_ckpt.doctor import Check
 
 FOLLOW_INTERVAL_S = 0.25
 #: Past events shown before what is new.
@@ -152,11 +156,22 @@ def _since(text: str | None, now_ms: int) -> int:
         ) from error
 
 
+def _doors(context: Context) -> list[Check]:
+    from maos_ckpt.api.checkup import check_doors
+
+    try:
+        repository = context.workspace.repository
+    except CkptError:
+        # What is wrong there has been told already.
+        return []
+    return check_doors(repository, context.settings.config.server, context.path, context.seams)
+
+
 def doctor(context: Context) -> int:
     """`maos-ckpt doctor`."""
     from maos_ckpt.operations.checks import examine
 
-    checks = examine(context.settings, context.cwd, context.seams)
+    checks = [*examine(context.settings, context.cwd, context.seams), *_doors(context)]
     ok = all(check.ok for check in checks)
     if context.out.as_json:
         shape = [{"name": one.name, "ok": one.ok, "detail": one.detail} for one in checks]
