@@ -28,6 +28,7 @@ from maos_ckpt.model import (
 )
 from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillHistory, DrillReport
+from maos_ckpt.model.metrics import HOURS, MetricsReport
 
 ProgressSink = Callable[[Progress], None]
 EventSink = Callable[[Event], None]
@@ -208,6 +209,14 @@ class EngineClient(Protocol):
 
     def delete(self, name: str) -> str:
         """Remove a checkpoint; returns its id. Refused where it is pinned."""
+        ...
+
+    def metrics(self, hours: int = HOURS) -> MetricsReport:
+        """What was measured in the last `hours`, from 1 to 168, and in all; the same before and after a restart.
+
+        Raises:
+            UsageError: `hours` is out of range.
+        """
         ...
 
     def recent_events(self, limit: int = 200) -> list[tuple[str, dict[str, object]]]:

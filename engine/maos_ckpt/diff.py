@@ -27,7 +27,7 @@ from maos_ckpt.model import (
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.sources.base import Source
 from maos_ckpt.sources.change import same_value
-from maos_ckpt.states import CollectionPair, State, StoredState, collection_pairs, open_state
+from maos_ckpt.states import CollectionPair, State, StoredState, collection_pairs, open_state, unknown_side
 from maos_ckpt.tree.cursor import records
 from maos_ckpt.tree.diff import differences
 from maos_ckpt.tree.large import load_row
@@ -105,9 +105,12 @@ class ColumnChanges:
 def iterate(before: State, after: State, found: list[ColumnChanges]) -> Iterator[Difference]:
     """All records that differ, collection by collection, in key order; a change of the hidden rowid alone is none.
 
-    Columns that only one side has make no difference of a record; they are put into `found`.
+    Columns that only one side has make no difference of a record; they are put into `found`. A collection of which one
+    side knows nothing makes none either.
     """
     for pair in collection_pairs(before, after):
+        if unknown_side(pair, before, after) is not None:
+            continue
         columns = ColumnChanges(pair.before, pair.after) if pair.before and pair.after else None
         if columns:
             found.append(columns)
@@ -155,9 +158,20 @@ def diff_states(
                 listed.append(one.shown(values=len(listed) < VALUES_LISTED_MAX))
             if summary.total % 1000 == 0:
                 progress(Progress("diff", "compare", summary.total))
-        findings = tuple(finding for one in columns for finding in one.findings(a.name, b.name))
+        findings = (
+            *(finding for one in columns for finding in one.findings(a.name, b.name)),
+            *_unknown(a, b),
+        )
         truncated = summary.total > len(listed)
         return DiffResult(a.name, b.name, summary, by_component, tuple(listed), truncated, findings)
+
+
+def _unknown(before: State, after: State) -> Iterator[Finding]:
+    for pair in collection_pairs(before, after):
+        side = unknown_side(pair, before, after)
+        if side is not None:
+            path = "/".join(pair.name)
+            yield Finding(Severity.WARNING, "unread", f"{path} {side}; it is not compared.", path)
 
 
 @dataclass(frozen=True, slots=True)

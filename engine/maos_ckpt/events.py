@@ -31,7 +31,7 @@ class EngineStopped(Event):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointCreated(Event):
-    """A checkpoint was committed."""
+    """A checkpoint was committed; `missing` names what could not be captured, so that it is a partial one."""
 
     checkpoint: str
     trigger: str
@@ -41,6 +41,7 @@ class CheckpointCreated(Event):
     duration_s: float
     lock_s: float
     unchanged: bool
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,14 @@ class DrillCompleted(Event):
     report_sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class CacheAsked(Event):
+    """An operation read what lies in the remote copy: so many reads the cache answered, and so many it could not."""
+
+    hits: int
+    misses: int
+
+
 #: Closed registry: the journal knows these names and no others.
 EVENT_TYPES: dict[str, type[Event]] = {
     cls.__name__: cls
@@ -204,6 +213,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         CheckpointMarked,
         VerificationCompleted,
         DrillCompleted,
+        CacheAsked,
     )
 }
 

@@ -26,6 +26,7 @@ from maos_ckpt.model import (
 )
 from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillHistory, DrillReport
+from maos_ckpt.model.metrics import HOURS, MetricsReport
 from maos_ckpt.operations import checkpoints, drills, state
 from maos_ckpt.operations.registry import (
     DiffArguments,
@@ -255,6 +256,10 @@ class LocalClient(EngineClient):
         removed = checkpoints.delete(self._workspace, name)
         self._engine.poll()
         return removed.id
+
+    def metrics(self, hours: int = HOURS) -> MetricsReport:
+        """See `EngineClient.metrics`."""
+        return self._engine.metrics(hours)
 
     def recent_events(self, limit: int = 200) -> list[tuple[str, dict[str, object]]]:
         """See `EngineClient.recent_events`."""

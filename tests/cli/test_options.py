@@ -126,7 +126,6 @@ def test_bad_usage_is_exit_code_2(words: list[str], empty: Cli) -> None:
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["metrics", "--hours", "3"], "maos-ckpt metrics"),
         (["token", "create", "--scope", "read"], "maos-ckpt token"),
         (["--connect", "unix:x", "list"], "--connect"),
         (["list", "--token-file", "f"], "--token-file"),
@@ -146,7 +145,7 @@ def test_what_the_parser_knows_is_never_put_off_to_a_later_version() -> None:
     assert parser_for(COMMANDS["save"]).parse(["-m", "to --agent"]).message == "to --agent"
     for command in COMMANDS.values():
         parser_for(command)
-    assert not set(COMMANDS) & {"metrics", "token"}
+    assert not set(COMMANDS) & {"token"}
 
 
 def test_help_says_that_what_is_named_adds_up(empty: Cli) -> None:
@@ -159,7 +158,7 @@ def test_help_says_that_what_is_named_adds_up(empty: Cli) -> None:
     [
         ["--repo", "gs://bucket/prefix", "list"],
         ["--source", "redis://localhost:6379/0", "save"],
-        ["--source", "provider:m:a", "save"],
+        ["--source", "provider:m", "save"],
         ["--source", "moas:.", "save"],
         ["--source", "here", "save"],
         ["--source", "maos:", "save"],

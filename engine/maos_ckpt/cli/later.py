@@ -12,9 +12,7 @@ from maos_ckpt.errors import UsageError
 _ONE_MACHINE = "Run it in the MAOS directory: commands and console work there beside a running engine."
 
 #: Command → what serves instead.
-_COMMANDS = {
-    "metrics": "`maos-ckpt status` and `maos-ckpt events --since 1d` tell how the saves went.",
-}
+_COMMANDS: dict[str, str] = {}
 #: (command, or "" for all; option) → what serves instead.
 _OPTIONS = {
     ("", "--connect"): _ONE_MACHINE,

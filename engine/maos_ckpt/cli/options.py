@@ -251,6 +251,13 @@ def _audit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", metavar="N", type=_number(1), help="the newest N entries; by default 100")
 
 
+def _metrics(parser: argparse.ArgumentParser) -> None:
+    from maos_ckpt.model.metrics import HOURS, HOURS_MAX
+
+    text = f"look back so many hours, at most {HOURS_MAX}; by default {HOURS}"
+    parser.add_argument("--hours", metavar="N", type=_number(1), default=HOURS, help=text)
+
+
 def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("show", "init", "check"), help="what to do")
     parser.add_argument("--origin", action="store_true", help="with show: where each value comes from")
@@ -332,6 +339,7 @@ COMMANDS = {
         Command("verify", "Upkeep", "check what is stored", "upkeep:verify", _verify),
         Command("prune", "Upkeep", "apply retention, free space", "upkeep:prune", _prune),
         Command("status", "Upkeep", "engine, storage, last success", "status:status", _nothing),
+        Command("metrics", "Upkeep", "how saves and recoveries went, with trends", "metrics:metrics", _metrics),
         Command("events", "Upkeep", "what has happened", "upkeep:events", _events),
         Command("audit", "Upkeep", "who changed what, and why", "audit:audit", _audit),
         Command("doctor", "Upkeep", "check source, storage and machine", "upkeep:doctor", _nothing),

@@ -67,6 +67,12 @@ def checkpoint(one: Checkpoint) -> dict[str, object]:
             "lock_s": one.capture.lock_s,
             "unchanged": one.capture.unchanged,
             "notes": list(one.capture.notes),
+            "held": one.capture.held,
+            "pause_s": one.capture.pause_s,
+            "missing": [
+                {"component": gone.component, "collection": gone.collection, "reason": gone.reason}
+                for gone in one.capture.missing
+            ],
         },
         "components": components(one),
         "integrity": {"algorithm": "sha512", "digest": one.digest.hex()},

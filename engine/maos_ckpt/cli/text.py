@@ -11,6 +11,7 @@ from maos_ckpt.times import rfc3339 as rfc3339
 COLUMN_CHARACTERS_MAX = 60
 #: The last column of a table that has to fit a terminal keeps at least so much.
 LAST_COLUMN_CHARACTERS_MIN = 16
+_BARS = "▁▂▃▄▅▆▇█"
 #: A longer name is cut, and its length told.
 NAME_CHARACTERS_MAX = 200
 
@@ -60,6 +61,17 @@ def span(seconds: float) -> str:
 def count(number: int, noun: str) -> str:
     """`1 record`, `2,000 records`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """A bar for each value, from the lowest to the highest; a blank where there is none."""
+    known = [one for one in values if one is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    steps = len(_BARS) - 1
+    return "".join(
+        " " if one is None else _BARS[round((one - low) / (high - low) * steps) if high > low else steps // 2]
+        for one in values
+    )
 
 
 def clip(text: str, width: int = COLUMN_CHARACTERS_MAX) -> str:

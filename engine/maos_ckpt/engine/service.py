@@ -34,8 +34,10 @@ from maos_ckpt.events import (
     TicksMissed,
 )
 from maos_ckpt.model import Checkpoint, EngineStatus, Progress
+from maos_ckpt.model.metrics import MetricsReport
 from maos_ckpt.operations import state
 from maos_ckpt.operations.drills import schedule_of
+from maos_ckpt.operations.metrics import Ledger
 from maos_ckpt.operations.workspace import Workspace, is_failure
 from maos_ckpt.repository.holds import hold_shown
 from maos_ckpt.repository.repository import Repository
@@ -58,6 +60,7 @@ class Engine:
         self._repository: Repository | None = None
         self._watch: Watch | None = None
         self._reports = Reports(workspace.repository, workspace.seams)
+        self._ledger = Ledger(workspace.journal)
         self._duties: Duties | None = None
         self._workers = Workers(workspace, progressed=self._tell_progress, failed=self._after_failure, done=self.poll)
         self._ending = threading.Event()
@@ -220,6 +223,11 @@ class Engine:
             tiers=self._watching.tiers(),
             drill=self._reports.status(schedule_of(workspace.config)),
         )
+
+    def metrics(self, hours: int) -> MetricsReport:
+        """See `EngineClient.metrics`."""
+        now_ms = self._now_ms()
+        return self._ledger.report(self._watching.holding(now_ms), now_ms, hours)
 
     def _next_run_at_ms(self, owner: Owner | None) -> int | None:
         if self._duties is not None:

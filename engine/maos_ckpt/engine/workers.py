@@ -100,7 +100,7 @@ class Workers:
             lane.progressed(progress)
             self._progressed(progress)
 
-        child = self._children[lane.name] = Child()
+        child = self._children[lane.name] = Child(self._workspace.host)
         try:
             result = child.run(request, operation.result, progressed)
         except CkptError as error:

@@ -59,7 +59,8 @@ def save(
         _refuse_lost_database(workspace, repository)
         if known:
             workspace.open_source()
-        request = SaveRequest(trigger, description, tuple(tags), codec=codec_settings(workspace.config))
+        codec, partial = codec_settings(workspace.config), workspace.config.barrier.partial == "allow"
+        request = SaveRequest(trigger, description, tuple(tags), codec=codec, partial=partial)
         checkpoint = save_checkpoint(repository, source, request, progress, workspace.seams)
         workspace.record(created(checkpoint))
         if keep_last or trigger is Trigger.SCHEDULE:
@@ -102,6 +103,7 @@ def created(checkpoint: Checkpoint) -> CheckpointCreated:
         duration_s=checkpoint.duration_s,
         lock_s=checkpoint.capture.lock_s,
         unchanged=checkpoint.capture.unchanged,
+        missing=tuple(one.path for one in checkpoint.capture.missing),
     )
 
 

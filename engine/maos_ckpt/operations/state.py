@@ -12,7 +12,7 @@ from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.errors import CkptError, KeyRefusedError, NotFoundError, PermissionRefusedError, UnavailableError
 from maos_ckpt.events import CheckpointCreated
 from maos_ckpt.journal import Entry, Journal
-from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER, CheckpointState, Ratios, TierStatus
+from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER, Checkpoint, CheckpointState, Ratios, TierStatus
 from maos_ckpt.operations.outcome import Outcome, last_outcome, remembered_outcome
 from maos_ckpt.operations.tiers import NOT_ASKED, failed_state, tiers
 from maos_ckpt.operations.workspace import Workspace
@@ -50,10 +50,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class LastSuccess:
-    """The newest checkpoint, by its id and when it was taken."""
+    """The newest checkpoint, by its id, when it was taken, and what could not be captured then."""
 
     id: str
     created_at_ms: int
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def repository_state(workspace: Workspace) -> RepositoryState:
         with workspace.reading(news=False) as repository:
             checkpoints = repository.checkpoints()
             return RepositoryState(
-                last_success=LastSuccess(checkpoints[0].id, checkpoints[0].created_at_ms) if checkpoints else None,
+                last_success=_newest(checkpoints),
                 checkpoints=len(checkpoints),
                 stored_bytes=repository.stored_bytes(),
                 logical_bytes=sum(one.logical_bytes for one in checkpoints),
@@ -117,6 +118,13 @@ def repository_state(workspace: Workspace) -> RepositoryState:
         if workspace.remote is None or (workspace.repository / HEADER_NAME).exists():
             raise
         return _without_home(workspace, error)
+
+
+def _newest(checkpoints: list[Checkpoint]) -> LastSuccess | None:
+    if not checkpoints:
+        return None
+    one = checkpoints[0]
+    return LastSuccess(one.id, one.created_at_ms, tuple(gone.path for gone in one.capture.missing))
 
 
 def _without_home(workspace: Workspace, error: CkptError | None) -> RepositoryState:

@@ -20,7 +20,7 @@ from maos_ckpt.errors import ConflictError, IntegrityError, UsageError
 from maos_ckpt.export import UNFINISHED_SUFFIX, export, is_empty
 from maos_ckpt.fields import named
 from maos_ckpt.fs import raise_storage_error
-from maos_ckpt.model import Checkpoint, Descriptor, Plan, Progress, RecoveryResult
+from maos_ckpt.model import Checkpoint, CollectionKind, Descriptor, MissingPart, Plan, Progress, RecoveryResult
 from maos_ckpt.nobody import quiet
 from maos_ckpt.recovery.damage import naming_damage
 from maos_ckpt.recovery.kept_changes import KeptChanges
@@ -52,12 +52,16 @@ HOME_FOLDER: Final = "home"
 
 
 class _Nothing:
-    """The state of a place where nothing is."""
+    """The state of a place where nothing is; with `objects` it can hold them, as plain files can."""
 
-    name = "nothing"
+    name = "that place"
+    missing: tuple[MissingPart, ...] = ()
+
+    def __init__(self, objects: dict[CollectionName, Descriptor]) -> None:
+        self._objects = {name: one for name, one in objects.items() if one.kind is CollectionKind.OBJECTS}
 
     def descriptors(self) -> dict[CollectionName, Descriptor]:
-        return {}
+        return self._objects
 
     def stream(self, collection: CollectionName) -> Stream:
         return LeafStream(iter(()), lambda plain: plain)
@@ -141,8 +145,9 @@ def _planned(
         )
     target = (_Tables if kind == "sqlite" else StoredState)(repository, request.checkpoint)
     with naming_damage(repository, request.checkpoint, request.selection):
-        require_collections(request.selection, target, _Nothing())
-        planner = requested(repository, request, _Nothing(), target)
+        nothing = _Nothing(target.descriptors() if kind == "dir" else {})
+        require_collections(request.selection, target, nothing)
+        planner = requested(repository, request, nothing, target)
         source = SqliteSource(path, seams, allow_missing=True, ignored=True)
         plan = plan_quickly(planner, source, (), request.limit, progress, "recovery", keep)
         require_records(planner.quiet, (target,))

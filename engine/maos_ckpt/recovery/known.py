@@ -44,6 +44,7 @@ def require_collections(selection: Selection, target: StoredState, live: State) 
     known = list(dict.fromkeys((*target.descriptors(), *live.descriptors())))
     components = list(dict.fromkeys(name[0] for name in known))
     for component in selection.components:
+        _require_captured(component, target)
         if component not in components:
             raise _unknown("component", component, target.name, components)
     fields = map(parse_field, selection.fields)
@@ -55,6 +56,18 @@ def require_collections(selection: Selection, target: StoredState, live: State) 
     for table, names in (("agents", selection.agents), ("orchestrations", selection.orchestrations)):
         for name in names:
             _require_owner(table, name, target, live)
+
+
+def _require_captured(component: str, target: StoredState) -> None:
+    lost = [one for one in target.missing if one.component == component]
+    if lost and not any(name[0] == component for name in target.descriptors()):
+        raise NotFoundError(
+            f"Checkpoint {target.name} is a partial one and holds nothing of {component}: {lost[0].reason}.",
+            kept="Nothing was changed.",
+            hint="Name a checkpoint that is whole; `maos-ckpt list` marks the others as partial.",
+            component=component,
+            missing=[one.path for one in lost],
+        )
 
 
 def _require_owner(table: str, name: str, target: StoredState, live: State) -> None:

@@ -27,14 +27,22 @@ from maos_ckpt.recovery.touched import TRANSCRIPTS
 from maos_ckpt.recovery.unread import Unread
 from maos_ckpt.sources.change import Alignment, Change, align
 from maos_ckpt.sources.sqlite.create import PRAGMA_TYPE
-from maos_ckpt.states import CollectionName, CollectionPair, State, StoredState, collection_pairs, differing
+from maos_ckpt.states import (
+    CollectionName,
+    CollectionPair,
+    State,
+    StoredState,
+    collection_pairs,
+    differing,
+    unknown_side,
+)
 from maos_ckpt.tree.diff import RecordDifference
 from maos_ckpt.tree.large import load_row
 
 #: Selects no record by itself: what is meant is named key by key, as `extra`.
 KEYS_ONLY: Final = Selection(records=("-/-/-",))
-#: Kinds of collections that are files; the others live in the database.
-FILE_KINDS: Final = (CollectionKind.LINES, CollectionKind.FILES)
+#: Kinds of collections that follow after the commit, files and objects; the others live in the database.
+FILE_KINDS: Final = (CollectionKind.LINES, CollectionKind.FILES, CollectionKind.OBJECTS)
 
 
 @dataclass(slots=True)
@@ -108,7 +116,7 @@ class Planner:
                     continue
             elif not self._matcher.collection(pair.name) and one.path not in extra:
                 continue
-            if not all(only.collection(pair.name) for only in self._only):
+            if not all(only.collection(pair.name) for only in self._only) or self._is_unknown(pair):
                 continue
             found.append((pair, self._align(pair)))
         return sorted(found, key=lambda item: write_order(item[0]))
@@ -125,6 +133,13 @@ class Planner:
             names = ", ".join(alignment.homeless)
             self._note(pair, "columns", Severity.WARNING, f"has no place any more for the columns {names}")
         return alignment
+
+    def _is_unknown(self, pair: CollectionPair) -> bool:
+        """Whether one side knows nothing of a collection: it could not be captured, or belongs to another program."""
+        side = unknown_side(pair, self.live, self.target)
+        if side is not None:
+            self._note(pair, "unread", Severity.WARNING, f"{side}; it stays as it is")
+        return side is not None
 
     def _note(self, pair: CollectionPair, kind: str, severity: Severity, what: str, record: str = "") -> None:
         path = "/".join(pair.name)

@@ -227,7 +227,7 @@ def _last_success(one: _Status) -> dict[str, object] | None:
     if last is None:
         return None
     age_s = round((one.now_ms - last.created_at_ms) / 1000, 3)
-    return {"id": last.id, "at": rfc3339(last.created_at_ms), "age_s": age_s}
+    return {"id": last.id, "at": rfc3339(last.created_at_ms), "age_s": age_s, "missing": list(last.missing)}
 
 
 def _last_error(one: _Status) -> dict[str, object] | None:
@@ -258,6 +258,8 @@ def _lines(one: _Status) -> list[str]:
     ]
     if _listening(one):
         pairs.insert(2, ("reached at", ", ".join(_listening(one))))
+    if last and last.missing:
+        pairs.append(("partial", f"that checkpoint is without {', '.join(last.missing)}"))
     if not one.disk.ok:
         pairs.append(("disk", one.disk.text))
     told = [tier for tier in one.found.tiers if tier.name != LOCAL_TIER or tier.state != "ok"]
