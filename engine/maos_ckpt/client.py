@@ -26,6 +26,7 @@ from maos_ckpt.model import (
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.alerts import Alert
 from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillHistory, DrillReport
 from maos_ckpt.model.metrics import HOURS, MetricsReport
@@ -38,12 +39,22 @@ EVERYTHING = Selection()
 class EngineClient(Protocol):
     """Everything a console can ask of an engine."""
 
+    #: Whether the engine goes on when this client is closed, since it is not this process's own.
+    shared: bool = False
+
     def start(self) -> None:
         """Begin the schedule (embedded) or connect (remote)."""
         ...
 
     def close(self, timeout_s: float) -> bool:
-        """End cleanly: let the running operation finish, then stop. False where `timeout_s` passed first."""
+        """End cleanly: let the running operation finish, then stop. False where `timeout_s` passed first.
+
+        A shared engine is only left, and goes on.
+        """
+        ...
+
+    def stop_engine(self, timeout_s: float) -> bool:
+        """As `close`, and end a shared engine for all its clients, too. False where it had not ended by then."""
         ...
 
     def subscribe(self, sink: EventSink) -> Callable[[], None]:
@@ -216,6 +227,19 @@ class EngineClient(Protocol):
 
         Raises:
             UsageError: `hours` is out of range.
+        """
+        ...
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """The alerts that stand, the worst first; those that somebody has seen included."""
+        ...
+
+    def acknowledge(self, alert: str, snooze_s: float = 0.0) -> Alert:
+        """An alert (its name or key) was seen: nothing more is sent until it clears, or with `snooze_s` for so long,
+        at most 30 days.
+
+        Raises:
+            NotFoundError: no such alert stands.
         """
         ...
 

@@ -76,7 +76,7 @@ def run(
         if doors is not None:
             # Closed before the engine, which a request may be asking.
             stack.callback(doors.close)
-            doors.open(client)
+            doors.open(client, signals.ask_to_stop)
         stack.callback(manager.stopping, "finishing what runs")
         manager.ready(_in_words(status))
         deadline_s = None if seconds is None else clock.monotonic_s() + seconds

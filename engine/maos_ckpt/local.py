@@ -24,10 +24,11 @@ from maos_ckpt.model import (
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.alerts import Alert
 from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillHistory, DrillReport
 from maos_ckpt.model.metrics import HOURS, MetricsReport
-from maos_ckpt.operations import checkpoints, drills, state
+from maos_ckpt.operations import alerts, checkpoints, drills, state
 from maos_ckpt.operations.registry import (
     DiffArguments,
     DrillArguments,
@@ -70,6 +71,10 @@ class LocalClient(EngineClient):
     def close(self, timeout_s: float) -> bool:
         """See `EngineClient.close`."""
         return self._engine.close(timeout_s)
+
+    def stop_engine(self, timeout_s: float) -> bool:
+        """See `EngineClient.stop_engine`."""
+        return self.close(timeout_s)
 
     def subscribe(self, sink: EventSink) -> Callable[[], None]:
         """See `EngineClient.subscribe`; each listener has a bounded queue and a thread of its own."""
@@ -260,6 +265,14 @@ class LocalClient(EngineClient):
     def metrics(self, hours: int = HOURS) -> MetricsReport:
         """See `EngineClient.metrics`."""
         return self._engine.metrics(hours)
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """See `EngineClient.alerts`."""
+        return alerts.standing(self._workspace)
+
+    def acknowledge(self, alert: str, snooze_s: float = 0.0) -> Alert:
+        """See `EngineClient.acknowledge`."""
+        return alerts.acknowledge(self._workspace, alert, snooze_s)
 
     def recent_events(self, limit: int = 200) -> list[tuple[str, dict[str, object]]]:
         """See `EngineClient.recent_events`."""

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from maos_ckpt.api import checkpoints, contents, events, health, openapi, recoveries, underway, upkeep
+from maos_ckpt.api import calls, checkpoints, contents, events, health, metrics, openapi, recoveries, underway, upkeep
 from maos_ckpt.api.endpoint import Endpoint, Exchange, Shared
 from maos_ckpt.api.guard import CALLER, Gate, Guard, require
 from maos_ckpt.api.limits import Limits
@@ -24,12 +24,14 @@ PREFIX = "/api/checkpoint"
 #: All there is; each area exports its own.
 ENDPOINTS: tuple[Endpoint, ...] = (
     *health.ENDPOINTS,
+    *calls.ENDPOINTS,
     *checkpoints.ENDPOINTS,
     *contents.ENDPOINTS,
     *recoveries.ENDPOINTS,
     *events.ENDPOINTS,
     *underway.ENDPOINTS,
     *upkeep.ENDPOINTS,
+    *metrics.ENDPOINTS,
     *openapi.ENDPOINTS,
 )
 

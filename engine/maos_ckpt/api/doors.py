@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from maos_ckpt.api.application import PREFIX, application
+from maos_ckpt.api.calls import Consoles, serve_consoles
 from maos_ckpt.api.guard import Guard
 from maos_ckpt.api.listeners import UNIX, Listener, tcp_listener, unix_listener
 from maos_ckpt.api.places import Listening, remove_note, socket_path, write_note
@@ -43,6 +44,7 @@ class Doors:
         self._tls: ssl.SSLContext | None = None
         self._listeners: list[Listener] = []
         self._server: Server | None = None
+        self._consoles: Consoles | None = None
         self._guard = Guard(Tokens(repository, seams), seams.clock)
         self._configure_guard()
 
@@ -60,15 +62,20 @@ class Doors:
         for text in self._settings.listen:
             self._listeners.append(self._listener(text))
 
-    def open(self, client: EngineClient) -> None:
+    def open(self, client: EngineClient, stop: Callable[[], None] | None = None) -> None:
         """Serve a client that has been started and is the engine of the repository.
+
+        Args:
+            stop: ends this program in order, where a client may ask for that.
 
         Raises:
             CkptError: a socket cannot be made.
         """
         own = unix_listener(socket_path(self._repository), directory_is_ours=True)
         self._listeners.insert(0, own)
-        server = Server(application(client, guard=self._guard, prefix=PREFIX), self._listeners)
+        app = application(client, guard=self._guard, prefix=PREFIX)
+        self._consoles = serve_consoles(app, client, stop)
+        server = Server(app, self._listeners)
         server.start()
         self._server = server
         addresses = tuple(one.address for one in self._listeners)
@@ -98,6 +105,8 @@ class Doors:
         """Take no more requests; safe to call twice."""
         server, self._server = self._server, None
         if server is not None:
+            if self._consoles is not None:
+                self._consoles.fanout.close()
             remove_note(self._repository)
             if not server.close():
                 _LOG.warning("requests were still under way when the engine ended")

@@ -16,7 +16,7 @@ from maos_ckpt.cli.output import Output
 from maos_ckpt.cli.progress import ProgressLine
 from maos_ckpt.config import Settings, load
 from maos_ckpt.environment import expanded, log_file
-from maos_ckpt.errors import CkptError, NotFoundError, PermissionRefusedError
+from maos_ckpt.errors import CkptError, NotFoundError, PermissionRefusedError, read_only_refusal
 from maos_ckpt.logs import log_to, parse_level, set_levels
 from maos_ckpt.safe_text import safe_text
 from maos_ckpt.seams import SYSTEM, Seams
@@ -99,6 +99,15 @@ class Context:
         from maos_ckpt.operations.locate import locate
 
         return locate(self.settings, self.cwd, self.seams, self.ask_passphrase if self.on_terminal else None)
+
+    def refuse_if_read_only(self, operation: str) -> None:
+        """Stop what would change something where the settings forbid it; an attached engine looks for itself.
+
+        Raises:
+            PermissionRefusedError: `read_only` is set.
+        """
+        if self.settings.config.read_only:
+            raise read_only_refusal(operation)
 
     def progress(self) -> ProgressLine:
         """A progress line on standard error, silent where that is no terminal; a context manager."""

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from maos_ckpt.config.alerting import Alerts, Hooks
 from maos_ckpt.model.drills import DrillScenario
 
 Codec = Literal["auto", "zstd", "lz4", "gzip", "brotli", "none"]
@@ -392,5 +393,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     barrier: Barrier = Barrier()
     storage: Storage = Storage()
     drill: Drill = Drill()
+    alerts: Alerts = Alerts()
+    hooks: Hooks = Hooks()
     server: Server = Server()
     console: Console = Console()

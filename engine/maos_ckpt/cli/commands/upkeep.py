@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 import itertools
-import re
 from typing import TYPE_CHECKING
 
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.context import Context
+from maos_ckpt.cli.spans import span_seconds
 from maos_ckpt.cli.text import clip, count, duration, name, size
 from maos_ckpt.errors import CkptError, ExitCode, NotFoundError, UsageError
 from maos_ckpt.ids import is_checkpoint_id
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 FOLLOW_INTERVAL_S = 0.25
 #: Past events shown before what is new.
 FOLLOW_CONTEXT = 10
-_AGE = re.compile(r"(\d{1,9})([smhd])")
-_AGE_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _AFFECTED_LISTED = 10
 
 
@@ -39,6 +37,11 @@ def verify(context: Context) -> int:
         result = checkpoints.verify(
             context.workspace, arguments.ids, level, progress, tier=tier, repair=arguments.repair
         )
+    return tell_verification(context, result)
+
+
+def tell_verification(context: Context, result: VerifyResult) -> int:
+    """What a verification found."""
     if context.out.as_json:
         context.out.document(shapes.verification(result))
     else:
@@ -52,8 +55,8 @@ def _verification_lines(result: VerifyResult) -> list[str]:
         where = f" ({name(one.object)})" if one.object else ""
         lines.append(f"{one.severity.value}: {clip(one.message, 1000)}{where}")
         lines += [f"    {name(record)}" for record in one.affected[:_AFFECTED_LISTED]]
-        if len(one.affected) > _AFFECTED_LISTED:
-            lines.append(f"    … and {len(one.affected) - _AFFECTED_LISTED:,} more")
+        if one.affected and one.beyond(_AFFECTED_LISTED):
+            lines.append(f"    … and {one.beyond(_AFFECTED_LISTED):,} more")
     for sign, repairs in (("repaired", result.repaired), ("kept aside", result.quarantined)):
         lines += [f"{sign}: {name(one.object)} in {one.tier} ({clip(one.detail, 200)})" for one in repairs]
     what = f"{count(result.checkpoints, 'checkpoint')}, {count(result.objects, 'object')}, {size(result.bytes)} read"
@@ -110,7 +113,7 @@ def events(context: Context) -> int:
     if arguments.follow and arguments.since is None:
         entries = list(itertools.islice(journal.newest_first(), FOLLOW_CONTEXT))[::-1]
     else:
-        entries = journal.since(_since(arguments.since, now_ms))
+        entries = journal.since(since_ms(arguments.since, now_ms))
     for kind, fields in entries:
         print_event(context, kind, fields)
     while arguments.follow:
@@ -138,12 +141,17 @@ def _shown(value: object) -> str:
     return f'"{text}"' if " " in text or not text else text
 
 
-def _since(text: str | None, now_ms: int) -> int:
+def since_ms(text: str | None, now_ms: int) -> int:
+    """The time that --since names, in milliseconds; 0 where it names none.
+
+    Raises:
+        UsageError: it is neither a time nor an age.
+    """
     if text is None:
         return 0
-    age = _AGE.fullmatch(text)
-    if age:
-        return now_ms - int(age[1]) * _AGE_SECONDS[age[2]] * 1000
+    ago_s = span_seconds(text)
+    if ago_s is not None:
+        return now_ms - ago_s * 1000
     try:
         moment_ = datetime.datetime.fromisoformat(text)
         if moment_.tzinfo is None:
