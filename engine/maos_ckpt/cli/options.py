@@ -265,8 +265,11 @@ def _metrics(parser: argparse.ArgumentParser) -> None:
 
 
 def _alerts(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", nargs="?", choices=("list", "ack", "snooze"), default="list", help="what to do")
+    parser.add_argument(
+        "action", nargs="?", choices=("list", "ack", "snooze", "test"), default="list", help="what to do"
+    )
     parser.add_argument("name", metavar="ALERT", nargs="?", default="", help="with ack and snooze: which, by its name")
+    parser.epilog = "`test` sends a test to the webhook, the command and the heartbeat that are configured."
     text = "with snooze: for so long, as 90s, 30m, 2h, 1d; by default 1h"
     parser.add_argument("--for", metavar="AGE", dest="for_s", type=span, default=3600.0, help=text)
 
