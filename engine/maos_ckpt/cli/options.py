@@ -58,7 +58,7 @@ def add_globals(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--config", metavar="PATH", help="configuration file")
     add("--repo", metavar="PATH|URL", help="repository, or s3://BUCKET/PREFIX; by default .maos-ckpt beside the source")
-    add("--source", metavar="SPEC", action="append", help="what to checkpoint: maos:DIR or sqlite:PATH")
+    add("--source", metavar="SPEC", action="append", help="what to checkpoint: maos:DIR, sqlite:PATH, provider:MODULE:ATTR; may be repeated")
     add("--s3-endpoint", metavar="URL", help="S3 store other than AWS, as http(s)://HOST[:PORT]")
     add("--system", metavar="NAME", help="this system's name among those that share a bucket")
     add("--claude-home", metavar="DIR", help="home of the agents' transcripts; by default ~/.claude")
