@@ -96,7 +96,7 @@ def restored(folder: Path, settings: RemoteSettings, component: str, state: Path
     shutil.rmtree(state)
     state.mkdir()
     shutil.rmtree(claude, ignore_errors=True)
-    words = ["--component", component, *(["--with-dependencies"] if component in NEEDING_AGENTS else [])]
+    words = ["--component", component, *(["--component", "agents"] if component in NEEDING_AGENTS else [])]
     restore(folder / f"machine-{component}", settings, words, claude, stored)
 
 

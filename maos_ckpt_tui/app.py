@@ -13,6 +13,9 @@ from maos_ckpt.errors import CkptError, ExitCode
 from maos_ckpt_tui.console import CLOSE_TIMEOUT_S, ConsoleApp
 from maos_ckpt_tui.themes import choose_theme
 
+#: Leaving an engine that goes on takes no longer.
+LEAVE_TIMEOUT_S = 2.0
+
 
 def run_console(client: EngineClient, *, read_only: bool = False, theme: str | None = None, mouse: bool = False) -> int:
     """Show the console until the operator leaves; starts and closes `client`.
@@ -35,6 +38,8 @@ def run_console(client: EngineClient, *, read_only: bool = False, theme: str | N
     while True:
         app = ConsoleApp(client, read_only=read_only, theme=chosen, start=start)
         _run(app, mouse)
+        if app.not_closed is not None:
+            _tell(f"maos-ckpt: {app.not_closed.message} {app.not_closed.hint}")
         if app.crash is None:
             return _finish(client, app.closed)
         start = False
@@ -47,7 +52,9 @@ def _run(app: ConsoleApp, mouse: bool) -> None:
     with asyncio.Runner() as runner:
         runner.run(app.run_async(mouse=mouse))
         # The terminal is back. Leaving the runner waits for calls that are still in the client.
-        if not app.closed and app.crash is None:
+        if app.client.shared and app.crash is None:
+            app.client.close(LEAVE_TIMEOUT_S)
+        elif not app.closed and app.crash is None:
             _tell("maos-ckpt: finishing what runs; Ctrl+C ends at once, nothing committed is lost.")
 
 

@@ -10,7 +10,8 @@ from textual.binding import BindingType
 from textual.driver import Driver
 
 from maos_ckpt.client import EngineClient
-from maos_ckpt.errors import CkptError
+from maos_ckpt.errors import CkptError, EngineUnreachableError
+from maos_ckpt.events import ConnectionLost, ConnectionRestored
 from maos_ckpt.model import Progress
 from maos_ckpt.seams import Clock, SystemClock
 from maos_ckpt_tui import refresher, themes
@@ -30,6 +31,7 @@ CLOSE_TIMEOUT_S = 120.0
 SHOWN_AFTER_S = 0.3
 #: A start that failed is tried again after 1 s, 2 s, 4 s, … and then this often.
 START_DELAY_MAX_S = 30.0
+_GOES_ON = "An engine that still runs goes on by itself."
 
 
 class ConsoleApp(SharedActions):
@@ -62,14 +64,15 @@ class ConsoleApp(SharedActions):
             self.register_theme(one)
         self.theme = theme
         self.client = client
-        self.model = ConsoleModel(limit=refresher.CHECKPOINTS_FIRST)
+        self.model = ConsoleModel(limit=refresher.CHECKPOINTS_FIRST, attached=client.shared)
         self.meter: ProgressMeter | None = None
         self.closed = False
         self.crash: Exception | None = None
+        self.not_closed: CkptError | None = None
         self._asked_read_only = read_only
         self._start_client = start
         self._starts_failed = 0
-        self._leaving = False
+        self.leaving = False
         self.clock = clock or SystemClock()
         self._bridge = Bridge(client, self.post_message, self.clock)
         self._refresher = refresher.Refresher(client, self.model, self)
@@ -126,7 +129,7 @@ class ConsoleApp(SharedActions):
         stop_leaving_on_signals(self)
 
     def _begin(self) -> None:
-        if self.screen_stack and not self._leaving:
+        if self.screen_stack and not self.leaving:
             self._overview.ask(self._start, self._started, group="start", failed=self._not_started, quiet=True)
 
     def _start(self) -> None:
@@ -198,6 +201,12 @@ class ConsoleApp(SharedActions):
     def on_engine_spoke(self, message: EngineSpoke) -> None:
         """Something happened: the operation in sight has ended, and there is news to read."""
         self.operation_ended()
+        if isinstance(message.event, ConnectionLost):
+            self.model.problem = EngineUnreachableError(message.event.reason, kept=_GOES_ON)
+            self._screens_changed()
+            return
+        if isinstance(message.event, ConnectionRestored):
+            self.say("The engine answers again.", "ok")
         self.refresh_soon()
 
     def on_progress_moved(self, message: ProgressMoved) -> None:
@@ -238,23 +247,46 @@ class ConsoleApp(SharedActions):
         self.action_leave()
 
     def action_leave(self) -> None:
-        """Close the engine in a thread, saying so; then leave."""
+        """Leave a shared engine at once; close one of our own in a thread, saying so."""
+        if self.client.shared:
+            self.leaving = True
+            self.exit()
+            return
+        self._close_engine(partial(self.client.close, CLOSE_TIMEOUT_S))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """An engine of the console's own ends with it; one that others use is stopped by a key of its own."""
+        if action == "stop_engine" and (not self.client.shared or self.read_only):
+            return False
+        return super().check_action(action, parameters)
+
+    def action_stop_engine(self) -> None:
+        """Stop a shared engine, if the operator means it."""
+        from maos_ckpt_tui.modals.closing import STOP, stop_modal  # Loaded when first needed.
+
+        def chosen(choice: str | None) -> None:
+            if choice == STOP:
+                self._close_engine(partial(self.client.stop_engine, CLOSE_TIMEOUT_S))
+
+        if isinstance(self.screen, ConsoleScreen):
+            self.push_screen(stop_modal(), chosen)
+
+    def _close_engine(self, close: Callable[[], bool]) -> None:
         from maos_ckpt_tui.modals.closing import ClosingModal  # Loaded when first needed.
 
         if isinstance(self.screen, ClosingModal):
             self.exit()
             return
         running = self.meter.last.operation if self.meter and self.meter.last else ""
-        self._leaving = True
+        self.leaving = True
         self.push_screen(ClosingModal(running))
         self._bridge.close()
-        self._overview.ask(
-            partial(self.client.close, CLOSE_TIMEOUT_S), self._engine_closed, group="close", failed=self._not_closed
-        )
+        self._overview.ask(close, self._engine_closed, group="close", failed=self._not_closed)
 
     def _engine_closed(self, clean: bool) -> None:
         self.closed = clean
         self.exit()
 
-    def _not_closed(self, _error: CkptError) -> None:
+    def _not_closed(self, error: CkptError) -> None:
+        self.not_closed = error
         self.exit()

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from maos_ckpt.errors import CkptError
+from maos_ckpt.errors import CkptError, EngineUnreachableError
 from maos_ckpt.ids import short_id
 from maos_ckpt.model import LOCAL_TIER, Checkpoint, CheckpointState, EngineStatus, TierStatus
+from maos_ckpt.model.alerts import CRITICAL, AlertState
 from maos_ckpt_tui import formatting as fmt
 
 #: A last success older than this many intervals is stale: two saves in a row did not happen.
@@ -28,6 +29,7 @@ class ConsoleModel:
 
     `problem` is the error of the last refresh, None where it worked; `complete` is False where more checkpoints exist
     than `limit` asked for. `start_again_ms` is set while the engine could not be started: when that is tried again.
+    `attached`: the engine is another process's, and goes on when this console is left.
     """
 
     status: EngineStatus | None = None
@@ -37,6 +39,7 @@ class ConsoleModel:
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     problem: CkptError | None = None
     start_again_ms: int | None = None
+    attached: bool = False
     _by_id: dict[str, Checkpoint] = field(default_factory=dict)
 
     def take_checkpoints(self, checkpoints: list[Checkpoint]) -> None:
@@ -70,6 +73,9 @@ def health(model: ConsoleModel, now_ms: int) -> Health:
     status, problem = model.status, model.problem
     last = status.last_success if status is not None else None
     age = f"last checkpoint {fmt.ago(last.created_at_ms, now_ms)}" if last else "no checkpoint yet"
+    if isinstance(problem, EngineUnreachableError):
+        known = f"{age}, as far as is known" if last else "whether checkpoints are taken is not known"
+        return Health("XX", "NO CONNECTION", "bad", known, f"{problem.message} {problem.kept}")
     if problem is not None and model.start_again_ms is not None:
         return Health("XX", "NOT STARTED", "bad", "no checkpoint is taken", f"{problem.message} {problem.hint}")
     if problem is not None:
@@ -118,6 +124,17 @@ def remote_trouble(status: EngineStatus | None, now_ms: int) -> Health | None:
     else:
         words += "nothing waits"
     return Health(sign, f"{remote.name.upper()} {word}", tone, words, remote.reason)
+
+
+def alert_trouble(status: EngineStatus | None) -> Health | None:
+    """The worst alert that nobody has seen, with what to do, and how many there are more; None where there is none."""
+    firing = [one for one in status.alerts if one.state is AlertState.FIRING] if status is not None else []
+    if not firing:
+        return None
+    worst, more = firing[0], len(firing) - 1
+    sign, tone = ("XX", "bad") if worst.severity == CRITICAL else ("!!", "warn")
+    others = f" {fmt.plural(more, 'further alert')}: `maos-ckpt alerts` lists them." if more else ""
+    return Health(sign, f"ALERT {worst.name}", tone, worst.message, f"To do: {worst.runbook}{others}")
 
 
 def remote_words(status: EngineStatus | None) -> str:

@@ -22,9 +22,12 @@ from maos_ckpt.model import (
     RecoveryResult,
     ResumePoint,
     Selection,
+    Trigger,
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.alerts import Alert
+from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillHistory, DrillReport
 from maos_ckpt.model.metrics import HOURS, MetricsReport
 
@@ -36,12 +39,22 @@ EVERYTHING = Selection()
 class EngineClient(Protocol):
     """Everything a console can ask of an engine."""
 
+    #: Whether the engine goes on when this client is closed, since it is not this process's own.
+    shared: bool = False
+
     def start(self) -> None:
         """Begin the schedule (embedded) or connect (remote)."""
         ...
 
     def close(self, timeout_s: float) -> bool:
-        """End cleanly: let the running operation finish, then stop. False where `timeout_s` passed first."""
+        """End cleanly: let the running operation finish, then stop. False where `timeout_s` passed first.
+
+        A shared engine is only left, and goes on.
+        """
+        ...
+
+    def stop_engine(self, timeout_s: float) -> bool:
+        """As `close`, and end a shared engine for all its clients, too. False where it had not ended by then."""
         ...
 
     def subscribe(self, sink: EventSink) -> Callable[[], None]:
@@ -65,8 +78,33 @@ class EngineClient(Protocol):
         for 15 minutes. Quick; a person may still delete them."""
         ...
 
-    def save(self, description: str = "", tags: Sequence[str] = ()) -> Checkpoint:
+    def save(self, description: str = "", tags: Sequence[str] = (), *, trigger: Trigger = Trigger.MANUAL) -> Checkpoint:
         """Long: one checkpoint now."""
+        ...
+
+    def records(
+        self,
+        name: str,
+        *,
+        component: str | None = None,
+        record: str | None = None,
+        after: str = "",
+        limit: int = 200,
+    ) -> RecordPage:
+        """Long: a page of a checkpoint's records; `record` is a glob over the key, or over component/collection/key,
+        and `after` the `next` of the page before."""
+        ...
+
+    def history(self, key: str, limit: int = 1000) -> History:
+        """Long: how one record changed over the checkpoints; the newest `limit` versions, oldest first."""
+        ...
+
+    def export(self, name: str, to: str) -> Exported:
+        """Long: a checkpoint as plain files, at an absolute path on the engine's machine where there is nothing yet.
+
+        Raises:
+            ConflictError: there is something at that place.
+        """
         ...
 
     def diff(self, before: str, after: str, limit: int = 1000) -> DiffResult:
@@ -176,6 +214,10 @@ class EngineClient(Protocol):
         """Pin or unpin."""
         ...
 
+    def change_tags(self, name: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Checkpoint:
+        """Add tags to a checkpoint and take others away."""
+        ...
+
     def delete(self, name: str) -> str:
         """Remove a checkpoint; returns its id. Refused where it is pinned."""
         ...
@@ -185,6 +227,19 @@ class EngineClient(Protocol):
 
         Raises:
             UsageError: `hours` is out of range.
+        """
+        ...
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """The alerts that stand, the worst first; those that somebody has seen included."""
+        ...
+
+    def acknowledge(self, alert: str, snooze_s: float = 0.0) -> Alert:
+        """An alert (its name or key) was seen: nothing more is sent until it clears, or with `snooze_s` for so long,
+        at most 30 days.
+
+        Raises:
+            NotFoundError: no such alert stands.
         """
         ...
 

@@ -35,6 +35,8 @@ from maos_ckpt.tree.large import load_row
 ProgressSink = Callable[[Progress], None]
 #: Changes listed where the caller names no limit.
 CHANGES_LISTED = 1000
+#: Whoever browses hears of so many records at a time.
+_REPORT_RECORDS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,35 +176,61 @@ def _unknown(before: State, after: State) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class BrowsedRecord:
-    """A record of a checkpoint for people and machines; `values` by column name, key columns included."""
+    """A record of a checkpoint for people and machines; `values` by column name, key columns included. `encoded` is
+    the key as it is stored, where that is known."""
 
     component: str
     collection: str
     key: str
     values: dict[str, Value]
+    encoded: bytes = b""
 
 
 def browse(
-    repository: Repository, checkpoint: Checkpoint, component: str | None = None, pattern: str | None = None
+    repository: Repository,
+    checkpoint: Checkpoint,
+    component: str | None = None,
+    pattern: str | None = None,
+    *,
+    after: tuple[str, str, bytes] | None = None,
+    looked_at: Callable[[int], None] = lambda number: None,
 ) -> Iterator[BrowsedRecord]:
     """A checkpoint's records, in order.
 
     Args:
         component: only this one.
         pattern: a glob over the key, or over `component/collection/key`.
+        after: only those behind this one: component, collection and encoded key.
+        looked_at: told from time to time how many were looked at.
 
     Raises:
         NotFoundError: the checkpoint has no such component; `data["nearest"]` names one.
     """
     state = StoredState(repository, checkpoint)
     check_component(checkpoint, component)
-    for name, descriptor in state.descriptors().items():
+    seen = 0
+    for name, descriptor in _behind(state.descriptors(), after):
         if component is not None and name[0] != component:
             continue
-        for key, value in records(repository.chunks, state.root(name)):
+        low = after[2] + b"\0" if after is not None and name == after[:2] else b""
+        for key, value in records(repository.chunks, state.root(name), low):
+            seen += 1
+            if seen % _REPORT_RECORDS == 0:
+                looked_at(seen)
             if pattern is None or matches(pattern, descriptor, key):
                 row = load_row(value, repository.chunks.get)
-                yield BrowsedRecord(*name, display_key(key), named(descriptor, decode_key(key), row))
+                yield BrowsedRecord(*name, display_key(key), named(descriptor, decode_key(key), row), key)
+
+
+def _behind(
+    descriptors: dict[tuple[str, str], Descriptor], after: tuple[str, str, bytes] | None
+) -> list[tuple[tuple[str, str], Descriptor]]:
+    """The collections from that of `after` on; all without it, none where the checkpoint has no such collection."""
+    found = list(descriptors.items())
+    if after is None:
+        return found
+    names = list(descriptors)
+    return found[names.index(after[:2]) :] if after[:2] in names else []
 
 
 def matches(pattern: str, descriptor: Descriptor, key: bytes) -> bool:

@@ -67,9 +67,14 @@ def log_file() -> Path:
 
 
 def secret_variable(name: str) -> str | None:
-    """One variable that holds a secret; None where it is not set. Processes of our own do not inherit it any more."""
+    """One variable that holds a secret; None where it is not set. No process inherits it any more."""
     _SECRETS.add(name)
     return os.environ.get(name)
+
+
+def secret_values() -> list[str]:
+    """The values of variables that hold secrets, as they are now."""
+    return [value for name in _SECRETS if (value := os.environ.get(name))]
 
 
 def terminal_type() -> str:
@@ -77,16 +82,41 @@ def terminal_type() -> str:
     return os.environ.get("TERM", "")
 
 
+def program_environment() -> dict[str, str]:
+    """The environment for a program of the operator's: without what was read as a secret."""
+    return {name: value for name, value in os.environ.items() if name not in _SECRETS}
+
+
+def service_manager() -> tuple[str, float]:
+    """Where the service manager listens ("" where nowhere), and how long it waits to hear from this process, in
+    seconds (0.0 where it does not)."""
+    address, wait_us = os.environ.get("NOTIFY_SOCKET", ""), os.environ.get("WATCHDOG_USEC", "")
+    meant = os.environ.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
+    known = wait_us.isascii() and wait_us.isdigit() and meant
+    return (address if address[:1] in ("/", "@") else "", int(wait_us) / 1_000_000 if known else 0.0)
+
+
 def child_environment() -> dict[str, str]:
     """The environment for a process of our own: it must find this very package, however this process found it."""
     root = Path(__file__).resolve().parents[1]
-    own = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    own = program_environment()
     if root.name in ("site-packages", "dist-packages"):
         return own
     package_root = str(root)
     inherited = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     path = os.pathsep.join(dict.fromkeys([package_root, *inherited]))
     return {**own, "PYTHONPATH": path}
+
+
+#: What a program of the operator's may need, and what holds no secret.
+_HARMLESS = frozenset(
+    ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "XDG_RUNTIME_DIR")
+)
+
+
+def harmless_environment() -> dict[str, str]:
+    """The environment for a program of the operator's: what it needs to run, and no variable that may be a secret."""
+    return {name: value for name, value in os.environ.items() if name in _HARMLESS or name.startswith("LC_")}
 
 
 def login_variables() -> tuple[str, str]:

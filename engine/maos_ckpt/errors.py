@@ -9,14 +9,16 @@
     ├── ConflictError           wait, or look again and retry               exit 4
     │   ├── LeaseHeldError      another process works on this repository
     │   ├── PlanMovedError      the live state moved since the plan
-    │   └── ForeignRepositoryError  the repository belongs to another source
+    │   ├── ForeignRepositoryError  the repository belongs to another source
+    │   └── EngineRestartedError    a remote engine no longer knows a call that was made of it
     ├── IntegrityError          stop, verify, take another checkpoint       exit 5
     │   └── MissingObjectError  a stored object is not there
     ├── UnavailableError        mend storage or source, then retry          exit 6
     │   ├── SourceError         the source cannot be read or written now
     │   ├── StorageError        the repository cannot be read or written
     │   │   └── TransientStorageError  the same call may succeed later
-    │   └── FormatError         written by a version this one cannot read
+    │   ├── FormatError         written by a version this one cannot read
+    │   └── EngineUnreachableError  a remote engine does not answer
     ├── PermissionRefusedError  get the right or the key                    exit 7
     ├── PartialError            done in part; the message names the rest    exit 8
     └── InterruptedByUserError  asked to stop                               exit 130
@@ -119,6 +121,12 @@ class ForeignRepositoryError(ConflictError):
     kind = "foreign_repository"
 
 
+class EngineRestartedError(ConflictError):
+    """The engine was started anew since a call was made of it; `data["engine"]` names its present run."""
+
+    kind = "engine_restarted"
+
+
 class IntegrityError(CkptError):
     """Stored bytes are missing or not what their name says."""
 
@@ -163,11 +171,27 @@ class FormatError(UnavailableError):
     kind = "format"
 
 
+class EngineUnreachableError(UnavailableError):
+    """A remote engine does not answer: it ended, or the way to it is broken."""
+
+    kind = "engine_unreachable"
+
+
 class PermissionRefusedError(CkptError):
     """The operating system or a key refuses."""
 
     kind = "permission"
     exit_code = ExitCode.PERMISSION
+
+
+def read_only_refusal(operation: str) -> PermissionRefusedError:
+    """What is raised where the settings forbid to change anything."""
+    return PermissionRefusedError(
+        f"Read-only mode is on, so {operation} is refused.",
+        kept="Nothing was changed.",
+        hint="Leave out --read-only (or `read_only` in the configuration) to allow it.",
+        operation=operation,
+    )
 
 
 class KeyRefusedError(PermissionRefusedError):

@@ -193,6 +193,44 @@ class CacheAsked(Event):
     misses: int
 
 
+@dataclass(frozen=True, slots=True)
+class AlertRaised(Event):
+    """A condition that an operator must know of holds; `repeated` where it was told before and still does.
+
+    Every event of one incident has the same `key`."""
+
+    alert: str
+    severity: str
+    message: str
+    key: str
+    runbook: str
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AlertCleared(Event):
+    """The condition behind an alert holds no more, after `lasted_s`."""
+
+    alert: str
+    key: str
+    lasted_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLost(Event):
+    """A remote engine stopped answering, and is tried again; told by the client that noticed, in no journal."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRestored(Event):
+    """A remote engine answers again; told as `ConnectionLost`. With `missed` there were more events in between than it
+    kept, or it was started anew: what is known of it is to be read again."""
+
+    missed: bool
+
+
 #: Closed registry: the journal knows these names and no others.
 EVENT_TYPES: dict[str, type[Event]] = {
     cls.__name__: cls
@@ -214,6 +252,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
         VerificationCompleted,
         DrillCompleted,
         CacheAsked,
+        AlertRaised,
+        AlertCleared,
     )
 }
 
@@ -221,3 +261,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
 def event_fields(event: Event) -> dict[str, object]:
     """An event's fields as a JSON-compatible mapping, without its name."""
     return dataclasses.asdict(event)
+
+
+def public_name(name: str) -> str:
+    """What an event is called outside of Python: `CheckpointCreated` is `checkpointCreated`."""
+    return name[:1].lower() + name[1:]

@@ -259,11 +259,16 @@ class CollectionPair:
     after: Descriptor | None
 
     @property
-    def name(self) -> CollectionName:
-        """(component, collection)."""
+    def either(self) -> Descriptor:
+        """The later description, where there is one."""
         one = self.after or self.before
         assert one is not None
-        return one.component, one.name
+        return one
+
+    @property
+    def name(self) -> CollectionName:
+        """(component, collection)."""
+        return self.either.component, self.either.name
 
 
 def collection_pairs(before: State, after: State) -> list[CollectionPair]:

@@ -44,11 +44,13 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One operation; `arguments` is of the type that the registry of operations names for it."""
+    """One operation; `arguments` is of the type that the registry of operations names for it. `caller` is whom the API
+    let in to ask for it, "" where nobody did."""
 
     operation: str
     place: Place
     arguments: msgspec.Raw
+    caller: str = ""
 
 
 class ProgressFrame(msgspec.Struct, frozen=True, tag="progress"):

@@ -22,6 +22,7 @@ import msgspec
 
 from maos_ckpt import wire
 from maos_ckpt.asking import EngineHost
+from maos_ckpt.audit.actor import acting_for
 from maos_ckpt.errors import CkptError, InterruptedByUserError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Progress
@@ -111,7 +112,8 @@ def _carry_out(request: wire.Request, reporter: Reporter, answers: queue.SimpleQ
     try:
         progress = reporter.progress
         sink = reporter.cancellation.watch(progress) if operation.cancellable else progress
-        result = operation.run(workspace, arguments, sink)
+        with acting_for(request.caller):
+            result = operation.run(workspace, arguments, sink)
     except CkptError as error:
         return wire.error_frame(error)
     except OSError as error:

@@ -1,4 +1,5 @@
-"""The engine is closing: a running save finishes first, and the operator is told so."""
+"""The engine is closing: a running save finishes first, and the operator is told so. One that others use, too, is
+asked about first."""
 
 from __future__ import annotations
 
@@ -10,7 +11,25 @@ from textual.widget import Widget
 
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.modals.base import Modal
+from maos_ckpt_tui.modals.choice import Choice, ChoiceModal
 from maos_ckpt_tui.widgets.lines import Paragraphs, Span
+
+KEEP, STOP = "keep", "stop"
+_CHOICES = (
+    Choice(KEEP, "Leave it running", "q leaves this console; the engine goes on taking checkpoints.", "k"),
+    Choice(
+        STOP,
+        "Stop the engine",
+        "What runs finishes first. From then on nobody takes checkpoints until an engine is started again.",
+        "s",
+    ),
+)
+
+
+def stop_modal() -> ChoiceModal[str]:
+    """Whether a shared engine is to be stopped."""
+    intro = [("It serves every console and program that is attached to it, not only this one.", "plain")]
+    return ChoiceModal("!! Stop the engine?", _CHOICES, intro, "warn")
 
 
 class ClosingModal(Modal[bool]):

@@ -102,7 +102,7 @@ class ConsoleScreen(Screen[None]):
         """Deliver a call's outcome on the event loop."""
         if message.crash is not None:
             raise message.crash
-        if self._tickets.get(message.group) != message.ticket:
+        if self._tickets.get(message.group) != message.ticket or (self.console.leaving and message.group != "close"):
             return
         if not message.quiet:
             self.console.operation_ended()

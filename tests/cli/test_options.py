@@ -10,7 +10,6 @@ import time
 import pytest
 
 from maos_ckpt import __version__
-from maos_ckpt.cli.later import refuse_later_options
 from maos_ckpt.cli.options import COMMANDS, NO_COMMAND, find_command, parser_for
 from maos_ckpt.errors import UsageError
 from tests.cli.conftest import Cli
@@ -121,31 +120,6 @@ def test_a_mistyped_word_is_an_error_that_names_the_nearest(words: list[str], ne
 )
 def test_bad_usage_is_exit_code_2(words: list[str], empty: Cli) -> None:
     assert empty.fails(2, *words)["kind"] in ("usage", "config")
-
-
-@pytest.mark.parametrize(
-    ("words", "what"),
-    [
-        (["token", "create", "--scope", "read"], "maos-ckpt token"),
-        (["--connect", "unix:x", "list"], "--connect"),
-        (["list", "--token-file", "f"], "--token-file"),
-        (["--headless", "--listen=unix:x"], "--listen"),
-    ],
-)
-def test_what_a_later_version_has_is_said_so_in_one_sentence(words: list[str], what: str, empty: Cli) -> None:
-    error = empty.fails(2, *words)
-    assert error["message"] == f"`{what}` comes with a later version."
-    assert error["hint"]
-    assert list(empty.cwd.iterdir()) == []
-
-
-def test_what_the_parser_knows_is_never_put_off_to_a_later_version() -> None:
-    refuse_later_options("restore", ["--connect", "--exact"], {"--connect"})
-    # A value may look like such an option of another command.
-    assert parser_for(COMMANDS["save"]).parse(["-m", "to --agent"]).message == "to --agent"
-    for command in COMMANDS.values():
-        parser_for(command)
-    assert not set(COMMANDS) & {"token"}
 
 
 def test_help_says_that_what_is_named_adds_up(empty: Cli) -> None:

@@ -16,7 +16,7 @@ from maos_ckpt.journal import Entry, decode, encode
 from maos_ckpt.metrics import figures as folding
 from maos_ckpt.metrics.distribution import Distribution
 from maos_ckpt.metrics.figures import OPERATIONS, SLOTS_MAX, Figures
-from maos_ckpt.metrics.report import report
+from maos_ckpt.metrics.report import RATED, report
 from maos_ckpt.model.metrics import HOURS_MAX, Holding
 from maos_ckpt.operations.registry import OPERATIONS as CARRIED_OUT
 from tests.metrics.happenings import happening
@@ -118,6 +118,7 @@ def test_hours_out_of_range_are_refused(hours: int) -> None:
         report(Figures(), Holding(), NOW_MS, hours)
 
 
-def test_every_operation_counts_under_its_name() -> None:
-    # Those of two words only read, and are told together.
-    assert {one for one in CARRIED_OUT if " " not in one} <= OPERATIONS
+def test_every_operation_that_changes_or_checks_something_counts_under_its_name() -> None:
+    assert {name for name, one in CARRIED_OUT.items() if one.writes} <= OPERATIONS
+    assert {"verify", "scrub", "drill", "compact"} <= OPERATIONS & set(CARRIED_OUT)
+    assert set(RATED) <= OPERATIONS

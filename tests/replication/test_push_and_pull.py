@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 
 import pytest
 
 from maos_ckpt.errors import LeaseHeldError
-from maos_ckpt.model import CheckpointState, VerifyLevel
+from maos_ckpt.model import CheckpointState, Progress, PruneResult, VerifyLevel
 from maos_ckpt.prune import prune
 from maos_ckpt.replication import bundles
-from maos_ckpt.replication.doomed import GRACE_S
+from maos_ckpt.replication.doomed import GRACE_S, read_doomed
 from maos_ckpt.replication.pull import TAKEOVER_GAP, make_home, pull
 from maos_ckpt.replication.push import pending, push
 from maos_ckpt.repository.repository import Repository
@@ -77,6 +78,36 @@ def test_what_retention_removed_goes_from_the_copy_after_the_grace_period(site: 
     remote.refresh()
     assert remote.memory.below("packs").keys() == home.backend.list("packs").keys()
     assert verify(home, [], VerifyLevel.FULL).ok
+
+
+def test_packs_that_a_prune_rewrites_beside_a_push_are_not_announced_before_the_new_ones_are_sent(site: Site) -> None:
+    """Their chunks lie in new packs, which this push does not send any more: to others the copy is whole."""
+    home = site.home("home")
+    fill(site, home, 6)
+    lease = site.lease(home)
+    push(home, lease)
+    fill(site, home, 1, first=7)
+
+    def prune_once(progress: Progress) -> None:
+        if progress.operation == "replicate" and not pruned:
+            beside = Repository.open(home.path, SYSTEM, remote=site.remote)
+            with contextlib.closing(beside), beside.lease("prune"):
+                pruned.append(prune(beside, 3))
+                doomed.update(beside.remote_copy.memory.doomed("packs"))
+
+    pruned: list[PruneResult] = []
+    doomed: dict[str, int] = {}
+    push(home, lease, prune_once)
+    assert doomed
+    reader = adopted(site, "reader", home.header.id)
+    pull(reader)
+    assert verify(reader, [], VerifyLevel.FULL).ok
+    # The next one sends the new packs, and says that the old ones go.
+    push(home, lease)
+    assert read_doomed(home.remote_copy)
+    again = adopted(site, "again", home.header.id)
+    pull(again)
+    assert verify(again, [], VerifyLevel.FULL).ok
 
 
 def test_a_second_machine_is_refused_until_the_first_is_gone(site: Site) -> None:

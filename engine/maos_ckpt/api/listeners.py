@@ -20,7 +20,6 @@ UNIX = "unix:"
 BACKLOG = 128
 _ASK_S = 1.0
 _KEPT = "Nothing was started or changed."
-_PORT_MAX = 65_535
 
 
 @dataclass(frozen=True, slots=True)

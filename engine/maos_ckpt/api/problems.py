@@ -12,6 +12,7 @@ from http import HTTPStatus
 
 import anyio
 import msgspec
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -25,18 +26,19 @@ from maos_ckpt.errors import (
     NotFoundError,
     PartialError,
     PermissionRefusedError,
-    PlanMovedError,
     UnavailableError,
     UsageError,
 )
 
 _LOG = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
+#: Where an ASGI scope says that its answer is a stream of events, which ends when the engine does.
+ENDLESS = "maos_ckpt.endless"
+_STREAMS = ("text/event-stream", "application/msgpack")
 #: The first that an error is an instance of counts.
 _STATUSES: tuple[tuple[type[CkptError], HTTPStatus], ...] = (
     (UsageError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (NotFoundError, HTTPStatus.NOT_FOUND),
-    (PlanMovedError, HTTPStatus.PRECONDITION_FAILED),
     (ConflictError, HTTPStatus.CONFLICT),
     (InterruptedByUserError, HTTPStatus.CONFLICT),
     (PermissionRefusedError, HTTPStatus.FORBIDDEN),
@@ -116,6 +118,14 @@ def _routing_error(status: HTTPStatus) -> CkptError:
     return UsageError(f"{status.phrase}.")
 
 
+def _ending() -> CkptError:
+    return UnavailableError(
+        "The engine ends.",
+        kept="What it has begun to write it finishes; every committed checkpoint is untouched.",
+        hint="Look at what came of it when the engine runs again, or with `maos-ckpt events`.",
+    )
+
+
 class Problems:
     """ASGI middleware, the outermost: what goes wrong inside becomes a problem answer."""
 
@@ -128,7 +138,9 @@ class Problems:
 
         async def sending(message: Message) -> None:
             nonlocal started, finished
-            started = True
+            if message["type"] == "http.response.start":
+                started = True
+                scope[ENDLESS] = _is_endless(message)
             finished = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
@@ -138,12 +150,23 @@ class Problems:
             # Nobody is left to be answered.
             return
         except anyio.get_cancelled_exc_class():
-            # The server ends: a stream that is under way ends too, in order.
-            if started and not finished:
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-                return
-            raise
-        except Exception as error:
-            if started:
+            # The server ends. Whoever waits for a result is told; an endless stream ends in order. An answer of which a
+            # part is missing is cut off instead, or it would pass for the whole.
+            if finished:
                 raise
-            await answer_to(error, scope)(scope, receive, send)
+            if scope.get(ENDLESS):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            elif not started:
+                await answer_to(_ending(), scope)(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - the last line of defence: no request ends the server
+            if not started:
+                await answer_to(error, scope)(scope, receive, send)
+                return
+            # Too late for a status: the connection is closed in the middle of the answer.
+            _LOG.error("the answer to %s %s broke off", scope.get("method"), scope.get("path"), exc_info=error)
+
+
+def _is_endless(message: Message) -> bool:
+    headers = Headers(raw=message.get("headers", []))
+    kind = headers.get("content-type", "").partition(";")[0]
+    return kind in _STREAMS and "content-length" not in headers

@@ -14,7 +14,7 @@ from starlette.types import Scope as AsgiScope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from maos_ckpt.api.guard import PEER, Peer
-from maos_ckpt.api.problems import MEDIA_TYPE, problem_fields
+from maos_ckpt.api.problems import ENDLESS, MEDIA_TYPE, problem_fields
 from maos_ckpt.errors import CkptError, UnavailableError, UsageError
 
 #: A request line with all its headers: this many bytes, within this time.
@@ -24,7 +24,10 @@ HEAD_S_MAX = 10.0
 IDLE_S = 30
 #: A client that does not read what it asked for is let go after this long.
 STALLED_S_MAX = 30.0
-CONNECTIONS_MAX = 512
+#: Over Unix sockets, and as many over TCP: strangers must not keep the engine's own user out.
+CONNECTIONS_MAX = 256
+#: What arrives of a body that nobody wants is thrown away for this long, so that the answer is read before.
+LINGER_S = 2.0
 #: Linux: struct ucred, three integers.
 _UCRED = struct.Struct("3i")
 
@@ -33,19 +36,25 @@ class DoorProtocol(H11Protocol):
     """See the module. Timers: one for the head of a request, one for a client that does not read."""
 
     _late: asyncio.TimerHandle | None = None
+    _lingering = False
+    _local = False
+    _answering: asyncio.Task[None] | None = None
     _stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Find out who it is, and expect a request."""
         super().connection_made(transport)
         peer, app = _peer_of(transport), self.app
+        self._local = peer.uid is not None
 
         async def with_peer(scope: AsgiScope, receive: Receive, send: Send) -> None:
             scope[PEER] = peer
+            self._answering = asyncio.current_task()
             await app(scope, receive, send)
 
         self.app = with_peer
-        if len(self.connections) > CONNECTIONS_MAX:
+        alike = sum(isinstance(one, DoorProtocol) and one._local == self._local for one in self.connections)
+        if alike > CONNECTIONS_MAX:
             busy = UnavailableError(f"{CONNECTIONS_MAX} connections are open, and no more are taken.")
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, busy)
             return
@@ -59,6 +68,8 @@ class DoorProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """As uvicorn, with a bound on how long a head may take."""
+        if self._lingering:
+            return
         super().data_received(data)
         if self.conn.their_state is h11.IDLE:
             self._expect_head()
@@ -75,6 +86,18 @@ class DoorProtocol(H11Protocol):
         """The client reads on."""
         self._no_longer_stalled()
         super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """Close where the answer came before the end of the request: what follows is no request."""
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
+            self._linger()
+
+    def shutdown(self) -> None:
+        """The server ends: a stream of events ends now, since it would never do so by itself."""
+        super().shutdown()
+        if self._answering is not None and self.scope.get(ENDLESS):
+            self._answering.cancel()
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is answered with a problem, as everything else."""
@@ -116,7 +139,18 @@ class DoorProtocol(H11Protocol):
                 h11.EndOfMessage(),
             ):
                 self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close without losing the answer: a socket that is closed before all was read resets the connection."""
+        self._lingering = True
+        self._unset_keepalive_if_required()
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.loop.call_later(LINGER_S, self.transport.abort)
+        else:
+            self.transport.close()
 
 
 def _peer_of(transport: asyncio.Transport) -> Peer:

@@ -67,7 +67,8 @@ class Server:
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level=logging.WARNING,
+            # What goes wrong is told by `Problems`, in this program's own words.
+            log_level=logging.CRITICAL,
             access_log=False,
             server_header=False,
             proxy_headers=False,

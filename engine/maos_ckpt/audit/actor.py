@@ -1,9 +1,13 @@
-"""Who does something: the account, the machine, the process, and the terminal or SSH client it was asked from."""
+"""Who does something: the account, the machine, the process, the terminal or SSH client it was asked from, and the
+caller of the API that an engine does it for."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 import msgspec
@@ -17,10 +21,12 @@ _TERMINAL_CHARACTERS_MAX = 200
 _PARENT, _TERMINAL = 1, 4
 _PTS_MAJORS = range(136, 144)
 _TTY_MAJOR = 4
+_caller: ContextVar[str] = ContextVar("caller", default="")
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """`login` is the account behind `sudo`, `tty` as in `pts/3`, `ssh` the client's address; "" where there is none."""
+    """`login` is the account behind `sudo`, `tty` as in `pts/3`, `ssh` the client's address, `via` whom the API let in,
+    as `token 0123abcd (ops)`; "" where there is none."""
 
     user: str
     uid: int
@@ -29,6 +35,22 @@ class Actor(msgspec.Struct, frozen=True):
     pid: int
     tty: str
     ssh: str
+    via: str = ""
+
+
+@contextlib.contextmanager
+def acting_for(caller: str) -> Iterator[None]:
+    """What is done in the block is done for this caller of the API; "" is for nobody but this process's user."""
+    before = _caller.set(caller)
+    try:
+        yield
+    finally:
+        _caller.reset(before)
+
+
+def acted_for() -> str:
+    """The caller that `acting_for` names here."""
+    return _caller.get()
 
 
 def actor() -> Actor:
@@ -39,7 +61,8 @@ def actor() -> Actor:
     except KeyError:
         user = ""
     login, ssh = login_variables()
-    return Actor(user, uid, login[:_TERMINAL_CHARACTERS_MAX], os.uname().nodename, os.getpid(), _terminal(), ssh)
+    login = login[:_TERMINAL_CHARACTERS_MAX]
+    return Actor(user, uid, login, os.uname().nodename, os.getpid(), _terminal(), ssh, acted_for())
 
 
 def _terminal() -> str:

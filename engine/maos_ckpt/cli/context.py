@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
 import os
 import shutil
@@ -17,7 +16,8 @@ from maos_ckpt.cli.output import Output
 from maos_ckpt.cli.progress import ProgressLine
 from maos_ckpt.config import Settings, load
 from maos_ckpt.environment import expanded, log_file
-from maos_ckpt.errors import CkptError, NotFoundError, PermissionRefusedError
+from maos_ckpt.errors import CkptError, NotFoundError, PermissionRefusedError, read_only_refusal
+from maos_ckpt.logs import log_to, parse_level, set_levels
 from maos_ckpt.safe_text import safe_text
 from maos_ckpt.seams import SYSTEM, Seams
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from maos_ckpt.operations.workspace import Workspace
 
 _LOG = logging.getLogger(__name__)
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 #: What a person at a command gets: only warnings are shown then.
 _NOTICE_FORMAT = "warning: %(message)s"
 #: Option → (its place in the parsed arguments, the setting it overrides).
@@ -39,15 +38,8 @@ _FLAGS = {
     "--s3-endpoint": ("s3_endpoint", "storage.s3.endpoint_url"),
     "--system": ("system", "system"),
     "--interval": ("interval", "interval_seconds"),
+    "--listen": ("listen", "server.listen"),
 }
-
-
-class _SafeFormatter(logging.Formatter):
-    """Escapes what a log line quotes from others; a traceback keeps its lines."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One record as text without control characters."""
-        return "\n".join(safe_text(line) for line in super().format(record).split("\n"))
 
 
 class Context:
@@ -85,12 +77,37 @@ class Context:
                 flags[path] = (option, value)
         return load(cwd=self.cwd, file=self.arguments.config, flags=flags)
 
+    def read_settings_again(self) -> Settings:
+        """The settings as they are now, which count from now on; logging follows them.
+
+        Raises:
+            ConfigError, UsageError, PermissionRefusedError: they are wrong; those from before stay.
+        """
+        before = self.__dict__.pop("settings", None)
+        try:
+            now = self.settings
+            set_levels(now.config.log_level, dict(parse_level(one) for one in now.config.log_levels))
+        except CkptError:
+            if before is not None:
+                self.__dict__["settings"] = before
+            raise
+        return now
+
     @cached_property
     def workspace(self) -> Workspace:
         """Repository and source."""
         from maos_ckpt.operations.locate import locate
 
         return locate(self.settings, self.cwd, self.seams, self.ask_passphrase if self.on_terminal else None)
+
+    def refuse_if_read_only(self, operation: str) -> None:
+        """Stop what would change something where the settings forbid it; an attached engine looks for itself.
+
+        Raises:
+            PermissionRefusedError: `read_only` is set.
+        """
+        if self.settings.config.read_only:
+            raise read_only_refusal(operation)
 
     def progress(self) -> ProgressLine:
         """A progress line on standard error, silent where that is no terminal; a context manager."""
@@ -99,18 +116,35 @@ class Context:
     def configure_logging(self) -> None:
         """Log to standard error; where no level is configured, one-shot commands keep quiet below warnings."""
         headless = getattr(self.arguments, "headless", False)
-        level, form = ("info", _LOG_FORMAT) if headless else ("warning", _NOTICE_FORMAT)
-        exposed: list[str] = []
-        # A configuration that is wrong is reported by the command, if it needs one.
-        with contextlib.suppress(CkptError):
-            if self.settings.origins["log_level"] != "default":
-                level, form = self.settings.config.log_level, _LOG_FORMAT
-            exposed = self.settings.exposed_secrets()
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_SafeFormatter(form))
-        logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+        try:
+            settings = self.settings
+            origin, exposed = settings.origins["log_level"], settings.exposed_secrets()
+        except CkptError:
+            # A configuration that is wrong is reported by the command, if it needs one.
+            log_to(handler, "warning", form=_NOTICE_FORMAT)
+            return
+        if headless or origin != "default":
+            self.apply_logging(handler)
+        else:
+            log_to(handler, "warning", form=_NOTICE_FORMAT, secrets=settings.secrets())
         if exposed:
-            _LOG.warning("%s holds %s, and others may read it: chmod 600", self.settings.file, ", ".join(exposed))
+            _LOG.warning("%s holds %s, and others may read it: chmod 600", settings.file, ", ".join(exposed))
+
+    def apply_logging(self, handler: logging.Handler) -> None:
+        """Log as the settings say.
+
+        Raises:
+            UsageError: they name an area that there is not.
+        """
+        config = self.settings.config
+        log_to(
+            handler,
+            config.log_level,
+            levels=config.log_levels,
+            as_json=config.log_format == "json",
+            secrets=self.settings.secrets(),
+        )
 
     def log_to_file(self) -> None:
         """Log to a file from now on, since the screen belongs to the console."""
@@ -120,8 +154,7 @@ class Context:
             handler: logging.Handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
         except OSError:
             handler = logging.NullHandler()
-        handler.setFormatter(_SafeFormatter(_LOG_FORMAT))
-        logging.basicConfig(level=self.settings.config.log_level.upper(), handlers=[handler], force=True)
+        self.apply_logging(handler)
 
     def stop_on_signals(self) -> None:
         """Let SIGTERM and a lost terminal end a command the way Ctrl-C does, with everything cleaned up."""

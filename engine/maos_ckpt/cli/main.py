@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from maos_ckpt import __version__
 from maos_ckpt.cli.options import NO_COMMAND, Command, find_command, overview, parser_for
 from maos_ckpt.cli.parser import PROGRAM
-from maos_ckpt.errors import CkptError, ExitCode, InterruptedByUserError
+from maos_ckpt.errors import CkptError, ExitCode, InterruptedByUserError, UsageError
 
 if TYPE_CHECKING:
+    from maos_ckpt.cli.context import Context
     from maos_ckpt.client import EngineClient
     from maos_ckpt.config import Settings
 
@@ -72,9 +73,23 @@ def _dispatch(command: Command, rest: list[str], console: Console) -> int:
 
     context = Context(parsed, command.name, console)
     context.configure_logging()
-    module, _, function = command.handler.partition(":")
+    module, _, function = _handler(command, context).partition(":")
     handler: Callable[[Context], int] = getattr(importlib.import_module(f"maos_ckpt.cli.commands.{module}"), function)
     return handler(context)
+
+
+def _handler(command: Command, context: Context) -> str:
+    if context.arguments.connect is None:
+        if context.arguments.token_file is not None:
+            raise UsageError("--token-file is for an engine that is reached with --connect.", hint="Add --connect.")
+        return command.handler
+    if not command.attached:
+        raise UsageError(
+            f"`{PROGRAM} {command.name}` works on the repository itself and does not go through an engine.",
+            kept="Nothing was changed.",
+            hint="Run it on the machine of the repository, without --connect.",
+        )
+    return command.attached
 
 
 def _report(error: CkptError, *, as_json: bool) -> int:

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from maos_ckpt.cli.commands.contents import CHANGES_LISTED, change_limit
 from maos_ckpt.cli.context import Context
 from maos_ckpt.client import ProgressSink
-from maos_ckpt.model import RecordChange
-from maos_ckpt.recovery.open_plan import OpenPlan
+from maos_ckpt.model import Plan, RecordChange
+
+
+class ReadablePlan(Protocol):
+    """A plan, and all of its changes as long as it is open."""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan."""
+        ...
+
+    def changes(self) -> Iterator[RecordChange]:
+        """All changes, one at a time."""
+        ...
+
 
 #: Opens a plan.
-Opener = Callable[[ProgressSink], contextlib.AbstractContextManager[OpenPlan]]
+Opener = Callable[[ProgressSink], contextlib.AbstractContextManager[ReadablePlan]]
 
 
 def listed_limit(context: Context) -> int:
@@ -20,13 +34,13 @@ def listed_limit(context: Context) -> int:
     return CHANGES_LISTED if context.arguments.limit is None else change_limit(context)
 
 
-def all_changes(context: Context, opened: OpenPlan) -> Iterator[RecordChange] | None:
+def all_changes(context: Context, opened: ReadablePlan) -> Iterator[RecordChange] | None:
     """What a dry run in JSON lists instead of the plan's changes; None where a number of them was asked for."""
     return opened.changes() if context.arguments.limit is None else None
 
 
 @contextlib.contextmanager
-def opened_plan(context: Context, plan: Opener) -> Iterator[OpenPlan]:
+def opened_plan(context: Context, plan: Opener) -> Iterator[ReadablePlan]:
     """The plan, with its progress told until it is there: what follows writes to the terminal itself."""
     with contextlib.ExitStack() as stack:
         with context.progress() as progress:

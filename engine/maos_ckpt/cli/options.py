@@ -7,9 +7,9 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from maos_ckpt.cli.later import refuse_later_command, refuse_later_options
 from maos_ckpt.cli.parser import PROGRAM, Parser
 from maos_ckpt.cli.selecting import add_named, add_selection
+from maos_ckpt.cli.spans import span
 from maos_ckpt.errors import UsageError
 
 _LIMIT_HELP = "list at most N changes; by default 1,000, with --json 1,000,000"
@@ -19,13 +19,15 @@ _Configure = Callable[[argparse.ArgumentParser], None]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command. `handler` is `MODULE:FUNCTION` below `maos_ckpt.cli.commands`, imported only when it is called."""
+    """One command. `handler` is `MODULE:FUNCTION` below `maos_ckpt.cli.commands`, imported only when it is called;
+    `attached` is that for an engine that is reached with --connect, or "" where the command needs the repository."""
 
     name: str
     area: str
     summary: str
     handler: str
     configure: _Configure
+    attached: str = ""
 
 
 def _number(least: int) -> Callable[[str], int]:
@@ -60,6 +62,8 @@ def add_globals(parser: argparse.ArgumentParser) -> None:
     add("--repo", metavar="PATH|URL", help="repository, or s3://BUCKET/PREFIX; by default .maos-ckpt beside the source")
     add("--source", metavar="SPEC", action="append", help="what to checkpoint: maos:DIR, sqlite:PATH, provider:MODULE:ATTR; may be repeated")
     add("--s3-endpoint", metavar="URL", help="S3 store other than AWS, as http(s)://HOST[:PORT]")
+    add("--connect", metavar="ADDRESS", help="a running engine instead: unix:PATH or https://HOST:PORT")
+    add("--token-file", metavar="FILE", help="with --connect over TCP: the file that holds the token")
     add("--system", metavar="NAME", help="this system's name among those that share a bucket")
     add("--claude-home", metavar="DIR", help="home of the agents' transcripts; by default ~/.claude")
     add("--json", action="store_true", help="print JSON")
@@ -71,7 +75,19 @@ def add_globals(parser: argparse.ArgumentParser) -> None:
 
 #: Global options that take a value, for finding the command among the words.
 VALUED = frozenset(
-    {"--config", "--repo", "--source", "--claude-home", "--log-level", "--interval", "--s3-endpoint", "--system"}
+    {
+        "--config",
+        "--repo",
+        "--source",
+        "--claude-home",
+        "--log-level",
+        "--interval",
+        "--s3-endpoint",
+        "--system",
+        "--connect",
+        "--token-file",
+        "--listen",
+    }
 )
 
 
@@ -248,6 +264,13 @@ def _metrics(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hours", metavar="N", type=_number(1), default=HOURS, help=text)
 
 
+def _alerts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", choices=("list", "ack", "snooze"), default="list", help="what to do")
+    parser.add_argument("name", metavar="ALERT", nargs="?", default="", help="with ack and snooze: which, by its name")
+    text = "with snooze: for so long, as 90s, 30m, 2h, 1d; by default 1h"
+    parser.add_argument("--for", metavar="AGE", dest="for_s", type=span, default=3600.0, help=text)
+
+
 def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("show", "init", "check"), help="what to do")
     parser.add_argument("--origin", action="store_true", help="with show: where each value comes from")
@@ -265,6 +288,26 @@ def _key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", metavar="TEXT", default="", help="with add and rotate: what to call the key")
 
 
+def _token(parser: argparse.ArgumentParser) -> None:
+    from maos_ckpt.model.access import Scope
+
+    parser.epilog = (
+        "Who reaches the engine over TCP needs a token, sent as `Authorization: Bearer TOKEN`. Every scope includes "
+        "read, admin all. A token is shown once; only its hash is stored."
+    )
+    parser.add_argument("action", choices=("create", "list", "revoke"), help="what to do")
+    parser.add_argument("id", metavar="ID", nargs="?", help="with revoke: the token's id, or a unique beginning")
+    parser.add_argument(
+        "--scope",
+        metavar="SCOPE",
+        action="append",
+        choices=[one.value for one in Scope],
+        default=[],
+        help="with create: read, save, recover or admin; repeatable; by default read",
+    )
+    parser.add_argument("--name", metavar="N", default="", help="with create: what or whom it is for")
+
+
 def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--headless", action="store_true", help="event lines instead of a console")
     parser.add_argument("--seconds", metavar="N", type=seconds, help="end after N seconds")
@@ -277,44 +320,69 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     """What may stand without a command."""
     parser.add_argument("--headless", action="store_true", help="the engine without a screen")
     parser.add_argument("--interval", metavar="S", help="seconds between checkpoints")
+    parser.add_argument(
+        "--listen",
+        metavar="unix:PATH|HOST:PORT",
+        action="append",
+        help="with --headless: serve the API here, too; TCP needs tokens; repeatable",
+    )
 
 
 COMMANDS = {
     command.name: command
     for command in (
-        Command("save", "Checkpoints", "take one checkpoint now", "checkpoints:save", _save),
-        Command("list", "Checkpoints", "checkpoints, newest first", "checkpoints:list_", _list),
-        Command("show", "Checkpoints", "one checkpoint in full", "checkpoints:show", _checkpoint),
-        Command("pin", "Checkpoints", "keep a checkpoint for good", "checkpoints:pin", _checkpoint),
-        Command("unpin", "Checkpoints", "let retention have it again", "checkpoints:unpin", _checkpoint),
+        Command("save", "Checkpoints", "take one checkpoint now", "checkpoints:save", _save, "attached:save"),
+        Command("list", "Checkpoints", "checkpoints, newest first", "checkpoints:list_", _list, "attached:list_"),
+        Command("show", "Checkpoints", "one checkpoint in full", "checkpoints:show", _checkpoint, "attached:show"),
+        Command("pin", "Checkpoints", "keep a checkpoint for good", "checkpoints:pin", _checkpoint, "attached:pin"),
+        Command(
+            "unpin", "Checkpoints", "let retention have it again", "checkpoints:unpin", _checkpoint, "attached:unpin"
+        ),
         Command("tag", "Checkpoints", "add or take away tags", "checkpoints:tag", _tag),
-        Command("delete", "Checkpoints", "remove a checkpoint", "checkpoints:delete", _delete),
-        Command("diff", "Looking inside", "what differs, record by record", "contents:diff", _diff),
+        Command("delete", "Checkpoints", "remove a checkpoint", "checkpoints:delete", _delete, "attached:delete"),
+        Command("diff", "Looking inside", "what differs, record by record", "contents:diff", _diff, "attached:diff"),
         Command("records", "Looking inside", "a checkpoint's records", "contents:records", _records),
         Command("history", "Looking inside", "how one record changed", "contents:history", _history),
-        Command("find", "Looking inside", "which records held a text, and when", "insight:find", _find),
+        Command(
+            "find", "Looking inside", "which records held a text, and when", "insight:find", _find, "attached:find"
+        ),
         Command("export", "Looking inside", "a checkpoint as plain files", "contents:export", _export),
-        Command("guide", "Recovery", "which checkpoint to go back to, and why", "insight:guide", _guide),
-        Command("restore", "Recovery", "plan a recovery, then apply it", "recovery:restore", _restore),
-        Command("rescue", "Recovery", "mend what a crash left behind", "rescue:rescue", _rescue),
-        Command("ps", "Recovery", "every live MAOS on this machine", "processes:ps", _nothing),
-        Command("undo", "Recovery", "take the last recovery back", "recovery:undo", _undo),
-        Command("drill", "Recovery", "rehearse recoveries in a scratch copy", "drills:drill", _drill),
-        Command("verify", "Upkeep", "check what is stored", "upkeep:verify", _verify),
+        Command(
+            "guide", "Recovery", "which checkpoint to go back to, and why", "insight:guide", _guide, "attached:guide"
+        ),
+        Command(
+            "restore",
+            "Recovery",
+            "plan a recovery, then apply it",
+            "recovery:restore",
+            _restore,
+            "attached_recovery:restore",
+        ),
+        Command(
+            "rescue", "Recovery", "mend what a crash left behind", "rescue:rescue", _rescue, "attached_recovery:rescue"
+        ),
+        Command("ps", "Recovery", "every live MAOS on this machine", "processes:ps", _nothing, "attached:ps"),
+        Command("undo", "Recovery", "take the last recovery back", "recovery:undo", _undo, "attached_recovery:undo"),
+        Command("drill", "Recovery", "rehearse recoveries in a scratch copy", "drills:drill", _drill, "attached:drill"),
+        Command("verify", "Upkeep", "check what is stored", "upkeep:verify", _verify, "attached:verify"),
         Command("prune", "Upkeep", "apply retention, free space", "upkeep:prune", _prune),
-        Command("status", "Upkeep", "engine, storage, last success", "status:status", _nothing),
+        Command(
+            "status", "Upkeep", "engine, storage, last success", "status:status", _nothing, "attached_status:status"
+        ),
         Command("metrics", "Upkeep", "how saves and recoveries went, with trends", "metrics:metrics", _metrics),
-        Command("events", "Upkeep", "what has happened", "upkeep:events", _events),
+        Command("alerts", "Upkeep", "what an operator must know of now", "alerts:alerts", _alerts),
+        Command("events", "Upkeep", "what has happened", "upkeep:events", _events, "attached_status:events"),
         Command("audit", "Upkeep", "who changed what, and why", "audit:audit", _audit),
         Command("doctor", "Upkeep", "check source, storage and machine", "upkeep:doctor", _nothing),
         Command("config", "Upkeep", "show, init or check the configuration", "configure:config", _config),
         Command("key", "Upkeep", "the keys of an encrypted repository", "keys:key", _key),
+        Command("token", "Upkeep", "who may reach the engine over TCP", "tokens:token", _token),
         Command("demo", "Upkeep", "a sample MAOS with its console", "demo:demo", _demo),
     )
 }
 
 #: Run where no command is named.
-NO_COMMAND = Command("", "", "", "service:service", add_engine_options)
+NO_COMMAND = Command("", "", "", "service:service", add_engine_options, "service:attached")
 
 
 def find_command(words: list[str]) -> tuple[Command, list[str]]:
@@ -326,7 +394,6 @@ def find_command(words: list[str]) -> tuple[Command, list[str]]:
     at = 0
     while at < len(words):
         word = words[at]
-        refuse_later_options("", [word], VALUED)
         if word in VALUED:
             at += 2
         elif word.startswith("-"):
@@ -334,7 +401,6 @@ def find_command(words: list[str]) -> tuple[Command, list[str]]:
         elif word in COMMANDS:
             return COMMANDS[word], words[:at] + words[at + 1 :]
         else:
-            refuse_later_command(word)
             near = difflib.get_close_matches(word, COMMANDS, 1)
             raise UsageError(
                 f"There is no command {word!r}." + (f" Did you mean {near[0]}?" if near else ""),

@@ -6,12 +6,11 @@ import argparse
 import difflib
 from typing import NoReturn
 
-from maos_ckpt.cli.later import refuse_later_options
 from maos_ckpt.errors import UsageError
 
 PROGRAM = "maos-ckpt"
 #: Arguments that name places, which on Linux may be any bytes; all others are text.
-_PATHS = frozenset({"config", "repo", "source", "claude_home", "to", "keep"})
+_PATHS = frozenset({"config", "repo", "source", "claude_home", "to", "keep", "connect", "token_file"})
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,8 +24,6 @@ class Parser(argparse.ArgumentParser):
 
     def parse(self, arguments: list[str]) -> argparse.Namespace:
         """Parse all of `arguments`."""
-        options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-        refuse_later_options(self.prog.removeprefix(PROGRAM).strip(), options, self._option_string_actions)
         namespace, unknown = self.parse_known_args(arguments)
         if unknown:
             self._reject(unknown[0])

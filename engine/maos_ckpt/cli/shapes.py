@@ -18,9 +18,10 @@ from maos_ckpt.model import (
     RecoveryResult,
     VerifyResult,
 )
+from maos_ckpt.model.alerts import Alert
 
 if TYPE_CHECKING:
-    from maos_ckpt.history import Version
+    from maos_ckpt.model.contents import Version
 
 _PLAN_ID_CHARACTERS = 15
 
@@ -121,6 +122,7 @@ def finding(one: Finding) -> dict[str, object]:
         "message": one.message,
         "object": one.object,
         "affected": list(one.affected),
+        "number": max(one.number, len(one.affected)),
     }
 
 
@@ -218,6 +220,21 @@ def version(one: Version) -> dict[str, object]:
         "key": one.key,
         "kind": one.kind.value,
         "fields": [field(one) for one in one.fields],
+    }
+
+
+def alert(one: Alert) -> dict[str, object]:
+    """An alert that stands, with what to do about it."""
+    return {
+        "name": one.name,
+        "severity": one.severity,
+        "state": one.state.value,
+        "message": one.message,
+        "since": rfc3339(one.since_ms),
+        "key": one.key,
+        "by": one.by or None,
+        "until": None if one.until_ms is None else rfc3339(one.until_ms),
+        "runbook": one.runbook,
     }
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 
 from maos_ckpt.safe_text import safe_text
+from maos_ckpt.times import rfc3339 as rfc3339
 
 #: A table's column is cut to this width.
 COLUMN_CHARACTERS_MAX = 60
@@ -36,15 +36,6 @@ def duration(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {minutes} min"
     return f"{hours // 24} d {hours % 24} h"
-
-
-def rfc3339(at_ms: int) -> str:
-    """A wall time as RFC 3339 in UTC with milliseconds."""
-    try:
-        moment = datetime.datetime.fromtimestamp(at_ms / 1000, datetime.UTC)
-    except (OverflowError, ValueError, OSError):
-        return f"{at_ms} ms"
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 def moment(at_ms: int, now_ms: int) -> str:

@@ -37,11 +37,18 @@ class Settings:
         """(key, value, origin) in the order of the example file; in the place of secrets stands that they are set."""
         found = []
         for path in keys():
-            value: Any = self.config
-            for part in path.split("."):
-                value = getattr(value, part)
-            found.append((path, masked(keys()[path], value), self.origins[path]))
+            found.append((path, masked(keys()[path], self._value(path)), self.origins[path]))
         return found
+
+    def secrets(self) -> list[str]:
+        """The secrets that stand in the configuration itself, for leaving them out of what is shown."""
+        return [str(self._value(path)) for path, shown, _ in self.items() if shown == MASK]
+
+    def _value(self, path: str) -> object:
+        value: Any = self.config
+        for part in path.split("."):
+            value = getattr(value, part)
+        return value
 
     def exposed_secrets(self) -> list[str]:
         """Keys of secrets that stand in a configuration file which others may read."""

@@ -11,9 +11,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from maos_ckpt.config.alerting import Alerts, Hooks
 from maos_ckpt.model.drills import DrillScenario
 
 Codec = Literal["auto", "zstd", "lz4", "gzip", "brotli", "none"]
+LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Primary = Literal["local", "s3"]
 Addressing = Literal["auto", "path", "virtual"]
@@ -276,6 +278,43 @@ class Drill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = ""
 
 
+_Name = Annotated[str, Meta(min_length=1, max_length=300)]
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the headless engine serves its API, beside its own Unix socket, and to whom."""
+
+    listen: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=4096)], ...],
+        Meta(
+            max_length=16,
+            description="Where else to listen: HOST:PORT (TCP, with tokens), or unix:PATH. Away from this machine's"
+            " loopback only with TLS.",
+        ),
+    ] = ()
+    tls_certificate: Annotated[
+        str, Meta(max_length=4096, description="PEM file with the certificate and its chain; empty means no TLS.")
+    ] = ""
+    tls_key: Annotated[
+        str, Meta(max_length=4096, description="PEM file with its key; empty means that it is in tls_certificate.")
+    ] = ""
+    allow_plaintext: Annotated[
+        bool,
+        Meta(description="Serve TCP away from loopback without TLS, because a proxy before it has TLS."),
+    ] = False
+    hosts: Annotated[
+        tuple[_Name, ...],
+        Meta(max_length=100, description="Names that requests may call this server by, beside its addresses."),
+    ] = ()
+    origins: Annotated[
+        tuple[_Name, ...],
+        Meta(max_length=100, description="Web pages that may send requests, each as https://HOST[:PORT]."),
+    ] = ()
+    requests_per_second: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Requests that one token may send on average; 0 means no bound.")
+    ] = 500
+
+
 class Console(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The console's looks."""
 
@@ -325,6 +364,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(ge=0, le=3650, description="The engine reads every stored object again within so many days; 0: never."),
     ] = 7
     log_level: Annotated[LogLevel, Meta(description="Least important message that is logged.")] = "info"
+    log_levels: Annotated[
+        tuple[Annotated[str, Meta(max_length=200, pattern="^[a-z_0-9.]+=(debug|info|warning|error)$")], ...],
+        Meta(
+            max_length=50,
+            extra={"wanted": "a list of AREA=LEVEL"},
+            description="Other levels for single areas, as api=debug; the log lines name their areas.",
+        ),
+    ] = ()
+    log_format: Annotated[LogFormat, Meta(description="Lines for people, or one JSON object a line.")] = "text"
     encryption_enabled: Annotated[
         bool, Meta(description="Encrypt a new repository, and refuse one that exists and is not encrypted.")
     ] = False
@@ -345,4 +393,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     barrier: Barrier = Barrier()
     storage: Storage = Storage()
     drill: Drill = Drill()
+    alerts: Alerts = Alerts()
+    hooks: Hooks = Hooks()
+    server: Server = Server()
     console: Console = Console()

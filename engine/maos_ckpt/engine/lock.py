@@ -66,16 +66,29 @@ class EngineLock:
         else:
             os.close(fd)
             return False
-        owner = Owner(os.getpid(), socket.gethostname(), self._seams.clock.now_ms(), interval_s)
-        note = json.dumps(asdict(owner)).encode()
         try:
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, note, 0)
+            self._note(fd, interval_s)
         except OSError as error:
             os.close(fd)
             raise_storage_error(error, self._path)
         self._fd = fd
         return True
+
+    def renew(self, interval_s: float) -> None:
+        """Note a schedule that begins now, while the lock is held.
+
+        Raises:
+            StorageError, PermissionRefusedError: the repository's directory refuses.
+        """
+        try:
+            self._note(self._fd, interval_s)
+        except OSError as error:
+            raise_storage_error(error, self._path)
+
+    def _note(self, fd: int, interval_s: float) -> None:
+        owner = Owner(os.getpid(), socket.gethostname(), self._seams.clock.now_ms(), interval_s)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps(asdict(owner)).encode(), 0)
 
     def release(self) -> None:
         """Give the lock back; safe to call twice."""

@@ -63,19 +63,19 @@ class Watch:
             self._refresh()
             return self._tiers
 
-    def holding(self, now_ms: int) -> Holding:
-        """What the repository holds, for metrics; takes longer where something changed."""
+    def holding(self, now_ms: int, *, with_ratios: bool) -> Holding:
+        """What the repository holds, for metrics; with its ratios it takes longer where something changed."""
         with self._lock:
             self._refresh()
             stamp, checkpoints, found = self._stamp, self._checkpoints, self._ratios
             stored_bytes, tiers_ = self._stored_bytes, self._tiers
-        if found is None:
+        if found is None and with_ratios:
             # Reads the whole chunk index, for which nobody else is to wait.
             found = ratios(self._repository, checkpoints)
             with self._lock:
                 if self._stamp == stamp:
                     self._ratios = found
-        return holding(len(checkpoints), stored_bytes, found, tiers_, now_ms)
+        return holding(len(checkpoints), stored_bytes, found or Ratios(), tiers_, now_ms)
 
     def damaged_manifests(self) -> tuple[str, ...]:
         """Names of manifests that cannot be read."""

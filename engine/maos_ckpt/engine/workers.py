@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from maos_ckpt import wire
+from maos_ckpt.audit.actor import acted_for
 from maos_ckpt.engine.child import Child
 from maos_ckpt.engine.lane import Lane
 from maos_ckpt.errors import CkptError
@@ -27,7 +28,7 @@ class Workers:
 
     Args:
         progressed: told of every step.
-        failed: told of every operation that failed; called in its lane, as are the others.
+        failed: told of every operation that failed, and when it began; called in its lane, as are the others.
         done: told when one went through.
     """
 
@@ -36,7 +37,7 @@ class Workers:
         workspace: Workspace,
         *,
         progressed: Callable[[Progress], None],
-        failed: Callable[[str, CkptError], None],
+        failed: Callable[[str, CkptError, int], None],
         done: Callable[[], object],
     ) -> None:
         self._workspace = workspace
@@ -48,6 +49,7 @@ class Workers:
         # A drill takes minutes and disturbs nobody, so that nobody waits for it.
         self.drills = Lane("drills", workspace.seams)
         self._children: dict[str, Child] = {}
+        self._stopping: set[str] = set()
         self._recovering = threading.Lock()
 
     @property
@@ -63,8 +65,9 @@ class Workers:
         """
         operation = OPERATIONS[name]
         lane = self.drills if name == "drill" else self.writers if operation.writes else self.readers
+        caller = acted_for()
         with self._only_recovery() if operation.cancellable else contextlib.nullcontext():
-            return lane.submit(name, lambda: self.carry_out(name, arguments, lane)).result()
+            return lane.submit(name, lambda: self.carry_out(name, arguments, lane, caller)).result()
 
     @contextlib.contextmanager
     def _only_recovery(self) -> Iterator[None]:
@@ -76,6 +79,10 @@ class Workers:
         finally:
             self._recovering.release()
 
+    def use(self, workspace: Workspace) -> None:
+        """Carry out what begins from now on in this workspace, of the same repository and source."""
+        self._workspace = workspace
+
     def cancel_recovery(self) -> bool:
         """See `EngineClient.cancel_recovery`."""
         running, child = self.writers.running, self._children.get(self.writers.name)
@@ -84,20 +91,25 @@ class Workers:
         child.terminate()
         return True
 
-    def carry_out(self, name: str, arguments: object, lane: Lane) -> Any:
-        """Carry out a registered operation now, in the lane that this is called in; raises as `run`."""
+    def carry_out(self, name: str, arguments: object, lane: Lane, caller: str = "") -> Any:
+        """Carry out a registered operation now, for a caller of the API, in the lane that this is called in; raises as
+        `run`."""
         operation = OPERATIONS[name]
-        request = wire.Request(name, self._workspace.place, msgspec.Raw(wire.encode(arguments)))
+        request = wire.Request(name, self._workspace.place, msgspec.Raw(wire.encode(arguments)), caller)
 
         def progressed(progress: Progress) -> None:
             lane.progressed(progress)
             self._progressed(progress)
 
+        began_ms = self._workspace.now_ms()
         child = self._children[lane.name] = Child(self._workspace.host)
+        if lane.name in self._stopping:
+            # The lane gave it out when it began to end; there was no child yet that could have been told.
+            child.terminate()
         try:
             result = child.run(request, operation.result, progressed)
         except CkptError as error:
-            self._failed(name, error)
+            self._failed(name, error, began_ms)
             raise
         finally:
             del self._children[lane.name]
@@ -120,10 +132,15 @@ class Workers:
         """Take no more operations, and ask what reads (with `writer_stops` also what writes) to stop."""
         for lane, stops in ((self.writers, writer_stops), (self.readers, True), (self.drills, True)):
             lane.close()
+            if stops:
+                self._stopping.add(lane.name)
             child = self._children.get(lane.name)
             if stops and child is not None:
                 child.terminate()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for what runs, after `close`; False where `timeout_s` passed first for one of the lanes."""
-        return all(lane.join(timeout_s) for lane in (self.writers, self.readers, self.drills))
+        """Wait for what runs, after `close`; False where `timeout_s` passed first."""
+        clock = self._workspace.seams.clock
+        until_s = clock.monotonic_s() + timeout_s
+        lanes = (self.writers, self.readers, self.drills)
+        return all(lane.join(max(until_s - clock.monotonic_s(), 0.0)) for lane in lanes)

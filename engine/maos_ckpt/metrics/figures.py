@@ -21,7 +21,7 @@ SLOT_MS = 600_000
 _SLOTS_AN_HOUR = 3_600_000 // SLOT_MS
 #: Slots that are kept, the newest; the one that is not over yet, and one where the clock was set back, count, too.
 SLOTS_MAX = (HOURS_MAX + 1) * _SLOTS_AN_HOUR
-#: Names that operations are counted under; any other counts as `OTHER`.
+#: Operations that change or check something, counted under their names; any other counts as `OTHER`.
 OPERATIONS = frozenset(
     {
         "save",
@@ -35,14 +35,6 @@ OPERATIONS = frozenset(
         "prune",
         "delete",
         "compact",
-        "diff",
-        "plan",
-        "find",
-        "recommend",
-        "pin",
-        "unpin",
-        "tag",
-        "ps",
         "replicate",
     }
 )
@@ -96,19 +88,22 @@ class Figures(msgspec.Struct, omit_defaults=True):
 
     def add(self, entries: Iterable[tuple[str, Fields]]) -> None:
         """Fold journal entries in; nothing in them is taken on trust."""
+        fresh: dict[int | None, Slot] = {}
         for name, fields in entries:
-            count = _COUNTERS.get(name)
-            at_ms = fields.get("at_ms")
-            timed = isinstance(at_ms, int) and 0 <= at_ms <= _AT_MS_MAX
-            if timed:
-                assert isinstance(at_ms, int)
+            at_ms, number = fields.get("at_ms"), None
+            # A time that cannot be is no reason not to count what happened.
+            if isinstance(at_ms, int) and 0 <= at_ms <= _AT_MS_MAX:
                 self.since_ms = at_ms if self.since_ms is None else min(self.since_ms, at_ms)
-            if count is None:
-                continue
-            count(self.total, fields)
-            if timed:
-                assert isinstance(at_ms, int)
-                count(self.slots.setdefault(at_ms // SLOT_MS, Slot()), fields)
+                number = at_ms // SLOT_MS
+            count = _COUNTERS.get(name)
+            if count is not None:
+                if number not in fresh:
+                    fresh[number] = Slot()
+                count(fresh[number], fields)
+        for number, slot in fresh.items():
+            self.total.merge(slot)
+            if number is not None:
+                self.slots.setdefault(number, Slot()).merge(slot)
         self._bound()
 
     def merge(self, other: Figures) -> None:

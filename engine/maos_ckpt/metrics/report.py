@@ -16,6 +16,7 @@ from maos_ckpt.model.metrics import (
     Timings,
     Totals,
     TrendPoint,
+    Within,
 )
 
 #: Buckets of a trend: an hour each for a day, and never less than a slot.
@@ -120,7 +121,7 @@ def _timings(found: Distribution) -> Timings:
 
 
 def _cumulative(found: Distribution) -> Cumulative:
-    within = tuple((bound_s, found.within(bound_s)) for bound_s in BOUNDS_S)
+    within = tuple(Within(bound_s, found.within(bound_s)) for bound_s in BOUNDS_S)
     return Cumulative(found.count, found.sum_us / 1_000_000, within)
 
 

@@ -50,12 +50,20 @@ class CacheUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """How many durations were at most `bound_s`."""
+
+    bound_s: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Cumulative:
-    """Durations ever measured: how many, their sum, and for each bound in seconds how many were within it."""
+    """Durations ever measured: how many, their sum, and how many were within each of some bounds."""
 
     count: int = 0
     sum_s: float = 0.0
-    within: tuple[tuple[float, int], ...] = ()
+    within: tuple[Within, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from maos_ckpt.model import (
     VerifyResult,
     VerifyTier,
 )
+from maos_ckpt.model.contents import ExportedFile, History
 from maos_ckpt.operations.audit import audited, verified
 from maos_ckpt.operations.keeping import apply_retention, needed_by_recoveries
 from maos_ckpt.operations.tiers import tiers
@@ -276,7 +277,7 @@ def records(
         yield from differences.browse(repository, repository.resolve(name), component, pattern)
 
 
-def history(workspace: Workspace, key: str, limit: int = histories.VERSIONS_TOLD) -> histories.History:
+def history(workspace: Workspace, key: str, limit: int = histories.VERSIONS_TOLD) -> History:
     """How the records with this key changed over the checkpoints: the newest `limit` versions, oldest first."""
     with workspace.reading() as repository:
         before = repository.checkpoints()
@@ -289,7 +290,7 @@ def history(workspace: Workspace, key: str, limit: int = histories.VERSIONS_TOLD
             return histories.history(repository, key, limit)
 
 
-def export(workspace: Workspace, name: str, directory: Path, progress: ProgressSink) -> list[exporting.ExportedFile]:
+def export(workspace: Workspace, name: str, directory: Path, progress: ProgressSink) -> list[ExportedFile]:
     """A checkpoint as plain files below `directory`."""
     with workspace.reading() as repository:
         checkpoint = repository.resolve(name)

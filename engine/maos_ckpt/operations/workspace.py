@@ -25,6 +25,7 @@ from maos_ckpt.errors import (
     PartialError,
     PermissionRefusedError,
     UnavailableError,
+    read_only_refusal,
 )
 from maos_ckpt.events import CacheAsked, Event, OperationFailed, RecoveryResumed
 from maos_ckpt.journal import Journal
@@ -145,12 +146,7 @@ class Workspace:
             PermissionRefusedError: `read_only` is set.
         """
         if self.config.read_only:
-            raise PermissionRefusedError(
-                f"Read-only mode is on, so {operation} is refused.",
-                kept="Nothing was changed.",
-                hint="Leave out --read-only (or `read_only` in the configuration) to allow it.",
-                operation=operation,
-            )
+            raise read_only_refusal(operation)
 
     @contextlib.contextmanager
     def reading(self, *, news: bool = True) -> Iterator[Repository]:

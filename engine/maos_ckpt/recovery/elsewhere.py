@@ -49,6 +49,7 @@ from maos_ckpt.tree.diff import LeafStream, Stream
 #: Below the directory of a MAOS put elsewhere: the home of its transcripts, and the user's own configuration.
 CLAUDE_FOLDER: Final = "claude-home"
 HOME_FOLDER: Final = "home"
+_TOKEN_BYTES: Final = 8
 
 
 class _Nothing:
@@ -171,18 +172,25 @@ class _Builder:
     def database(self, path: Path) -> list[str]:
         """`sqlite:NEW.db`."""
         self._make_room(path)
-        notes = self._build(path)
+        place = path.with_name(self._unfinished_name())
         try:
+            notes = self._build(place)
             directory = self.repository.backend.make_cut_directory()
             try:
-                with contextlib.closing(self._cut(path, directory)) as cut:
+                with contextlib.closing(self._cut(place, directory)) as cut:
                     self._read_back(cut, files=False)
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+            if not self.seams.fs.publish(place, path, replace=False):
+                raise _occupied(path)
+        except OSError as error:
+            raise_storage_error(error, path)
+        finally:
+            place.unlink(missing_ok=True)
         return notes
+
+    def _unfinished_name(self) -> str:
+        return f".{self.seams.random.token(_TOKEN_BYTES).hex()}{UNFINISHED_SUFFIX}"
 
     @staticmethod
     def _make_room(path: Path) -> None:
@@ -190,12 +198,7 @@ class _Builder:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.is_dir() or (path.exists() and path.stat().st_size):
-                raise ConflictError(
-                    f"There is something at {path} already.",
-                    kept="It was not touched.",
-                    hint="Name a file that does not exist yet.",
-                    path=str(path),
-                )
+                raise _occupied(path)
             path.unlink(missing_ok=True)
         except OSError as error:
             raise_storage_error(error, path)
@@ -203,7 +206,7 @@ class _Builder:
     def maos(self, directory: Path) -> list[str]:
         """`maos:DIR`: the working directory, with the transcripts' home and the user's own configuration below it."""
         exists = is_empty(directory)
-        place = directory.with_name(f".{directory.name}-{self.seams.random.token(4).hex()}{UNFINISHED_SUFFIX}")
+        place = directory.with_name(self._unfinished_name())
         try:
             place.mkdir(mode=0o700, parents=True)
             notes = self._fill(place)
@@ -283,6 +286,15 @@ class _Builder:
                 hint="Run `maos-ckpt verify` on the checkpoint, then try another disk.",
                 record=left.path,
             )
+
+
+def _occupied(path: Path) -> ConflictError:
+    return ConflictError(
+        f"There is something at {path} already.",
+        kept="It was not touched.",
+        hint="Name a file that does not exist yet.",
+        path=str(path),
+    )
 
 
 def _text(value: object) -> bytes:

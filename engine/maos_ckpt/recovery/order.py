@@ -15,7 +15,6 @@ def write_order(pair: CollectionPair) -> tuple[int, int]:
     """What to sort collections by."""
     # Tables must be there before their rows, and files follow what a transaction can take back.
     order = tuple(CollectionKind(one) for one in ("schema", "table", "files", "lines", "objects"))
-    one = pair.after or pair.before
-    assert one is not None
+    one = pair.either
     in_database = one.kind is CollectionKind.TABLE
     return order.index(one.kind), _ORDER.get(one.component, len(_ORDER)) if in_database else 0

@@ -10,6 +10,7 @@ from maos_ckpt.codec.values import decode_key, encode_key
 from maos_ckpt.model import (
     CollectionKind,
     Finding,
+    MergePolicy,
     Row,
     Selection,
     Severity,
@@ -21,12 +22,13 @@ from maos_ckpt.recovery.json_path import Field, common
 from maos_ckpt.recovery.merge import Merging
 from maos_ckpt.recovery.order import write_order
 from maos_ckpt.recovery.schema_changes import SchemaObjects, can_write
-from maos_ckpt.recovery.selection import SEQUENCE_TABLE, Choose, Matcher
+from maos_ckpt.recovery.selection import Choose, Matcher
 from maos_ckpt.recovery.tally import AFFECTED_MAX
 from maos_ckpt.recovery.touched import TRANSCRIPTS
 from maos_ckpt.recovery.unread import Unread
 from maos_ckpt.sources.change import Alignment, Change, align
 from maos_ckpt.sources.sqlite.create import PRAGMA_TYPE
+from maos_ckpt.sources.sqlite.schema import SEQUENCE_TABLE
 from maos_ckpt.states import (
     CollectionName,
     CollectionPair,
@@ -107,8 +109,7 @@ class Planner:
         pinned = None if self.pinned is None else {pair.name for pair, _ in self.pinned.pairs()}
         found = []
         for pair in collection_pairs(self.live, self.target):
-            one = pair.after or pair.before
-            assert one is not None
+            one = pair.either
             if self.only_files and one.kind not in FILE_KINDS:
                 continue
             if pinned is not None:
@@ -123,15 +124,14 @@ class Planner:
 
     def _align(self, pair: CollectionPair) -> Alignment | None:
         if pair.after is None or pair.before is None:
-            one = pair.after or pair.before
-            assert one is not None
-            return align(one, one)
+            return align(pair.either, pair.either)
         alignment = align(pair.after, pair.before)
         if alignment is None:
             self._note(pair, "keys", Severity.ERROR, "identifies its records by another key now and is left as it is")
         elif alignment.homeless:
             names = ", ".join(alignment.homeless)
-            self._note(pair, "columns", Severity.WARNING, f"has no place any more for the columns {names}")
+            columns = "column" if len(alignment.homeless) == 1 else "columns"
+            self._note(pair, "columns", Severity.WARNING, f"has no place any more for the {columns} {names}")
         return alignment
 
     def _is_unknown(self, pair: CollectionPair) -> bool:
@@ -228,9 +228,11 @@ class Planner:
             if unread[0]:
                 self._note(pair, "unread", Severity.WARNING, *unread)
             return None
-        if after is None and not self._matcher.exact and not self._cuts_off(pair, key):
-            return None
         change = alignment.change(key, before, after)
+        if after is None and not self._matcher.exact and not self._cuts_off(pair, key):
+            if change is not None and self._tells_of_later_ones:
+                self.merging.stays(change)
+            return None
         if change is None or not self.merging.takes(change):
             return None
         if after is None and (descriptor.path, key) in self.spared:
@@ -241,6 +243,12 @@ class Planner:
         if descriptor.origin == SEQUENCE_TABLE and not self.whole and not _raises(before, after):
             return None
         return change
+
+    @property
+    def _tells_of_later_ones(self) -> bool:
+        """Whether it is told that records stay that came since: who takes something back, or keeps by a policy what is
+        there, expects it."""
+        return self.pinned is None and not self.only and self.selection.merge is MergePolicy.REPLACE
 
     def _fits(self, pair: CollectionPair, change: Change) -> bool:
         """Whether the live table keeps every value of a change; where it was declared anew, it may not."""

@@ -14,6 +14,7 @@ import msgspec
 
 from maos_ckpt.backends.base import is_name
 from maos_ckpt.codec.crypto import Kind
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import IntegrityError, LeaseHeldError, MissingObjectError
 from maos_ckpt.repository.remote import RemoteCopy, Timing
 from maos_ckpt.repository.remote_lease import RemoteLease
@@ -38,7 +39,7 @@ def read_doomed(remote: RemoteCopy) -> dict[str, int]:
         found = msgspec.json.decode(data, type=dict[str, int])
     except MissingObjectError:
         return {}
-    except (IntegrityError, msgspec.DecodeError):
+    except (IntegrityError, *UNDECODABLE):
         _LOG.warning("The announcement %s in the remote copy is damaged; it is written anew.", NAME)
         return {}
     return {name: since_ms for name, since_ms in found.items() if name.startswith("packs/") and is_name(name)}
@@ -76,8 +77,9 @@ def remove_doomed(remote: RemoteCopy, lease: RemoteLease, doomed: dict[str, int]
     """Announce what is doomed, and delete what has been announced for long enough; how many packs went.
 
     Args:
-        doomed: as remembered before the manifests that are to go were looked for and deleted. A manifest is always
-            doomed before its packs, so none is left there that needs one of these.
+        doomed: those that were remembered as such before packs were looked for to be sent, and still are. What is
+            still needed of a pack is in another one before it is doomed, so that one has been sent; and a manifest is
+            always doomed before its packs, so none is left there that needs one of these.
 
     Raises:
         LeaseHeldError: another machine writes to this system by now; nothing was deleted.

@@ -70,6 +70,11 @@ class _Push:
         self._progress = progress
         self._done = Pushed()
         self._bad: dict[str, str] = {}
+        #: Packs that nobody needs by the time this begins to send. A prune beside it dooms others, whose chunks may lie
+        #: in packs that this push does not send any more.
+        self._doomed: set[str] = set()
+        #: Whether a prune took a pack that was to be sent: what is still needed of it lies in one that was not sent.
+        self._replaced = False
 
     def run(self) -> Pushed:
         self._remote.make_writable()
@@ -78,13 +83,12 @@ class _Push:
         with self._lease.kept():
             self._learn(news)
             self._share_slots()
+            self._doomed = set(self._remote.memory.doomed("packs"))
             self._send_checkpoints()
             self._send_marks()
-            doomed = self._remote.memory.doomed("packs")
             self._remove_checkpoints()
-            if not self._bad:
-                now_ms = self._repository.seams.clock.now_ms()
-                self._done.removed_packs = remove_doomed(self._remote, self._lease, doomed, now_ms)
+            if not self._bad and not self._replaced:
+                self._done.removed_packs = self._remove_packs()
             Bundling(self._repository, self._lease).bundle()
         # What is stuck must be looked at again before it is committed there.
         self._remote.memory.set_fact(_DOUBTFUL, "yes" if self._done.stuck else "")
@@ -170,6 +174,7 @@ class _Push:
         if name in memory.doomed("packs"):
             require_held(self._lease.check())
             take_back(self._remote, name, self._repository.seams.clock.now_ms())
+            self._doomed.discard(name)
         path = self._repository.backend.path(name)
         memory.expect(name)
         try:
@@ -182,7 +187,8 @@ class _Push:
         except StorageError:
             if path.exists():
                 raise
-            # A prune took it meanwhile. What was still needed of it lies in a new pack, which the next push sends.
+            # The new pack goes with the next push.
+            self._replaced = True
             memory.set_fact(_DOUBTFUL, "yes")
             return
         if not sent:
@@ -232,6 +238,10 @@ class _Push:
             require_held(False)
         self._done.replicated.append(checkpoint.id)
         self._done.bytes += len(data)
+
+    def _remove_packs(self) -> int:
+        still = {name: since for name, since in self._remote.memory.doomed("packs").items() if name in self._doomed}
+        return remove_doomed(self._remote, self._lease, still, self._repository.seams.clock.now_ms())
 
     # What changes
 

@@ -10,6 +10,7 @@ import msgspec
 
 from maos_ckpt.codec.compression import Codec, compress, decompress
 from maos_ckpt.codec.crypto import Kind, Sealer
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import FormatError, IntegrityError
 from maos_ckpt.ids import is_checkpoint_id
 from maos_ckpt.model import CaptureInfo, Checkpoint, CheckpointState, Collection, MissingPart, Referrers, Trigger
@@ -168,7 +169,7 @@ def decode_manifest(data: bytes, name: str, sealer: Sealer) -> Manifest:
     try:
         manifest = _decoder.decode(plain)
         Trigger(manifest.trigger)
-    except (msgspec.DecodeError, ValueError) as error:
+    except UNDECODABLE as error:
         raise damaged from error
     fits = manifest_name(manifest.seq) == name and is_checkpoint_id(manifest.id) and len(manifest.descriptors) == 32
     fits = fits and len(manifest.pack) in (0, ID_BYTES) and len(manifest.audit) in (0, AUDIT_BYTES)

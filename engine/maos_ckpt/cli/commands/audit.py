@@ -55,6 +55,7 @@ def _shape(one: Entry) -> dict[str, object]:
             "pid": who.pid,
             "tty": who.tty,
             "ssh": who.ssh,
+            "via": who.via,
         },
         "before": one.before,
     }
@@ -63,7 +64,8 @@ def _shape(one: Entry) -> dict[str, object]:
 def _lines(one: Entry) -> list[str]:
     who = one.who
     name = f"{who.login} as {who.user}" if who.login else who.user or str(who.uid)
-    place = ", ".join(part for part in (who.tty, who.ssh and f"from {who.ssh}", f"pid {who.pid}") if part)
+    via = who.via and f"for {who.via}"
+    place = ", ".join(part for part in (via, who.tty, who.ssh and f"from {who.ssh}", f"pid {who.pid}") if part)
     what = " ".join(part for part in (one.verb, ", ".join(one.about[:3]), one.result) if part)
     more = f" and {len(one.about) - 3} more" if len(one.about) > 3 else ""
     lines = [

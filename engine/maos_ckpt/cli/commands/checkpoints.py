@@ -34,6 +34,13 @@ def save(context: Context) -> int:
     context.stop_on_signals()
     with context.progress() as progress:
         saved = checkpoints.save(context.workspace, Trigger.MANUAL, arguments.message, arguments.tag, progress)
+    tell_saved(context, saved)
+    _replicate(context)
+    return ExitCode.DONE
+
+
+def tell_saved(context: Context, saved: Checkpoint) -> None:
+    """The checkpoint that was taken."""
     if context.out.as_json:
         context.out.document({"checkpoint": shapes.checkpoint(saved)})
     else:
@@ -41,8 +48,6 @@ def save(context: Context) -> int:
     budget_s = context.settings.config.performance.max_save_time_ms / 1000
     if saved.duration_s > budget_s:
         context.out.notice(f"warning: the save took {duration(saved.duration_s)}, longer than {duration(budget_s)}")
-    _replicate(context)
-    return ExitCode.DONE
 
 
 def _replicate(context: Context) -> None:
@@ -140,7 +145,11 @@ def marks(one: Checkpoint) -> str:
 
 def show(context: Context) -> int:
     """`maos-ckpt show`."""
-    one = checkpoints.show(context.workspace, context.arguments.id)
+    return tell_checkpoint(context, checkpoints.show(context.workspace, context.arguments.id))
+
+
+def tell_checkpoint(context: Context, one: Checkpoint) -> int:
+    """One checkpoint in full."""
     if context.out.as_json:
         context.out.document({"checkpoint": shapes.checkpoint(one), "components": shapes.components(one)})
         return ExitCode.DONE
@@ -170,7 +179,8 @@ def show(context: Context) -> int:
     return ExitCode.DONE
 
 
-def _marked(context: Context, one: Checkpoint, what: str) -> int:
+def tell_marked(context: Context, one: Checkpoint, what: str) -> int:
+    """What has become of a checkpoint."""
     if context.out.as_json:
         context.out.document({"checkpoint": shapes.checkpoint(one)})
     else:
@@ -180,12 +190,12 @@ def _marked(context: Context, one: Checkpoint, what: str) -> int:
 
 def pin(context: Context) -> int:
     """`maos-ckpt pin`."""
-    return _marked(context, checkpoints.set_pinned(context.workspace, context.arguments.id, True), "is pinned")
+    return tell_marked(context, checkpoints.set_pinned(context.workspace, context.arguments.id, True), "is pinned")
 
 
 def unpin(context: Context) -> int:
     """`maos-ckpt unpin`."""
-    return _marked(context, checkpoints.set_pinned(context.workspace, context.arguments.id, False), "is not pinned")
+    return tell_marked(context, checkpoints.set_pinned(context.workspace, context.arguments.id, False), "is not pinned")
 
 
 def tag(context: Context) -> int:
@@ -195,7 +205,16 @@ def tag(context: Context) -> int:
         one = checkpoints.change_tags(context.workspace, arguments.id, arguments.tags, arguments.remove)
     else:
         one = checkpoints.show(context.workspace, arguments.id)
-    return _marked(context, one, "has " + (clip(", ".join(one.tags), 200) if one.tags else "no tags"))
+    return tell_marked(context, one, "has " + (clip(", ".join(one.tags), 200) if one.tags else "no tags"))
+
+
+def confirmed_to_go(context: Context, one: Checkpoint) -> bool:
+    """Whether the person at the terminal means this one."""
+    about = f"{one.id}, {moment(one.created_at_ms, context.seams.clock.now_ms())}, {count(one.records, 'record')}"
+    if one.pinned or context.confirmed(f"Delete {about}? It cannot be brought back."):
+        return True
+    context.out.notice("Nothing was changed.")
+    return False
 
 
 def delete(context: Context) -> int:
@@ -207,9 +226,7 @@ def delete(context: Context) -> int:
         one = checkpoints.show(context.workspace, identity)
         # What is pinned is refused anyway, and `latest` must not mean another one by the time of the answer.
         identity = one.id
-        about = f"{one.id}, {moment(one.created_at_ms, context.seams.clock.now_ms())}, {count(one.records, 'record')}"
-        if not one.pinned and not context.confirmed(f"Delete {about}? It cannot be brought back."):
-            context.out.notice("Nothing was changed.")
+        if not confirmed_to_go(context, one):
             return ExitCode.DONE
     removed = checkpoints.delete(context.workspace, identity)
-    return _marked(context, removed, "is deleted; `maos-ckpt prune` gives its space back")
+    return tell_marked(context, removed, "is deleted; `maos-ckpt prune` gives its space back")

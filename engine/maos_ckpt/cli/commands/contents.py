@@ -11,7 +11,7 @@ from maos_ckpt.errors import ExitCode
 from maos_ckpt.export import json_record
 from maos_ckpt.fields import json_value
 from maos_ckpt.history import VERSIONS_TOLD
-from maos_ckpt.model import ChangeKind, Counts, RecordChange
+from maos_ckpt.model import ChangeKind, Counts, DiffResult, RecordChange
 from maos_ckpt.operations import checkpoints
 from maos_ckpt.safe_text import safe_text
 
@@ -38,11 +38,17 @@ def diff(context: Context) -> int:
     limit = 0 if arguments.stat else change_limit(context)
     with context.progress() as progress:
         result = checkpoints.diff(context.workspace, arguments.before, arguments.after, limit, progress)
+    return tell_diff(context, result)
+
+
+def tell_diff(context: Context, result: DiffResult) -> int:
+    """What differs, or with --stat how much."""
+    stat = context.arguments.stat
     if context.out.as_json:
-        context.out.document(shapes.diff(result, stat=arguments.stat))
+        context.out.document(shapes.diff(result, stat=stat))
         return ExitCode.DONE
-    lines = [] if arguments.stat else change_lines(result.changes)
-    if not arguments.stat and result.truncated:
+    lines = [] if stat else change_lines(result.changes)
+    if not stat and result.truncated:
         lines.append(more_line(result.summary.total - len(result.changes)))
     told = [f"{one.severity.value}: {clip(one.message, 1000)}" for one in result.findings]
     context.out.lines([*lines, *count_lines(result.summary, result.by_component), *told])

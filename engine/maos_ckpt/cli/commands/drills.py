@@ -26,6 +26,11 @@ def drill(context: Context) -> int:
         report = drills.drill(
             context.workspace, arguments.checkpoint, scenarios, drills.MANUAL, arguments.reason, progress
         )
+    return tell_drill(context, report)
+
+
+def tell_drill(context: Context, report: DrillReport) -> int:
+    """How a drill went."""
     if context.out.as_json:
         context.out.document(_document(report))
     else:
@@ -37,7 +42,11 @@ def drill(context: Context) -> int:
 
 
 def _history(context: Context) -> int:
-    found = drills.history(context.workspace, context.arguments.limit)
+    return tell_history(context, drills.history(context.workspace, context.arguments.limit))
+
+
+def tell_history(context: Context, found: DrillHistory) -> int:
+    """The last drills and their trends."""
     if context.out.as_json:
         context.out.document(
             {

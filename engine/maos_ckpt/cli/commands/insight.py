@@ -28,6 +28,11 @@ def find(context: Context) -> int:
             ignore_case=a.ignore_case,
             limit=a.limit or MATCHES_LISTED,
         )
+    return tell_found(context, result)
+
+
+def tell_found(context: Context, result: FindResult) -> int:
+    """Where a text was found."""
     if context.out.as_json:
         context.out.document(
             {
@@ -87,6 +92,11 @@ def guide(context: Context) -> int:
     context.stop_on_signals()
     with context.progress() as progress:
         result = insights.recommend(context.workspace, context.arguments.id, progress)
+    return tell_recommendation(context, result)
+
+
+def tell_recommendation(context: Context, result: Recommendation) -> int:
+    """Which checkpoint to go back to, and why."""
     if context.out.as_json:
         context.out.document(_recommendation_shape(result))
         return ExitCode.DONE
@@ -108,7 +118,11 @@ def guide(context: Context) -> int:
 def recommended_line(context: Context) -> str:
     """One line about the recommended checkpoint, for who has named none; "" where there is none."""
     with context.progress() as progress:
-        advice = insights.recommend(context.workspace, None, progress).recommended
+        return advice_line(insights.recommend(context.workspace, None, progress).recommended)
+
+
+def advice_line(advice: Advice | None) -> str:
+    """One line about a recommended checkpoint; "" where there is none."""
     if advice is None:
         return ""
     return f"{advice.checkpoint} is recommended. {clip(advice.reasons[0], 400)}"

@@ -9,14 +9,18 @@ from pathlib import Path
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import clip, count, moment, name, rfc3339
 from maos_ckpt.errors import ExitCode
-from maos_ckpt.model import AgentProcess, MaosProcess
+from maos_ckpt.model import AgentProcess, MaosProcess, ProcessReport
 from maos_ckpt.sources.maos.running import find_running
 
 
 def ps(context: Context) -> int:
     """`maos-ckpt ps`: needs neither a repository nor a MAOS in the working directory."""
     claude_home = Path(context.settings.config.claude_home or "~/.claude").expanduser()
-    report = find_running(context.seams, claude_home)
+    return tell_processes(context, find_running(context.seams, claude_home))
+
+
+def tell_processes(context: Context, report: ProcessReport) -> int:
+    """Every live MAOS, and orphans."""
     if context.out.as_json:
         context.out.document(
             {

@@ -6,24 +6,23 @@ import contextlib
 import shlex
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.commands.insight import recommended_line
 from maos_ckpt.cli.commands.recovery_elsewhere import restore_to
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.last_recovery import LastRecovery, last_recovery
-from maos_ckpt.cli.open_plans import Opener, all_changes, listed_limit, opened_plan
+from maos_ckpt.cli.open_plans import Opener, ReadablePlan, all_changes, listed_limit, opened_plan
 from maos_ckpt.cli.parser import PROGRAM
 from maos_ckpt.cli.recovery_text import moved_line, plan_lines, result_lines
 from maos_ckpt.cli.selecting import named_of, option, selection_of, words_of
 from maos_ckpt.cli.text import clip, duration, moment
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import CkptError, ExitCode, PlanMovedError, UsageError
-from maos_ckpt.model import Plan, RecoveryResult
+from maos_ckpt.model import Checkpoint, Plan, RecoveryResult
 from maos_ckpt.operations import checkpoints, recoveries
 from maos_ckpt.recovery.cancellation import Cancellation
-from maos_ckpt.recovery.open_plan import OpenPlan
 from maos_ckpt.recovery.request import checked_digest
 from maos_ckpt.safe_text import safe_text
 
@@ -35,14 +34,15 @@ class Recovery:
     """A restore, an undo or a rescue.
 
     `plan` opens the plan; `apply` takes the one that was shown, if one was, and the digest to insist on. `words`: what
-    to type for it again, given its plan. `undoes`: what an undo is about. `about`: the first line, where it is about
-    no checkpoint.
+    to type for it again, given its plan. `undoes`: what an undo is about, `in_part`: that it takes back a part of it.
+    `about`: the first line, where it is about no checkpoint.
     """
 
     plan: Opener
     apply: Callable[[Plan | None, str | None, ProgressSink], RecoveryResult]
     words: Callable[[Plan], list[str]]
     undoes: LastRecovery | None = None
+    in_part: bool = False
     about: str = ""
 
 
@@ -50,7 +50,10 @@ def restore(context: Context) -> int:
     """`maos-ckpt restore`."""
     a = context.arguments
     if a.id is None:
-        raise _no_checkpoint(context)
+        hint = ""
+        with contextlib.suppress(CkptError):
+            hint = recommended_line(context)
+        raise no_checkpoint(hint)
     selection = selection_of(a)
     workspace, limit = context.workspace, listed_limit(context)
     if a.to is not None:
@@ -64,17 +67,15 @@ def restore(context: Context) -> int:
         name = shown.checkpoint if shown else a.id
         return recoveries.recover(workspace, name, selection, digest, a.reason, limit, progress)
 
-    def plan(progress: ProgressSink) -> contextlib.AbstractContextManager[OpenPlan]:
+    def plan(progress: ProgressSink) -> contextlib.AbstractContextManager[ReadablePlan]:
         return recoveries.open_plan(workspace, a.id, selection, limit, progress)
 
     return run(context, Recovery(plan, apply, words))
 
 
-def _no_checkpoint(context: Context) -> UsageError:
-    """What to say to who names no checkpoint: which one is the one."""
-    hint = f"`{PROGRAM} guide` recommends one."
-    with contextlib.suppress(CkptError):
-        hint = recommended_line(context) or hint
+def no_checkpoint(recommended: str) -> UsageError:
+    """What to say to who names no checkpoint: which one is the one, where that is known."""
+    hint = recommended or f"`{PROGRAM} guide` recommends one."
     return UsageError(f"`{PROGRAM} restore` needs the ID of a checkpoint.", kept="Nothing was changed.", hint=hint)
 
 
@@ -89,6 +90,7 @@ def undo(context: Context) -> int:
         lambda plan: ["undo", *words_of(only)],
         last_recovery(workspace),
     )
+    recovery = replace(recovery, in_part=not only.all_records)
     return run(context, recovery)
 
 
@@ -97,6 +99,8 @@ def _command(context: Context, recovery: Recovery, plan: Plan) -> str:
     a = context.arguments
     words = [PROGRAM, *recovery.words(plan)]
     options = {
+        "--connect": a.connect,
+        "--token-file": a.token_file,
         "--config": a.config,
         "--repo": a.repo,
         "--s3-endpoint": a.s3_endpoint,
@@ -116,7 +120,7 @@ def run(context: Context, recovery: Recovery) -> int:
     asked_for = checked_digest(arguments.plan)
     context.stop_on_signals()
     if not arguments.dry_run:
-        context.workspace.refuse_if_read_only(context.command)
+        context.refuse_if_read_only(context.command)
     if not arguments.yes and not arguments.dry_run and not context.on_terminal:
         raise UsageError(
             f"{context.command} changes the live state, and there is no terminal to ask on.",
@@ -200,10 +204,14 @@ def _about(context: Context, recovery: Recovery, plan: Plan) -> list[str]:
         return [recovery.about]
     if recovery.undoes is not None:
         return [f"undo {recovery.undoes.line(now_ms)}"]
-    checkpoint = checkpoints.show(context.workspace, plan.checkpoint)
+    return [checkpoint_line(checkpoints.show(context.workspace, plan.checkpoint), now_ms)]
+
+
+def checkpoint_line(checkpoint: Checkpoint, now_ms: int) -> str:
+    """Which checkpoint it is that a restore is about."""
     named = f" {clip(checkpoint.description, 60)}" if checkpoint.description else ""
     what = f"{checkpoint.id}, {checkpoint.trigger.value}, of {moment(checkpoint.created_at_ms, now_ms)}"
-    return [f"restore {what}{named}"]
+    return f"restore {what}{named}"
 
 
 def _undoes(recovery: Recovery) -> dict[str, object]:
@@ -229,6 +237,9 @@ def _next_undo(recovery: Recovery) -> str:
     """What an undo would do after this."""
     if recovery.undoes is None:
         return _TAKES_BACK
+    if recovery.in_part:
+        rest = f"`{PROGRAM} restore {recovery.undoes.last.safety}` plans to put back the rest of the state before"
+        return f"takes back this undo of a part; {rest}"
     what = f"{recovery.undoes.name} back"
     return f"takes {what} again" if recovery.undoes.brings_back else f"brings {what}"
 

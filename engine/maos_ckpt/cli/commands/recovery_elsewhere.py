@@ -27,6 +27,11 @@ def restore_to(context: Context, selection: Selection, limit: int) -> int:
         return _show_plan(context, selection, to, limit)
     with context.progress() as progress:
         result = recoveries.recover_to(context.workspace, a.id, selection, to, a.plan, limit, progress)
+    return tell_built(context, result, to)
+
+
+def tell_built(context: Context, result: RecoveryResult, to: str) -> int:
+    """What was built there."""
     if context.out.as_json:
         context.out.document({**shapes.recovery(result), "to": to})
     else:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from maos_ckpt.api.places import find_listening
+from maos_ckpt.cli import shapes
+from maos_ckpt.cli.alerts_text import alert_pairs, hook_pairs
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import age, count, duration, moment, rfc3339, size, span
 from maos_ckpt.cli.upkeep_text import scrub_due_ms, upkeep_lines
@@ -13,7 +16,7 @@ from maos_ckpt.engine.lock import Owner, engine_owner
 from maos_ckpt.errors import ExitCode
 from maos_ckpt.model import LOCAL_TIER, TierStatus
 from maos_ckpt.model.drills import DrillStatus
-from maos_ckpt.operations import drills, state
+from maos_ckpt.operations import alerts, drills, state
 from maos_ckpt.operations.state import RepositoryState
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery.alone import Recovering
@@ -104,6 +107,7 @@ def _document(one: _Status) -> dict[str, object]:
         "damaged": list(one.found.damaged_manifests),
         "drill": _drill(one),
         "damaged_checkpoints": list(one.found.damaged_checkpoints),
+        "alerts": [shapes.alert(alert) for alert in alerts.standing(one.workspace)],
     }
 
 
@@ -211,7 +215,14 @@ def _engine(one: _Status) -> dict[str, object]:
         "since": rfc3339(owner.since_ms) if owner else None,
         "interval_s": owner.interval_s if owner else None,
         "next_run_at": rfc3339(next_ms) if next_ms is not None else None,
+        "listening": list(_listening(one)),
     }
+
+
+def _listening(one: _Status) -> tuple[str, ...]:
+    """Where the running engine is reached; an engine inside a console is not."""
+    found = find_listening(one.workspace.repository) if one.owner else None
+    return found.addresses if found and one.owner and found.pid == one.owner.pid else ()
 
 
 def _last_success(one: _Status) -> dict[str, object] | None:
@@ -250,6 +261,8 @@ def _lines(one: _Status) -> list[str]:
     ]
     if last and last.missing:
         pairs.append(("partial", f"that checkpoint is without {', '.join(last.missing)}"))
+    if _listening(one):
+        pairs.insert(2, ("reached at", ", ".join(_listening(one))))
     if not one.disk.ok:
         pairs.append(("disk", one.disk.text))
     told = [tier for tier in one.found.tiers if tier.name != LOCAL_TIER or tier.state != "ok"]
@@ -262,6 +275,7 @@ def _lines(one: _Status) -> list[str]:
     pairs.append(("last drill", _drill_words(one.drill, one.now_ms)))
     if failure:
         pairs.append(("last error", f"{failure.operation}: {failure.message} {moment(failure.at_ms, one.now_ms)}"))
+    pairs += hook_pairs(alerts.ways(one.workspace), one.now_ms, failing_only=True)
     if one.found.damaged_manifests:
         what = ", ".join(one.found.damaged_manifests[:_DAMAGED_LISTED])
         number = count(len(one.found.damaged_manifests), "checkpoint")
@@ -276,4 +290,5 @@ def _lines(one: _Status) -> list[str]:
         pairs.append(("recovery", one.recovering.sentence(one.now_ms)))
     if one.unfinished:
         pairs.append(("unfinished", one.unfinished))
+    pairs += alert_pairs(alerts.standing(one.workspace), one.now_ms)
     return [f"{name:<14}{safe_text(value)}" for name, value in pairs]
