@@ -112,8 +112,9 @@ def fit_words(words: Sequence[str], width: int) -> str:
 
 
 def marks_words(checkpoint: Checkpoint) -> str:
-    """Pin, tags and damage as words for a table cell."""
+    """Pin, tags, damage and what is missing as words for a table cell."""
     words = ["DAMAGED"] if checkpoint.state is CheckpointState.DAMAGED else []
+    words += ["PARTIAL"] if checkpoint.partial else []
     words += ["pin"] if checkpoint.pinned else []
     words += [f"#{tag}" for tag in checkpoint.tags]
     return " ".join(words)

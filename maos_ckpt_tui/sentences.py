@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from maos_ckpt.model import RESCUE
+from maos_ckpt.model.alerts import CRITICAL
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.viewmodel import short
 
@@ -148,6 +149,21 @@ def _drilled(fields: Fields) -> Sentence:
     return "bad", f"XX Drill of {_short(fields)} FAILED: {', '.join(names)}"
 
 
+def _asked(fields: Fields) -> Sentence:
+    hits, misses = _int(fields, "hits"), _int(fields, "misses")
+    return "dim", f"The cache answered {fmt.count(hits)} of {fmt.plural(hits + misses, 'read')} from S3"
+
+
+def _raised(fields: Fields) -> Sentence:
+    sign, tone = ("XX", "bad") if fields.get("severity") == CRITICAL else ("!!", "warn")
+    still = "still " if fields.get("repeated") else ""
+    return tone, f"{sign} Alert {_text(fields, 'alert')} {still}stands: {_text(fields, 'message')}"
+
+
+def _cleared(fields: Fields) -> Sentence:
+    return "ok", f"OK Alert {_text(fields, 'alert')} cleared, after {_seconds(fields, 'lasted_s')}"
+
+
 _TELLERS: dict[str, Callable[[Fields], Sentence]] = {
     "EngineStarted": _started,
     "EngineStopped": lambda _: ("dim", "Engine stopped"),
@@ -165,4 +181,7 @@ _TELLERS: dict[str, Callable[[Fields], Sentence]] = {
     "CheckpointMarked": _marked,
     "VerificationCompleted": _verified,
     "DrillCompleted": _drilled,
+    "CacheAsked": _asked,
+    "AlertRaised": _raised,
+    "AlertCleared": _cleared,
 }

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from maos_ckpt.errors import CkptError, EngineUnreachableError
 from maos_ckpt.ids import short_id
 from maos_ckpt.model import LOCAL_TIER, Checkpoint, CheckpointState, EngineStatus, TierStatus
+from maos_ckpt.model.alerts import CRITICAL, AlertState
 from maos_ckpt_tui import formatting as fmt
 
 #: A last success older than this many intervals is stale: two saves in a row did not happen.
@@ -123,6 +124,17 @@ def remote_trouble(status: EngineStatus | None, now_ms: int) -> Health | None:
     else:
         words += "nothing waits"
     return Health(sign, f"{remote.name.upper()} {word}", tone, words, remote.reason)
+
+
+def alert_trouble(status: EngineStatus | None) -> Health | None:
+    """The worst alert that nobody has seen, with what to do, and how many there are more; None where there is none."""
+    firing = [one for one in status.alerts if one.state is AlertState.FIRING] if status is not None else []
+    if not firing:
+        return None
+    worst, more = firing[0], len(firing) - 1
+    sign, tone = ("XX", "bad") if worst.severity == CRITICAL else ("!!", "warn")
+    others = f" {fmt.plural(more, 'further alert')}: `maos-ckpt alerts` lists them." if more else ""
+    return Health(sign, f"ALERT {worst.name}", tone, worst.message, f"To do: {worst.runbook}{others}")
 
 
 def remote_words(status: EngineStatus | None) -> str:

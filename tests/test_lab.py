@@ -206,19 +206,23 @@ def test_built_state_has_the_size_asked_for_and_repeats_itself(tmp_path: Path) -
         build_state(tmp_path / "one", tmp_path / "one-home", MIB, seed=5)
 
 
-def test_mutate_changes_exactly_the_records_it_names(tmp_path: Path) -> None:
+@pytest.mark.parametrize("newest", [False, True])
+def test_mutate_changes_exactly_the_records_it_names(tmp_path: Path, newest: bool) -> None:
     for name in ("one", "two"):
         build_state(tmp_path / name, tmp_path / "home", MIB, seed=6)
     before = dump_exact(tmp_path / "one" / "maos.db")
-    changed = mutate(tmp_path / "one", 0.02, seed=9)
+    changed = mutate(tmp_path / "one", 0.02, seed=9, newest=newest)
     after = dump_exact(tmp_path / "one" / "maos.db")
     assert {table: {_key(table, row) for row in set(after[table]) - set(before[table])} for table in KEYS} == {
         table: set(keys) for table, keys in changed.items()
     }
     assert {table: len(rows) for table, rows in after.items()} == {table: len(rows) for table, rows in before.items()}
     assert all(len(keys) == max(1, round(0.02 * len(before[table]))) for table, keys in changed.items())
-    assert mutate(tmp_path / "two", 0.02, seed=9) == changed
+    assert mutate(tmp_path / "two", 0.02, seed=9, newest=newest) == changed
     assert dump_exact(tmp_path / "two" / "maos.db") == after
+    if newest:
+        number = len(before["messages"])
+        assert changed["messages"] == list(range(number - len(changed["messages"]) + 1, number + 1))
     assert not any(mutate(tmp_path / "one", 0.0, seed=9).values())
 
 

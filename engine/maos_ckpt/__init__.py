@@ -1,3 +1,43 @@
-"""maos-ckpt: checkpoints and recovery for MAOS. Importing this package loads nothing beyond the standard library."""
+"""maos-ckpt: checkpoints and recovery for MAOS. Importing this package loads nothing beyond the standard library.
+
+The names of the library (`quick_start`, `create_checkpoint_system`, `CheckpointSystem`, …) are loaded when they are
+asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from maos_ckpt.library.start import create_checkpoint_system, quick_start, set_log_level
+    from maos_ckpt.library.system import CheckpointSystem
+    from maos_ckpt.library.trends import MetricsCollector, PerformanceTrends
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "quick_start",
+    "create_checkpoint_system",
+    "CheckpointSystem",
+    "MetricsCollector",
+    "PerformanceTrends",
+    "set_log_level",
+]
+
+_HOMES = {
+    "quick_start": "start",
+    "create_checkpoint_system": "start",
+    "set_log_level": "start",
+    "CheckpointSystem": "system",
+    "MetricsCollector": "trends",
+    "PerformanceTrends": "trends",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"maos_ckpt.library.{home}"), name)

@@ -22,10 +22,14 @@ from maos_ckpt.model import (
     RecoveryResult,
     ResumePoint,
     Selection,
+    Trigger,
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.alerts import Alert
+from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillHistory, DrillReport
+from maos_ckpt.model.metrics import HOURS, MetricsReport
 
 ProgressSink = Callable[[Progress], None]
 EventSink = Callable[[Event], None]
@@ -74,8 +78,33 @@ class EngineClient(Protocol):
         for 15 minutes. Quick; a person may still delete them."""
         ...
 
-    def save(self, description: str = "", tags: Sequence[str] = ()) -> Checkpoint:
+    def save(self, description: str = "", tags: Sequence[str] = (), *, trigger: Trigger = Trigger.MANUAL) -> Checkpoint:
         """Long: one checkpoint now."""
+        ...
+
+    def records(
+        self,
+        name: str,
+        *,
+        component: str | None = None,
+        record: str | None = None,
+        after: str = "",
+        limit: int = 200,
+    ) -> RecordPage:
+        """Long: a page of a checkpoint's records; `record` is a glob over the key, or over component/collection/key,
+        and `after` the `next` of the page before."""
+        ...
+
+    def history(self, key: str, limit: int = 1000) -> History:
+        """Long: how one record changed over the checkpoints; the newest `limit` versions, oldest first."""
+        ...
+
+    def export(self, name: str, to: str) -> Exported:
+        """Long: a checkpoint as plain files, at an absolute path on the engine's machine where there is nothing yet.
+
+        Raises:
+            ConflictError: there is something at that place.
+        """
         ...
 
     def diff(self, before: str, after: str, limit: int = 1000) -> DiffResult:
@@ -185,8 +214,33 @@ class EngineClient(Protocol):
         """Pin or unpin."""
         ...
 
+    def change_tags(self, name: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Checkpoint:
+        """Add tags to a checkpoint and take others away."""
+        ...
+
     def delete(self, name: str) -> str:
         """Remove a checkpoint; returns its id. Refused where it is pinned."""
+        ...
+
+    def metrics(self, hours: int = HOURS) -> MetricsReport:
+        """What was measured in the last `hours`, from 1 to 168, and in all; the same before and after a restart.
+
+        Raises:
+            UsageError: `hours` is out of range.
+        """
+        ...
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """The alerts that stand, the worst first; those that somebody has seen included."""
+        ...
+
+    def acknowledge(self, alert: str, snooze_s: float = 0.0) -> Alert:
+        """An alert (its name or key) was seen: nothing more is sent until it clears, or with `snooze_s` for so long,
+        at most 30 days.
+
+        Raises:
+            NotFoundError: no such alert stands.
+        """
         ...
 
     def recent_events(self, limit: int = 200) -> list[tuple[str, dict[str, object]]]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from maos_ckpt.codec.compression import Codec, compress, decompress
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import UNREADABLE, IntegrityError
 from maos_ckpt.fs import is_local
 from maos_ckpt.model import CompactResult, Progress
@@ -165,7 +166,7 @@ def densest(codec: int, payload: bytes, plain: bytes) -> tuple[int, bytes]:
 def _read_done(repository: Repository) -> set[str]:
     try:
         return set(msgspec.json.decode(repository.backend.read(_DONE, _DONE_BYTES_MAX), type=list[str]))
-    except (IntegrityError, msgspec.DecodeError):
+    except (IntegrityError, *UNDECODABLE):
         return set()
 
 

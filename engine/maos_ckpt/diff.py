@@ -27,7 +27,7 @@ from maos_ckpt.model import (
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.sources.base import Source
 from maos_ckpt.sources.change import same_value
-from maos_ckpt.states import CollectionPair, State, StoredState, collection_pairs, open_state
+from maos_ckpt.states import CollectionPair, State, StoredState, collection_pairs, open_state, unknown_side
 from maos_ckpt.tree.cursor import records
 from maos_ckpt.tree.diff import differences
 from maos_ckpt.tree.large import load_row
@@ -35,6 +35,8 @@ from maos_ckpt.tree.large import load_row
 ProgressSink = Callable[[Progress], None]
 #: Changes listed where the caller names no limit.
 CHANGES_LISTED = 1000
+#: Whoever browses hears of so many records at a time.
+_REPORT_RECORDS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,12 @@ class ColumnChanges:
 def iterate(before: State, after: State, found: list[ColumnChanges]) -> Iterator[Difference]:
     """All records that differ, collection by collection, in key order; a change of the hidden rowid alone is none.
 
-    Columns that only one side has make no difference of a record; they are put into `found`.
+    Columns that only one side has make no difference of a record; they are put into `found`. A collection of which one
+    side knows nothing makes none either.
     """
     for pair in collection_pairs(before, after):
+        if unknown_side(pair, before, after) is not None:
+            continue
         columns = ColumnChanges(pair.before, pair.after) if pair.before and pair.after else None
         if columns:
             found.append(columns)
@@ -153,42 +158,79 @@ def diff_states(
                 listed.append(one.shown(values=len(listed) < VALUES_LISTED_MAX))
             if summary.total % 1000 == 0:
                 progress(Progress("diff", "compare", summary.total))
-        findings = tuple(finding for one in columns for finding in one.findings(a.name, b.name))
+        findings = (
+            *(finding for one in columns for finding in one.findings(a.name, b.name)),
+            *_unknown(a, b),
+        )
         truncated = summary.total > len(listed)
         return DiffResult(a.name, b.name, summary, by_component, tuple(listed), truncated, findings)
 
 
+def _unknown(before: State, after: State) -> Iterator[Finding]:
+    for pair in collection_pairs(before, after):
+        side = unknown_side(pair, before, after)
+        if side is not None:
+            path = "/".join(pair.name)
+            yield Finding(Severity.WARNING, "unread", f"{path} {side}; it is not compared.", path)
+
+
 @dataclass(frozen=True, slots=True)
 class BrowsedRecord:
-    """A record of a checkpoint for people and machines; `values` by column name, key columns included."""
+    """A record of a checkpoint for people and machines; `values` by column name, key columns included. `encoded` is
+    the key as it is stored, where that is known."""
 
     component: str
     collection: str
     key: str
     values: dict[str, Value]
+    encoded: bytes = b""
 
 
 def browse(
-    repository: Repository, checkpoint: Checkpoint, component: str | None = None, pattern: str | None = None
+    repository: Repository,
+    checkpoint: Checkpoint,
+    component: str | None = None,
+    pattern: str | None = None,
+    *,
+    after: tuple[str, str, bytes] | None = None,
+    looked_at: Callable[[int], None] = lambda number: None,
 ) -> Iterator[BrowsedRecord]:
     """A checkpoint's records, in order.
 
     Args:
         component: only this one.
         pattern: a glob over the key, or over `component/collection/key`.
+        after: only those behind this one: component, collection and encoded key.
+        looked_at: told from time to time how many were looked at.
 
     Raises:
         NotFoundError: the checkpoint has no such component; `data["nearest"]` names one.
     """
     state = StoredState(repository, checkpoint)
     check_component(checkpoint, component)
-    for name, descriptor in state.descriptors().items():
+    seen = 0
+    for name, descriptor in _behind(state.descriptors(), after):
         if component is not None and name[0] != component:
             continue
-        for key, value in records(repository.chunks, state.root(name)):
+        low = after[2] + b"\0" if after is not None and name == after[:2] else b""
+        for key, value in records(repository.chunks, state.root(name), low):
+            seen += 1
+            if seen % _REPORT_RECORDS == 0:
+                looked_at(seen)
             if pattern is None or matches(pattern, descriptor, key):
                 row = load_row(value, repository.chunks.get)
-                yield BrowsedRecord(*name, display_key(key), named(descriptor, decode_key(key), row))
+                yield BrowsedRecord(*name, display_key(key), named(descriptor, decode_key(key), row), key)
+
+
+def _behind(
+    descriptors: dict[tuple[str, str], Descriptor], after: tuple[str, str, bytes] | None
+) -> list[tuple[tuple[str, str], Descriptor]]:
+    """The collections from that of `after` on; all without it, none where the checkpoint has no such collection."""
+    found = list(descriptors.items())
+    if after is None:
+        return found
+    names = list(descriptors)
+    return found[names.index(after[:2]) :] if after[:2] in names else []
 
 
 def matches(pattern: str, descriptor: Descriptor, key: bytes) -> bool:

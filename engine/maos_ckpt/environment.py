@@ -67,7 +67,7 @@ def log_file() -> Path:
 
 
 def secret_variable(name: str) -> str | None:
-    """One variable that holds a secret; None where it is not set. Processes of our own do not inherit it any more."""
+    """One variable that holds a secret; None where it is not set. No process inherits it any more."""
     _SECRETS.add(name)
     return os.environ.get(name)
 
@@ -82,6 +82,11 @@ def terminal_type() -> str:
     return os.environ.get("TERM", "")
 
 
+def program_environment() -> dict[str, str]:
+    """The environment for a program of the operator's: without what was read as a secret."""
+    return {name: value for name, value in os.environ.items() if name not in _SECRETS}
+
+
 def service_manager() -> tuple[str, float]:
     """Where the service manager listens ("" where nowhere), and how long it waits to hear from this process, in
     seconds (0.0 where it does not)."""
@@ -94,13 +99,24 @@ def service_manager() -> tuple[str, float]:
 def child_environment() -> dict[str, str]:
     """The environment for a process of our own: it must find this very package, however this process found it."""
     root = Path(__file__).resolve().parents[1]
-    own = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    own = program_environment()
     if root.name in ("site-packages", "dist-packages"):
         return own
     package_root = str(root)
     inherited = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     path = os.pathsep.join(dict.fromkeys([package_root, *inherited]))
     return {**own, "PYTHONPATH": path}
+
+
+#: What a program of the operator's may need, and what holds no secret.
+_HARMLESS = frozenset(
+    ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "XDG_RUNTIME_DIR")
+)
+
+
+def harmless_environment() -> dict[str, str]:
+    """The environment for a program of the operator's: what it needs to run, and no variable that may be a secret."""
+    return {name: value for name, value in os.environ.items() if name in _HARMLESS or name.startswith("LC_")}
 
 
 def login_variables() -> tuple[str, str]:

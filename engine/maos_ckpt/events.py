@@ -31,7 +31,7 @@ class EngineStopped(Event):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointCreated(Event):
-    """A checkpoint was committed."""
+    """A checkpoint was committed; `missing` names what could not be captured, so that it is a partial one."""
 
     checkpoint: str
     trigger: str
@@ -41,6 +41,7 @@ class CheckpointCreated(Event):
     duration_s: float
     lock_s: float
     unchanged: bool
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,37 @@ class DrillCompleted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CacheAsked(Event):
+    """An operation read what lies in the remote copy: so many reads the cache answered, and so many it could not."""
+
+    hits: int
+    misses: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRaised(Event):
+    """A condition that an operator must know of holds; `repeated` where it was told before and still does.
+
+    Every event of one incident has the same `key`."""
+
+    alert: str
+    severity: str
+    message: str
+    key: str
+    runbook: str
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AlertCleared(Event):
+    """The condition behind an alert holds no more, after `lasted_s`."""
+
+    alert: str
+    key: str
+    lasted_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionLost(Event):
     """A remote engine stopped answering, and is tried again; told by the client that noticed, in no journal."""
 
@@ -219,6 +251,9 @@ EVENT_TYPES: dict[str, type[Event]] = {
         CheckpointMarked,
         VerificationCompleted,
         DrillCompleted,
+        CacheAsked,
+        AlertRaised,
+        AlertCleared,
     )
 }
 
@@ -226,3 +261,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
 def event_fields(event: Event) -> dict[str, object]:
     """An event's fields as a JSON-compatible mapping, without its name."""
     return dataclasses.asdict(event)
+
+
+def public_name(name: str) -> str:
+    """What an event is called outside of Python: `CheckpointCreated` is `checkpointCreated`."""
+    return name[:1].lower() + name[1:]

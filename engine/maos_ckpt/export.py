@@ -15,7 +15,6 @@ import os
 import shutil
 import urllib.parse
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,6 +23,7 @@ from maos_ckpt.errors import CkptError, ConflictError, IntegrityError, UsageErro
 from maos_ckpt.fields import json_value
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Checkpoint, Progress
+from maos_ckpt.model.contents import ExportedFile
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 
@@ -33,17 +33,6 @@ NAME_CHARACTERS_MAX = 120
 UNFINISHED_SUFFIX = ".maos-ckpt-unfinished"
 _BUFFER_BYTES = 1 << 20
 _REPORT_RECORDS = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedFile:
-    """One written file; `path` is relative to the target directory."""
-
-    path: str
-    component: str
-    collection: str
-    records: int
-    bytes: int
 
 
 def json_record(record: BrowsedRecord) -> dict[str, object]:

@@ -6,13 +6,13 @@ import difflib
 import re
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from maos_ckpt.codec.values import RAW_TEXT, RawText, display_key, encode_key
 from maos_ckpt.diff import matches
 from maos_ckpt.errors import NotFoundError, UsageError
 from maos_ckpt.fields import changed_fields, named, same_record
-from maos_ckpt.model import ChangeKind, Checkpoint, Descriptor, FieldChange, Row, Value
+from maos_ckpt.model import ChangeKind, Checkpoint, Descriptor, Row, Value
+from maos_ckpt.model.contents import History, Version
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.states import StoredState
 from maos_ckpt.tree.cursor import find, records
@@ -29,28 +29,6 @@ _QUOTED = re.compile(r"([xt]?)'(.*)'", re.DOTALL)
 _HEX = re.compile(r"(?:[0-9a-f]{2})*")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _REAL = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[-+][0-9]+)?|-?inf")
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A record as it became with one checkpoint; `fields` says what changed since the version before: all of it
-    where the record was added or removed."""
-
-    checkpoint: str
-    created_at_ms: int
-    component: str
-    collection: str
-    key: str
-    kind: ChangeKind
-    fields: tuple[FieldChange, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """Versions, oldest first; `omitted` older ones are not told."""
-
-    versions: tuple[Version, ...]
-    omitted: int
 
 
 def history(repository: Repository, key: str, limit: int = VERSIONS_TOLD) -> History:

@@ -3,10 +3,12 @@
 Whoever carries out an operation writes its event, engine or command line, so that one file tells what happened,
 whichever program did it. A line is one `write`; events that say that something was overwritten or removed are also
 synced. The journal is bounded by rotation, and a torn last line (a crash in the middle of a write) costs only itself.
+What a file that makes room said in figures is carried over, so that metrics outlive it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import json
@@ -15,8 +17,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from maos_ckpt.events import EVENT_TYPES, Event, event_fields
+from maos_ckpt.metrics import carried
+from maos_ckpt.metrics.figures import Figures
 from maos_ckpt.seams import Seams
 
 _LOG = logging.getLogger(__name__)
@@ -34,6 +39,8 @@ TEXT_CHARACTERS_MAX = 4000
 #: Checkpoint ids that one event names at most.
 LIST_ITEMS_MAX = 1000
 _LOCK_TRIES = 20
+#: So often the figures are read again where a rotation came between.
+_LOOKS_MAX = 5
 _LOCK_PAUSE_S = 0.01
 #: Events that a power cut must not make us forget.
 _DURABLE = frozenset({"RecoveryCompleted", "RecoveryResumed", "CheckpointsRemoved", "DrillCompleted"})
@@ -137,11 +144,24 @@ class Journal:
                 return
         except FileNotFoundError:
             return
+        self._carry_over()
         for number in range(ROTATED_FILES_MAX - 1, 0, -1):
             older = self._rotated(number)
             if older.exists():
                 older.replace(self._rotated(number + 1))
         self.path.replace(self._rotated(1))
+
+    def _carry_over(self) -> None:
+        """Add the figures of the file that the rotation replaces to those carried."""
+        oldest = self._rotated(ROTATED_FILES_MAX)
+        if not self._rotated(ROTATED_FILES_MAX - 1).exists() or not oldest.exists():
+            return
+        data, known = oldest.read_bytes(), carried.load(self.directory)
+        digest = carried.digest_of(data)
+        # A crash came between this and the rotation.
+        if digest != known.digest:
+            known.figures.add(_entries(data))
+            carried.store(self.directory, carried.Carried(known.figures, digest), self._seams)
 
     def _rotated(self, number: int) -> Path:
         return self.directory / f"events.{number}.jsonl"
@@ -167,41 +187,79 @@ class Journal:
 
     def end(self) -> Position:
         """The place after the newest entry, from which `read` tells only what is new."""
-        try:
-            stat = self.path.stat()
-        except OSError:
-            return Position()
-        return Position(stat.st_ino, stat.st_size)
+        for path in self._files_newest_first():
+            with contextlib.suppress(OSError):
+                stat = path.stat()
+                return Position(stat.st_ino, stat.st_size)
+        return Position()
+
+    def figures(self) -> tuple[Figures, Position]:
+        """What the whole journal says in figures, files that are gone included, and the place up to which it does."""
+        for _ in range(_LOOKS_MAX):
+            before = self._inodes()
+            known, position = carried.load(self.directory), Position()
+            figures = known.figures
+            with contextlib.ExitStack() as stack:
+                files = self._open_files(stack, 0)
+                for file in reversed(files):
+                    data = file.read()
+                    if len(files) <= ROTATED_FILES_MAX or file is not files[-1] or not _is(data, known.digest):
+                        figures.add(_entries(data))
+                    position = Position(os.fstat(file.fileno()).st_ino, data.rfind(b"\n") + 1)
+            if self._inodes() == before:
+                break
+        return figures, position
+
+    def _inodes(self) -> list[int]:
+        """Of the files that are there and of the figures carried: another list after every rotation."""
+        found = []
+        for path in (*self._files_newest_first(), self.directory / carried.NAME):
+            with contextlib.suppress(OSError):
+                found.append(path.stat().st_ino)
+        return found
 
     def read(self, position: Position) -> tuple[list[Entry], Position]:
         """Entries written since `position`, oldest first, and the new place; a half-written last line waits."""
         entries: list[Entry] = []
-        for path in reversed(self._files_from(position.inode)):
-            try:
-                with path.open("rb") as file:
-                    inode = os.fstat(file.fileno()).st_ino
-                    offset = position.offset if inode == position.inode else 0
-                    file.seek(offset)
-                    data = file.read()
-            except OSError:
-                continue
-            whole = data[: data.rfind(b"\n") + 1]
-            entries += [entry for line in whole.split(b"\n") if (entry := decode(line)) is not None]
-            position = Position(inode, offset + len(whole))
+        with contextlib.ExitStack() as stack:
+            for file in reversed(self._open_files(stack, position.inode)):
+                inode = os.fstat(file.fileno()).st_ino
+                offset = position.offset if inode == position.inode else 0
+                file.seek(offset)
+                data = file.read()
+                entries += _entries(data)
+                position = Position(inode, offset + data.rfind(b"\n") + 1)
         return entries, position
 
-    def _files_from(self, inode: int) -> list[Path]:
-        """Files newest first, down to and including the one of that inode; all where it is gone already."""
-        found: list[Path] = []
+    def _open_files(self, stack: contextlib.ExitStack, inode: int) -> list[IO[bytes]]:
+        """The files, newest first, down to and including the one of that inode; all where it is gone already.
+
+        A rotation meanwhile moves files to older names, which come next: each is found, and counts once.
+        """
+        found: list[IO[bytes]] = []
+        seen: set[int] = set()
         for path in self._files_newest_first():
             try:
-                seen = path.stat().st_ino
+                file = stack.enter_context(path.open("rb"))
             except OSError:
                 continue
-            found.append(path)
-            if seen == inode:
+            number = os.fstat(file.fileno()).st_ino
+            if number not in seen:
+                seen.add(number)
+                found.append(file)
+            if number == inode:
                 break
         return found
+
+
+def _is(data: bytes, digest: str) -> bool:
+    return carried.digest_of(data) == digest
+
+
+def _entries(data: bytes) -> list[Entry]:
+    """What whole lines say, oldest first; an unfinished last one is none."""
+    whole = data[: data.rfind(b"\n") + 1]
+    return [entry for line in whole.split(b"\n") if (entry := decode(line)) is not None]
 
 
 def _at(entry: Entry) -> int:

@@ -24,15 +24,21 @@ from maos_ckpt.model import (
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.alerts import Alert
+from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillHistory, DrillReport
-from maos_ckpt.operations import checkpoints, drills, state
+from maos_ckpt.model.metrics import HOURS, MetricsReport
+from maos_ckpt.operations import alerts, checkpoints, drills, state
 from maos_ckpt.operations.registry import (
     DiffArguments,
     DrillArguments,
+    ExportArguments,
     FindArguments,
+    HistoryArguments,
     PlanArguments,
     ProcessesArguments,
     RecommendArguments,
+    RecordsArguments,
     RecoverArguments,
     RecoverToArguments,
     RescueArguments,
@@ -92,12 +98,38 @@ class LocalClient(EngineClient):
         """See `EngineClient.hold`."""
         self._engine.hold(names)
 
-    def save(self, description: str = "", tags: Sequence[str] = ()) -> Checkpoint:
+    def save(self, description: str = "", tags: Sequence[str] = (), *, trigger: Trigger = Trigger.MANUAL) -> Checkpoint:
         """See `EngineClient.save`."""
         keep_last = self._workspace.config.max_checkpoints
-        saved = self._engine.run("save", SaveArguments(Trigger.MANUAL, description, tuple(tags), keep_last))
+        saved = self._engine.run("save", SaveArguments(trigger, description, tuple(tags), keep_last))
         assert isinstance(saved, Checkpoint)
         return saved
+
+    def records(
+        self,
+        name: str,
+        *,
+        component: str | None = None,
+        record: str | None = None,
+        after: str = "",
+        limit: int = 200,
+    ) -> RecordPage:
+        """See `EngineClient.records`."""
+        page = self._engine.run("records", RecordsArguments(name, component, record, after, limit))
+        assert isinstance(page, RecordPage)
+        return page
+
+    def history(self, key: str, limit: int = 1000) -> History:
+        """See `EngineClient.history`."""
+        told = self._engine.run("history", HistoryArguments(key, limit))
+        assert isinstance(told, History)
+        return told
+
+    def export(self, name: str, to: str) -> Exported:
+        """See `EngineClient.export`."""
+        done = self._engine.run("export", ExportArguments(name, to))
+        assert isinstance(done, Exported)
+        return done
 
     def diff(self, before: str, after: str, limit: int = 1000) -> DiffResult:
         """See `EngineClient.diff`."""
@@ -218,11 +250,29 @@ class LocalClient(EngineClient):
         self._engine.poll()
         return checkpoint
 
+    def change_tags(self, name: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Checkpoint:
+        """See `EngineClient.change_tags`."""
+        checkpoint = checkpoints.change_tags(self._workspace, name, add, remove)
+        self._engine.poll()
+        return checkpoint
+
     def delete(self, name: str) -> str:
         """See `EngineClient.delete`."""
         removed = checkpoints.delete(self._workspace, name)
         self._engine.poll()
         return removed.id
+
+    def metrics(self, hours: int = HOURS) -> MetricsReport:
+        """See `EngineClient.metrics`."""
+        return self._engine.metrics(hours)
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """See `EngineClient.alerts`."""
+        return alerts.standing(self._workspace)
+
+    def acknowledge(self, alert: str, snooze_s: float = 0.0) -> Alert:
+        """See `EngineClient.acknowledge`."""
+        return alerts.acknowledge(self._workspace, alert, snooze_s)
 
     def recent_events(self, limit: int = 200) -> list[tuple[str, dict[str, object]]]:
         """See `EngineClient.recent_events`."""

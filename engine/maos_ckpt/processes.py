@@ -314,6 +314,21 @@ class SystemProcesses:
         return False
 
 
+class SparingProcesses(SystemProcesses):
+    """The same without one process, which must run on: this one waits for what it answers."""
+
+    def __init__(self, spared: int) -> None:
+        self._spared = spared
+
+    def holders(self, path: Path, *, writing: bool = False) -> list[ProcessInfo]:
+        """See `Processes.holders`."""
+        return [one for one in super().holders(path, writing=writing) if one.pid != self._spared]
+
+    def terminal_chain(self, process: ProcessInfo) -> list[ProcessInfo]:
+        """See `Processes.terminal_chain`."""
+        return [one for one in super().terminal_chain(process) if one.pid != self._spared]
+
+
 def _opened_for_writing(pid: int, descriptor: str) -> bool:
     for line in Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text().splitlines():
         if line.startswith("flags:"):

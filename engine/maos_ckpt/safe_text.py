@@ -31,6 +31,11 @@ class _Escapes(dict[int, str]):
         return shown
 
 
+def clipped(text: str, characters_max: int) -> str:
+    """A text cut to so many characters, of which the last says that there was more."""
+    return text if len(text) <= characters_max else text[: characters_max - 1] + "…"
+
+
 def escape(code: int) -> str:
     """A character, given by its number, as `\\n`, `\\x1b`, `\\u202e` or `\\U000e0041`."""
     if code in _NAMED:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from maos_ckpt.client import ProgressSink
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import PermissionRefusedError, UnavailableError
 from maos_ckpt.integrity.tiers import Tier, local_tier, remote_tier
 from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER, VerifyLevel, VerifyResult, VerifyTier
@@ -134,7 +135,7 @@ def forget_damage(repository: Repository) -> None:
 
 def load_rounds(repository: Repository) -> dict[str, Round]:
     """The rounds under way by tier; none where they cannot be read."""
-    with contextlib.suppress(OSError, msgspec.DecodeError, ValueError):
+    with contextlib.suppress(OSError, *UNDECODABLE):
         path = repository.path / CACHE / _STATE
         if path.stat().st_size <= _STATE_BYTES_MAX:
             return msgspec.json.decode(path.read_bytes(), type=dict[str, Round])

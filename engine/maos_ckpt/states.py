@@ -15,7 +15,7 @@ from maos_ckpt.capture.known_changes import KnownChanges
 from maos_ckpt.capture.memo import load_memo
 from maos_ckpt.capture.records import OutOfOrderError, read_records
 from maos_ckpt.errors import IntegrityError
-from maos_ckpt.model import Checkpoint, CheckpointState, Descriptor, Progress
+from maos_ckpt.model import Checkpoint, CheckpointState, CollectionKind, Descriptor, MissingPart, Progress
 from maos_ckpt.repository.chunks import ChunkStore
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.sources.base import Cut, Source
@@ -49,6 +49,11 @@ class State(Protocol):
         """The plain bytes of a chunk that records of this state refer to."""
         ...
 
+    @property
+    def missing(self) -> tuple[MissingPart, ...]:
+        """What could not be captured of it."""
+        ...
+
 
 class StoredState:
     """A checkpoint."""
@@ -67,6 +72,11 @@ class StoredState:
     def descriptors(self) -> dict[CollectionName, Descriptor]:
         """See `State.descriptors`."""
         return self._repository.descriptors(self.checkpoint)
+
+    @property
+    def missing(self) -> tuple[MissingPart, ...]:
+        """See `State.missing`."""
+        return self.checkpoint.capture.missing
 
     @property
     def chunks(self) -> ChunkStore:
@@ -119,6 +129,11 @@ class LiveState:
     def name(self) -> str:
         """See `State.name`."""
         return LIVE
+
+    @property
+    def missing(self) -> tuple[MissingPart, ...]:
+        """See `State.missing`."""
+        return self._cut.missing
 
     def descriptors(self) -> dict[CollectionName, Descriptor]:
         """See `State.descriptors`."""
@@ -244,11 +259,16 @@ class CollectionPair:
     after: Descriptor | None
 
     @property
-    def name(self) -> CollectionName:
-        """(component, collection)."""
+    def either(self) -> Descriptor:
+        """The later description, where there is one."""
         one = self.after or self.before
         assert one is not None
-        return one.component, one.name
+        return one
+
+    @property
+    def name(self) -> CollectionName:
+        """(component, collection)."""
+        return self.either.component, self.either.name
 
 
 def collection_pairs(before: State, after: State) -> list[CollectionPair]:
@@ -256,3 +276,18 @@ def collection_pairs(before: State, after: State) -> list[CollectionPair]:
     a, b = before.descriptors(), after.descriptors()
     names = dict.fromkeys([*b, *a])
     return [CollectionPair(a.get(name), b.get(name)) for name in names]
+
+
+def unknown_side(pair: CollectionPair, before: State, after: State) -> str | None:
+    """What to say of a collection of which one side knows nothing, as opposed to that it is empty there; else None.
+
+    A provider that could be captured has a collection even where it holds nothing.
+    """
+    one = pair.after or pair.before
+    if one is None or one.kind is not CollectionKind.OBJECTS or (pair.before is not None and pair.after is not None):
+        return None
+    state = before if pair.before is None else after
+    for part in state.missing:
+        if (part.component, part.collection) == pair.name:
+            return f"could not be captured in {state.name} ({part.reason})"
+    return f"is not part of {state.name}, which was taken without that provider"

@@ -1,13 +1,14 @@
 """How an engine and its worker process speak: length-prefixed MessagePack frames of a closed set of types.
 
-Engine → worker, on the worker's standard input: one `Request`, then nothing; the pipe staying open says that the engine
-lives. Worker → engine, on its standard output: any number of `ProgressFrame`, then one `ResultFrame` or `ErrorFrame`.
+Engine → worker, on the worker's standard input: one `Request`, then only answers; the pipe staying open says that the
+engine lives. Worker → engine, on its standard output: any number of `ProgressFrame` and `AskFrame`, each of the latter
+answered by a `ResultFrame` or `ErrorFrame` before the next, then one `ResultFrame` or `ErrorFrame`.
 A frame is its length (four bytes, big-endian) and that many bytes.
 """
 
 from __future__ import annotations
 
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import msgspec
 
@@ -32,13 +33,14 @@ class Unlocked(msgspec.Struct, frozen=True):
 
 class Place(msgspec.Struct, frozen=True):
     """Where an operation works: the repository's path, the canonical source spec and the transcripts' home, and what
-    opens the repository where it is encrypted."""
+    opens the repository where it is encrypted. `host`: whoever asks has a part of the state, and is asked for it."""
 
     repository: str
     source: str
     claude_home: str
     config: Config
     key: Unlocked | None = None
+    host: bool = False
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -57,6 +59,14 @@ class ProgressFrame(msgspec.Struct, frozen=True, tag="progress"):
     progress: Progress
 
 
+class AskFrame(msgspec.Struct, frozen=True, tag="ask"):
+    """The worker needs something of the engine's own process: a method of `HostSession`, and a path where it takes one,
+    or "recovery" for a recovery's hold."""
+
+    method: str
+    argument: str = ""
+
+
 class ResultFrame(msgspec.Struct, frozen=True, tag="result"):
     """The operation is done; `result` is of the type that the registry names for it."""
 
@@ -73,7 +83,7 @@ class ErrorFrame(msgspec.Struct, frozen=True, tag="error"):
     data: dict[str, Any]
 
 
-Frame = ProgressFrame | ResultFrame | ErrorFrame
+Frame = ProgressFrame | AskFrame | ResultFrame | ErrorFrame
 
 
 def _revealed(value: object) -> object:
@@ -111,7 +121,15 @@ def write_frame(stream: IO[bytes], message: object) -> None:
     stream.flush()
 
 
-def read_frame(stream: IO[bytes]) -> bytes | None:
+class Readable(Protocol):
+    """Where frames come from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; none at the end."""
+        ...
+
+
+def read_frame(stream: Readable) -> bytes | None:
     """The body of the next frame; None at a clean end.
 
     Raises:
@@ -129,7 +147,7 @@ def read_frame(stream: IO[bytes]) -> bytes | None:
     return body
 
 
-def _read(stream: IO[bytes], length: int) -> bytes:
+def _read(stream: Readable, length: int) -> bytes:
     parts = []
     while length:
         part = stream.read(length)

@@ -9,7 +9,10 @@ long as it has not been committed; the death of the engine does not stop it.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
+import queue
 import signal
 import sys
 import threading
@@ -18,12 +21,14 @@ from typing import IO
 import msgspec
 
 from maos_ckpt import wire
+from maos_ckpt.asking import EngineHost
 from maos_ckpt.audit.actor import acting_for
 from maos_ckpt.errors import CkptError, InterruptedByUserError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Progress
 from maos_ckpt.operations.registry import OPERATIONS
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.processes import SparingProcesses
 from maos_ckpt.recovery.cancellation import Cancellation
 from maos_ckpt.seams import SYSTEM
 
@@ -77,17 +82,33 @@ class Reporter:
             self._stop.set()
 
 
-def _watch(reporter: Reporter) -> None:
-    # os.read, not a buffered reader: a thread inside the latter's lock would upset the interpreter's end.
-    while os.read(0, 1):
-        pass
+class _Unbuffered:
+    """Standard input by `os.read`: a thread inside a buffered reader's lock would upset the interpreter's end."""
+
+    def read(self, size: int) -> bytes:
+        return os.read(0, size)
+
+
+def _watch(reporter: Reporter, answers: queue.SimpleQueue[bytes | None]) -> None:
+    with contextlib.suppress(OSError, wire.WireError):
+        while (body := wire.read_frame(_Unbuffered())) is not None:
+            answers.put(body)
+    answers.put(None)
     reporter.stop()
 
 
-def _carry_out(request: wire.Request, reporter: Reporter) -> wire.Frame:
+def _workspace(place: wire.Place, reporter: Reporter, answers: queue.SimpleQueue[bytes | None]) -> Workspace:
+    if not place.host:
+        return Workspace.from_place(place, SYSTEM)
+    # Whoever is to be asked must not be stopped, though it may have the database open itself.
+    seams = dataclasses.replace(SYSTEM, processes=SparingProcesses(os.getppid()))
+    return Workspace.from_place(place, seams, EngineHost(reporter.send, answers))
+
+
+def _carry_out(request: wire.Request, reporter: Reporter, answers: queue.SimpleQueue[bytes | None]) -> wire.Frame:
     operation = OPERATIONS[request.operation]
     arguments: object = msgspec.msgpack.decode(request.arguments, type=operation.arguments)
-    workspace = Workspace.from_place(request.place, SYSTEM)
+    workspace = _workspace(request.place, reporter, answers)
     try:
         progress = reporter.progress
         sink = reporter.cancellation.watch(progress) if operation.cancellable else progress
@@ -122,8 +143,9 @@ def main() -> int:
     reporter = Reporter(out, finish=OPERATIONS[request.operation].writes)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: reporter.cancel())
-    threading.Thread(target=_watch, args=(reporter,), name="engine-watch", daemon=True).start()
-    reporter.send(_carry_out(request, reporter))
+    answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    threading.Thread(target=_watch, args=(reporter, answers), name="engine-watch", daemon=True).start()
+    reporter.send(_carry_out(request, reporter, answers))
     return EXIT_DONE
 
 

@@ -34,7 +34,7 @@ def finding_paragraphs(findings: Iterable[Finding], limit: int = _FINDINGS_MAX) 
         sign, tone = FINDING_TONES[one.severity]
         lines.append((f"{sign}{one.message}", tone))
         if one.affected:
-            more = len(one.affected) - _AFFECTED_MAX
+            more = one.beyond(_AFFECTED_MAX)
             names = ", ".join(safe_name(name, _NAME_CELLS_MAX) for name in one.affected[:_AFFECTED_MAX])
             lines.append((f"   {names}{f' and {more:,} more' if more > 0 else ''}", "dim"))
     if len(ranked) > limit:

@@ -50,6 +50,8 @@ class DetailFacts(LineView):
         capture = f"lock held {fmt.duration(one.capture.lock_s)}, skew {fmt.duration(one.capture.skew_s)}"
         if one.capture.unchanged:
             capture += ", nothing had changed: the source was not read"
+        if one.capture.held:
+            capture += f", held still for {fmt.duration(one.capture.pause_s)}"
         pairs = [
             ("state", state, tone),
             ("taken", f"{fmt.utc(one.created_at_ms)}, {fmt.ago(one.created_at_ms, self._now_ms)}", "plain"),

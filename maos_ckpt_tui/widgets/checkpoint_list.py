@@ -134,6 +134,8 @@ def _why(checkpoint: Checkpoint) -> Span:
     # The one cell that every width has: what an operator must not miss stands here too.
     if checkpoint.state is CheckpointState.DAMAGED:
         return "X DAMAGED", "bad"
+    if checkpoint.partial:
+        return "! partial", "warn"
     if checkpoint.pinned:
         return f"{checkpoint.trigger.value} *", "key"
     return checkpoint.trigger.value, "dim" if checkpoint.trigger is Trigger.SCHEDULE else "accent"

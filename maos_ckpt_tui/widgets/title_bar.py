@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.drill_words import flag
-from maos_ckpt_tui.viewmodel import ConsoleModel, health, next_run, next_try, remote_trouble, remote_words
+from maos_ckpt_tui.viewmodel import (
+    ConsoleModel,
+    Health,
+    alert_trouble,
+    health,
+    next_run,
+    next_try,
+    remote_trouble,
+    remote_words,
+)
 from maos_ckpt_tui.widgets.lines import Line, LineView, Span, fit, line_width, paragraph, spread
 
 #: Smaller terminals show one line that says so; the breakpoints of the application are the same.
 COLUMNS_MIN, ROWS_MIN = 40, 12
 _TROUBLE_LINES_MAX = 3
 _REMOTE_LINES_MAX = 2
+_ALERT_LINES_MAX = 3
+_ALERT_ROWS_MIN = 20
 
 
 class TitleBar(LineView):
@@ -94,18 +105,17 @@ class StatusLine(LineView):
             if line_width(line) + line_width([extra]) + line_width(right) + 2 <= width:
                 line.append(extra)
         trouble = paragraph(now.trouble, width, now.tone, " ")[:_TROUBLE_LINES_MAX] if now.trouble else []
-        return [spread(line, right, width), *trouble, *self._remote(width), *self._unreadable(width)]
+        told = [*self._remote(width), *self._alert(width), *self._unreadable(width)]
+        return [spread(line, right, width), *trouble, *told]
 
     def _remote(self, width: int) -> list[Line]:
         now = remote_trouble(self._model.status, self._now_ms)
-        if now is None:
-            return []
-        words = f"{now.sign} {now.word} {now.sentence}" + (f": {now.trouble}" if now.trouble else "")
-        lines = paragraph(words, width, now.tone, " ")
-        if len(lines) > _REMOTE_LINES_MAX:
-            cut = "".join(text for line in lines[_REMOTE_LINES_MAX - 1 :] for text, _ in line)
-            lines[_REMOTE_LINES_MAX - 1 :] = [fit([(cut, now.tone)], width - 1)]
-        return lines
+        return _bounded(now, width, _REMOTE_LINES_MAX)
+
+    def _alert(self, width: int) -> list[Line]:
+        now = alert_trouble(self._model.status)
+        # Where only a line or two of the list would be left, what the alert is stands there without what to do.
+        return _bounded(now, width, _ALERT_LINES_MAX if self.app.size.height >= _ALERT_ROWS_MIN else 1)
 
     def _unreadable(self, width: int) -> list[Line]:
         names = self._model.status.damaged_manifests if self._model.status is not None else ()
@@ -130,3 +140,16 @@ class StatusLine(LineView):
         if words:
             extras.append((f"  {words}", "dim"))
         return extras
+
+
+def _bounded(now: Health | None, width: int, lines_max: int) -> list[Line]:
+    """What is wrong, in at most so many lines."""
+    if now is None:
+        return []
+    between = " " if now.sentence.endswith(".") else ": "
+    words = f"{now.sign} {now.word} {now.sentence}" + (f"{between}{now.trouble}" if now.trouble else "")
+    lines = paragraph(words, width, now.tone, " ")
+    if len(lines) > lines_max:
+        cut = "".join(text for line in lines[lines_max - 1 :] for text, _ in line)
+        lines[lines_max - 1 :] = [fit([(cut, now.tone)], width - 1)]
+    return lines

@@ -151,10 +151,10 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return make_certificate(tmp_path_factory.mktemp("tls"), "first")
 
 
-def make_certificate(directory: Path, name: str) -> Certificate:
+def make_certificate(directory: Path, name: str, days: int = 1) -> Certificate:
     """As openssl makes it."""
     made = Certificate(directory / f"{name}.pem", directory / f"{name}.key")
-    subject = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"]
+    subject = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-days", str(days)]
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     out = ["-keyout", str(made.key), "-out", str(made.certificate)]
     subprocess.run(["openssl", "req", "-x509", *key, *subject, *out], check=True, capture_output=True)

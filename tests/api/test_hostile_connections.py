@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from maos_ckpt.api import limits, protocol
 from maos_ckpt.api.guard import CALLER
+from maos_ckpt.model.access import Scope
 from tests.api.conftest import HEALTH, Served, problem, raw_problem
 
 REQUEST = f"GET {HEALTH} HTTP/1.1\r\nHost: localhost\r\n".encode()
@@ -216,8 +217,12 @@ def test_more_connections_than_there_may_be_are_told_so(served: Served, monkeypa
 
 
 @pytest.mark.usefixtures("swallowing")
-def test_more_requests_than_there_may_be_are_told_so(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "REQUESTS_MAX", 3)
+@pytest.mark.parametrize("bound", ["REQUESTS_MAX", "CALLER_REQUESTS_MAX"])
+def test_more_requests_than_there_may_be_are_told_so(
+    served: Served, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    monkeypatch.setattr(limits, bound, 3)
+    token = served.token(Scope.READ)
     with contextlib.ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(served.raw()).sendall(post(10))
@@ -226,7 +231,21 @@ def test_more_requests_than_there_may_be_are_told_so(served: Served, monkeypatch
             answer = client.get(HEALTH)
         problem(answer, 503)
         assert answer.headers["retry-after"] == "1"
+        with served.over_tcp(token) as client:
+            assert client.get(HEALTH).status_code == (503 if bound == "REQUESTS_MAX" else 200)
+        with served.over_tcp() as client:
+            assert client.get(HEALTH).status_code == 401
     time.sleep(0.2)
+
+
+def test_strangers_do_not_take_the_place_of_the_engines_user(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "CONNECTIONS_MAX", 3)
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(socket.create_connection(served.address))
+        time.sleep(0.2)
+        with served.over_unix() as client:
+            assert client.get(HEALTH).status_code == 200
 
 
 def test_a_client_that_does_not_read_is_let_go(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from maos_ckpt.api.checkup import check_doors
 from maos_ckpt.api.doors import Doors, is_loopback, parse_address
 from maos_ckpt.api.listeners import tcp_listener, unix_listener
 from maos_ckpt.api.places import SOCKET_PATH_BYTES_MAX, find_listening, find_socket, socket_path
@@ -243,3 +244,22 @@ def test_a_key_without_its_certificate_is_a_mistake(workspace: Workspace, certif
     doors = Doors(workspace.repository, Server(tls_key=str(certificate.key)), SYSTEM, Path)
     with pytest.raises(CkptError, match="tls_certificate"):
         doors.prepare()
+
+
+def test_the_doctor_tells_of_a_certificate_that_ends_soon_and_of_an_engine_that_answers(
+    workspace: Workspace, certificate: Certificate, tmp_path: Path
+) -> None:
+    long = make_certificate(tmp_path, "long", days=400)
+    with serve(workspace, tls_settings(long)) as served:
+        served.token(Scope.READ)
+        found = {one.name: one for one in check_doors(workspace.repository, tls_settings(long), Path, SYSTEM)}
+        assert [one.detail for one in found.values() if not one.ok] == []
+        assert "399 days" in found["certificate"].detail
+        assert "stored as hashes" in found["tokens"].detail
+        assert str(served.socket) in found["api"].detail
+        (workspace.repository / "api" / "tokens.json").write_text("{}")
+        soon = {one.name: one for one in check_doors(workspace.repository, tls_settings(certificate), Path, SYSTEM)}
+        assert [name for name, one in soon.items() if not one.ok] == ["certificate", "tokens"]
+        (workspace.repository / "api" / "tokens.json").unlink()
+    assert [one.name for one in check_doors(workspace.repository, Server(), Path, SYSTEM)] == ["tokens"]
+    assert check_doors(tmp_path, Server(), Path, SYSTEM) == []

@@ -22,7 +22,7 @@ LINES_MEDIAN_MAX = 150
 #: Commands of the contract that this version has; later ones are not registered rather than refused.
 CONTRACT = (
     "save list show diff records history verify restore undo pin unpin tag delete prune export status events doctor "
-    "config key token demo rescue ps drill find audit guide"
+    "config key token demo rescue ps drill find audit guide metrics alerts"
 )
 
 

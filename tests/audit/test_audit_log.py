@@ -174,6 +174,22 @@ def test_files_of_others_in_the_folder_change_nothing(log: AuditLog) -> None:
     assert check(log, {}, elsewhere=False) == []
 
 
+def test_a_file_of_nothing_but_line_feeds_is_looked_at_in_one_pass(
+    log: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(log, lambda lines: [lines[0], b"\n" * 20_000, *lines[1:]])
+    listed: list[AuditLog] = []
+    real = AuditLog.segments
+
+    def counted(self: AuditLog) -> list[int]:
+        listed.append(self)
+        return real(self)
+
+    monkeypatch.setattr(AuditLog, "segments", counted)
+    assert any("after entry 1 cannot be read" in one for one in problems(log))
+    assert len(listed) < 10
+
+
 class Crash(Exception):
     """The process ends here."""
 
@@ -252,8 +268,9 @@ def test_several_processes_write_one_chain(tmp_path: Path) -> None:
     assert len(list(log.lines())) == 61
 
 
-def test_an_entry_stays_within_its_bound_whatever_it_is_told(log: AuditLog) -> None:
-    hostile = "\x1b]0;owned\x07\n\ud800" * 2000
+@pytest.mark.parametrize("unit", ["\x1b]0;owned\x07\n\ud800", "\x01", "😀"], ids=["mixed", "escaped", "wide"])
+def test_an_entry_stays_within_its_bound_whatever_it_is_told(log: AuditLog, unit: str) -> None:
+    hostile = unit * 5000
     written = log.record(Act("drill", "done", hostile, hostile, "", [hostile] * 1000))
     assert written is not None
     assert max(map(len, log.lines())) < entries.LINE_BYTES_MAX

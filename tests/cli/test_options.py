@@ -122,27 +122,6 @@ def test_bad_usage_is_exit_code_2(words: list[str], empty: Cli) -> None:
     assert empty.fails(2, *words)["kind"] in ("usage", "config")
 
 
-@pytest.mark.parametrize(
-    ("words", "what"),
-    [
-        (["metrics", "--hours", "3"], "maos-ckpt metrics"),
-    ],
-)
-def test_what_a_later_version_has_is_said_so_in_one_sentence(words: list[str], what: str, empty: Cli) -> None:
-    error = empty.fails(2, *words)
-    assert error["message"] == f"`{what}` comes with a later version."
-    assert error["hint"]
-    assert list(empty.cwd.iterdir()) == []
-
-
-def test_what_the_parser_knows_is_never_put_off_to_a_later_version() -> None:
-    # A value may look like an option of another command.
-    assert parser_for(COMMANDS["save"]).parse(["-m", "to --agent"]).message == "to --agent"
-    for command in COMMANDS.values():
-        parser_for(command)
-    assert not set(COMMANDS) & {"metrics"}
-
-
 def test_help_says_that_what_is_named_adds_up(empty: Cli) -> None:
     text = " ".join(empty.ok("restore", "--help").out.split())
     assert "add up: a record is recovered where any of them names it." in text
@@ -153,7 +132,7 @@ def test_help_says_that_what_is_named_adds_up(empty: Cli) -> None:
     [
         ["--repo", "gs://bucket/prefix", "list"],
         ["--source", "redis://localhost:6379/0", "save"],
-        ["--source", "provider:m:a", "save"],
+        ["--source", "provider:m", "save"],
         ["--source", "moas:.", "save"],
         ["--source", "here", "save"],
         ["--source", "maos:", "save"],

@@ -12,6 +12,8 @@ from dataclasses import replace
 
 from maos_ckpt.client import EventSink
 from maos_ckpt.errors import CkptError, NotFoundError
+from maos_ckpt.metrics.figures import Figures
+from maos_ckpt.metrics.report import report
 from maos_ckpt.model import (
     RESCUE,
     Advice,
@@ -29,10 +31,14 @@ from maos_ckpt.model import (
     RunningOperation,
     Selection,
     TierStatus,
+    Trigger,
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.alerts import Alert, AlertState
+from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillHistory, DrillReport
+from maos_ckpt.model.metrics import HOURS, Holding, MetricsReport
 from tests.console.fixtures import (
     CHANGES,
     FINDINGS,
@@ -65,6 +71,7 @@ class FrozenClient:
         self.damaged_manifests: tuple[str, ...] = ()
         self.held: list[frozenset[str]] = []
         self.tiers: tuple[TierStatus, ...] = ()
+        self.standing: tuple[Alert, ...] = ()
         self.asked = 0
 
     def start(self) -> None:
@@ -98,6 +105,7 @@ class FrozenClient:
             read_only=self.read_only,
             damaged_manifests=self.damaged_manifests,
             tiers=self.tiers,
+            alerts=self.standing,
         )
 
     def checkpoints(self, limit: int = 500) -> list[Checkpoint]:
@@ -112,8 +120,28 @@ class FrozenClient:
     def hold(self, names: frozenset[str]) -> None:
         self.held.append(names)
 
-    def save(self, description: str = "", tags: Sequence[str] = ()) -> Checkpoint:
+    def save(self, description: str = "", tags: Sequence[str] = (), *, trigger: Trigger = Trigger.MANUAL) -> Checkpoint:
         return self._newest()
+
+    def records(
+        self,
+        name: str,
+        *,
+        component: str | None = None,
+        record: str | None = None,
+        after: str = "",
+        limit: int = 200,
+    ) -> RecordPage:
+        return RecordPage(self.checkpoint(name).id, (), "")
+
+    def history(self, key: str, limit: int = 1000) -> History:
+        return History((), 0)
+
+    def export(self, name: str, to: str) -> Exported:
+        return Exported(self.checkpoint(name).id, to, ())
+
+    def change_tags(self, name: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Checkpoint:
+        return self.checkpoint(name)
 
     def diff(self, before: str, after: str, limit: int = 1000) -> DiffResult:
         total, parts = count_changes(self.changes)
@@ -203,6 +231,15 @@ class FrozenClient:
 
     def delete(self, name: str) -> str:
         return self.checkpoint(name).id
+
+    def metrics(self, hours: int = HOURS) -> MetricsReport:
+        return report(Figures(), Holding(), NOW_MS, hours)
+
+    def alerts(self) -> tuple[Alert, ...]:
+        return self.standing
+
+    def acknowledge(self, alert: str, snooze_s: float = 0.0) -> Alert:
+        return replace(self.standing[0], state=AlertState.ACKNOWLEDGED)
 
     def recent_events(self, limit: int = 200) -> list[tuple[str, dict[str, object]]]:
         return make_events(self.listed)[:limit]

@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from maos_ckpt.client import EngineClient
 from maos_ckpt.errors import CkptError, PlanMovedError, SourceError
 from maos_ckpt.model import EngineStatus, Progress, RecoveryResult, RunningOperation, Selection
+from maos_ckpt.model.alerts import RUNBOOKS, Alert, AlertName, AlertState
 from maos_ckpt_tui import themes
 from maos_ckpt_tui.console import ConsoleApp
 from tests.console.fixtures import AWAY, NOW_MS, FixedClock, make_tiers
@@ -199,6 +200,18 @@ def test_start_failure(snap_compare: Compare) -> None:
             raise CkptError("Another process holds the repository.", hint="maos-ckpt status tells which one.")
 
     assert snap_compare(app(Unstartable()), terminal_size=(80, 24), run_before=keys())
+
+
+def test_an_alert_on_the_overview(snap_compare: Compare) -> None:
+    """An alert with what to do, above the list."""
+    client = FrozenClient()
+    runbook = RUNBOOKS[AlertName.DISK_SPACE]
+    message = "300 MiB are free on the repository's disk; 1,024 MiB should be."
+    client.standing = (
+        Alert("disk-space", "critical", AlertState.FIRING, message, NOW_MS - 90_000, "disk-space-1", runbook),
+        Alert("drill", "warning", AlertState.FIRING, "Overdue.", NOW_MS - 90_000, "drill-1", "Hold one."),
+    )
+    assert snap_compare(app(client), terminal_size=(100, 30), run_before=keys())
 
 
 def test_the_frozen_client_answers_whatever_an_engine_is_asked() -> None:

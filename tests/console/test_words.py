@@ -9,12 +9,21 @@ import pytest
 from maos_ckpt.errors import SourceError
 from maos_ckpt.events import EVENT_TYPES
 from maos_ckpt.model import CheckpointState, Progress
+from maos_ckpt.model.alerts import Alert, AlertState
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.checkpoint_view import bar_cells, change_words, fit_words, growth, marks, matches
 from maos_ckpt_tui.progress import ProgressMeter
 from maos_ckpt_tui.recovery import undo_words
 from maos_ckpt_tui.sentences import sentence
-from maos_ckpt_tui.viewmodel import ConsoleModel, health, next_run, next_try, remote_trouble, remote_words
+from maos_ckpt_tui.viewmodel import (
+    ConsoleModel,
+    alert_trouble,
+    health,
+    next_run,
+    next_try,
+    remote_trouble,
+    remote_words,
+)
 from tests.console.fixtures import AWAY, NOW_MS, make_checkpoints, make_tiers
 from tests.console.frozen_client import FrozenClient
 
@@ -271,3 +280,23 @@ def test_sentences_survive_fields_of_the_wrong_type() -> None:
     }
     for name in EVENT_TYPES:
         assert sentence(name, wrong)[1]
+
+
+def alert(name: str, severity: str = "critical", state: AlertState = AlertState.FIRING) -> Alert:
+    return Alert(name, severity, state, "It is \x1b[31mfull.", NOW_MS - 90_000, f"{name}-1", "Make room.")
+
+
+def test_an_alert_is_told_with_what_to_do_until_somebody_has_seen_it() -> None:
+    client = FrozenClient()
+    assert alert_trouble(client.status()) is None
+    client.standing = (alert("disk-space"), alert("drill", "warning"))
+    now = alert_trouble(client.status())
+    assert now is not None
+    assert (now.sign, now.word, now.tone, now.sentence) == ("XX", "ALERT disk-space", "bad", "It is \x1b[31mfull.")
+    assert now.trouble == "To do: Make room. 1 further alert: `maos-ckpt alerts` lists them."
+    client.standing = (alert("drill", "warning"), alert("disk-space", state=AlertState.ACKNOWLEDGED))
+    now = alert_trouble(client.status())
+    assert now is not None
+    assert (now.sign, now.word, now.trouble) == ("!!", "ALERT drill", "To do: Make room.")
+    client.standing = (alert("disk-space", state=AlertState.SNOOZED),)
+    assert alert_trouble(client.status()) is None

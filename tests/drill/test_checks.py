@@ -79,7 +79,7 @@ def test_a_command_passes_by_ending_with_0_and_its_words_are_kept(tmp_path: Path
     assert not run_command((sys.executable, "-c", program.format(3)), tmp_path, variables).passed
     missing = run_command(("no-such-program-anywhere",), tmp_path, variables)
     assert not missing.passed
-    assert "could not be started" in missing.detail
+    assert "cannot be run" in missing.detail
 
 
 def test_checks_of_the_configuration_count_in_a_drill(alone: Protected) -> None:

@@ -180,6 +180,15 @@ def test_an_interrupted_recovery_is_red_without_its_journal(alone: Protected, mo
     assert "killed after its commit, it is finished" in failed(result)
 
 
+def test_a_recovery_that_hangs_and_is_not_killed_in_time_is_red(
+    alone: Protected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interruption, "_VICTIM_S_MAX", 0.01)
+    result = alone.one(DrillScenario.INTERRUPTED_RECOVERY)
+    assert failed(result) == ["a recovery was killed just before its commit"]
+    assert result.why.endswith("it took longer than 0.01 s")
+
+
 def test_an_error_in_the_middle_is_a_failed_assertion_and_leaves_nothing_behind(
     alone: Protected, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from maos_ckpt.engine.feed import Feed
 from maos_ckpt.errors import ConflictError
 from maos_ckpt.events import CheckpointCreated, Event, OperationProgressed, TicksMissed
 from maos_ckpt.model import Progress
+from maos_ckpt.seams import SYSTEM
 
 WAIT_S = 10.0
 
@@ -160,3 +161,18 @@ def test_the_number_of_listeners_is_bounded() -> None:
     with pytest.raises(ConflictError, match="listeners"):
         feed.subscribe(lambda event: None)
     feed.close()
+
+
+def test_all_listeners_that_stand_still_hold_up_the_end_no_longer_than_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feeds, "_CLOSE_S", 0.2)
+    feed, stuck = Feed(), [Listener(held=True) for _ in range(10)]
+    for one in stuck:
+        feed.subscribe(one)
+    feed.publish(created(0))
+    began_s = SYSTEM.clock.monotonic_s()
+    feed.close()
+    assert 0.2 <= SYSTEM.clock.monotonic_s() - began_s < 1.0
+    for one in stuck:
+        one.go.set()

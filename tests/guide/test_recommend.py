@@ -237,6 +237,17 @@ def test_what_is_remembered_is_bounded_and_the_look_back_ends_there(
     assert result.recommended is not None
 
 
+def test_the_turns_that_are_remembered_are_bounded_in_bytes(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signs, "REMEMBERED_BYTES_MAX", 100)
+    site.run("INSERT INTO sessions (session_id, agent_id) VALUES ('s', 'a-0000000a'), ('t', 'a-0000000a')")
+    for number in range(5):
+        turns = json.dumps([{"content": turn} for turn in range(10 + number)])
+        site.run(f"UPDATE sessions SET conversation_history = '{turns}'")
+        site.save()
+    result = guide(site)
+    assert (result.complete, result.looked_at) == (False, 2)
+
+
 def test_what_cannot_be_read_is_left_out_of_the_look(site: Site) -> None:
     add_tasks(site, 50)
     site.save()
@@ -247,6 +258,21 @@ def test_what_cannot_be_read_is_left_out_of_the_look(site: Site) -> None:
     path: Path = site.workspace.repository / damaged.pack
     path.chmod(0o600)
     path.write_bytes(b"x" * path.stat().st_size)
+    result = guide(site)
+    assert not result.complete
+    assert result.recommended is not None
+    assert result.recommended.checkpoint == newest.id
+
+
+def test_a_checkpoint_whose_description_cannot_be_read_leaves_advice(site: Site) -> None:
+    good = site.save()
+    site.run("CREATE TABLE notes (id INTEGER PRIMARY KEY)")
+    damaged = site.save()
+    fail_agents(site)
+    site.run("DROP TABLE notes")
+    newest = site.save()
+    assert newest.descriptors == good.descriptors
+    site.spoil(damaged.descriptors)
     result = guide(site)
     assert not result.complete
     assert result.recommended is not None

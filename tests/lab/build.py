@@ -1,7 +1,8 @@
 """Builds MAOS state made to measure: a database of a given size by direct SQL, and transcripts beside it.
 
 `python -m tests.lab.build DIR --mb 500 --seed 1 [--claude-home D --transcript-mb N] [--family F]` builds;
-`python -m tests.lab.build DIR --mutate 0.01 --seed 2` changes one record in a hundred. One JSON line on stdout.
+`python -m tests.lab.build DIR --mutate 0.01 --seed 2` changes one record in a hundred, with
+`--newest` the last hundredth of each table. One JSON line on stdout.
 """
 
 from __future__ import annotations
@@ -180,12 +181,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--transcript-mb", type=float, default=0.0, help="size of all transcripts in MiB")
     parser.add_argument("--family", choices=FAMILIES, default="0.9")
     parser.add_argument("--mutate", type=float, metavar="FRACTION", help="change this fraction of the records instead")
+    parser.add_argument("--newest", action="store_true", help="with --mutate: the rows inserted last, not any")
     options = parser.parse_args(arguments)
     if (options.mb is None) == (options.mutate is None):
         parser.error("give one of --mb and --mutate")
     if options.mutate is not None:
         began = time.monotonic()
-        changed = mutate(options.directory, options.mutate, options.seed)
+        changed = mutate(options.directory, options.mutate, options.seed, newest=options.newest)
         counts = {table: len(keys) for table, keys in changed.items()}
         sys.stdout.write(json.dumps({"changed": counts, "duration_s": round(time.monotonic() - began, 3)}) + "\n")
         return 0

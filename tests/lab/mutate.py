@@ -28,8 +28,8 @@ BUSY_TIMEOUT_S: Final = 5.0
 Change = Callable[[sqlite3.Connection, object, Prose, str], None]
 
 
-def mutate(directory: Path | str, fraction: float, seed: int) -> dict[str, list[str | int]]:
-    """Changes `fraction` (0..1) of the records of every table in `directory/maos.db`, scattered evenly.
+def mutate(directory: Path | str, fraction: float, seed: int, *, newest: bool = False) -> dict[str, list[str | int]]:
+    """Changes `fraction` (0..1) of the records of every table in `directory/maos.db`, scattered evenly, or the newest.
 
     Appends turns to histories, moves statuses and progress, edits messages, rewrites stored values; adds and removes
     nothing. One transaction with the ordinary journal, so it may run beside a live MAOS. Deterministic for one state
@@ -48,7 +48,7 @@ def mutate(directory: Path | str, fraction: float, seed: int) -> dict[str, list[
         for table, key in KEYS.items():
             if table not in present:
                 continue
-            chosen = _choose(connection, table, key, fraction, prose.rng)
+            chosen = _choose(connection, table, key, fraction, None if newest else prose.rng)
             for position, record in enumerate(chosen):
                 moment = EPOCH + timedelta(days=30, milliseconds=137 * position) + LOCAL_OFFSET
                 _CHANGES[table](connection, record, prose, moment.replace(tzinfo=None).isoformat())
@@ -58,10 +58,14 @@ def mutate(directory: Path | str, fraction: float, seed: int) -> dict[str, list[
 
 
 def _choose(
-    connection: sqlite3.Connection, table: str, key: str, fraction: float, rng: random.Random
+    connection: sqlite3.Connection, table: str, key: str, fraction: float, rng: random.Random | None
 ) -> list[str | int]:
-    keys: list[str | int] = [row[0] for row in connection.execute(f"SELECT {key} FROM {table} ORDER BY {key}")]
+    """So many keys, in key order; without `rng` those of the rows that were inserted last."""
+    order = key if rng is not None else "rowid DESC"
+    keys: list[str | int] = [row[0] for row in connection.execute(f"SELECT {key} FROM {table} ORDER BY {order}")]
     count = 0 if fraction == 0 or not keys else max(1, round(len(keys) * fraction))
+    if rng is None:
+        return sorted(keys[:count])  # type: ignore[type-var]
     return [keys[position] for position in sorted(rng.sample(range(len(keys)), count))]
 
 

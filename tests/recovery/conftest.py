@@ -62,6 +62,20 @@ class Site:
             self.workspace, name, selection or Selection(), digest, "test", 100, lambda step: None
         )
 
+    def spoil(self, chunk: bytes) -> None:
+        """Flip a byte of a stored chunk."""
+        with self.workspace.reading() as repository:
+            found = repository.index.find(chunk)
+            assert found is not None
+            pack, stored = found
+            file = repository.path / pack
+        file.chmod(0o600)
+        with file.open("r+b") as stream:
+            stream.seek(stored.offset + stored.stored // 2)
+            byte = stream.read(1)[0]
+            stream.seek(stored.offset + stored.stored // 2)
+            stream.write(bytes([byte ^ 0x55]))
+
     def undo_plan(self, only: Selection | None = None) -> Plan:
         return recoveries.undo_plan(self.workspace, 100, lambda step: None, only=only or Selection())
 

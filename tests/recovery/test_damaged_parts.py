@@ -11,19 +11,9 @@ from tests.recovery.conftest import Site
 
 def spoil(site: Site, checkpoint: Checkpoint, path: str) -> None:
     """Flip a byte of the root node of one collection."""
-    with site.workspace.reading() as repository:
-        root = next(one.root for one in checkpoint.collections if one.path == path)
-        assert root is not None
-        found = repository.index.find(root)
-        assert found is not None
-        pack, stored = found
-        file = repository.path / pack
-    file.chmod(0o600)
-    with file.open("r+b") as stream:
-        stream.seek(stored.offset + stored.stored // 2)
-        byte = stream.read(1)[0]
-        stream.seek(stored.offset + stored.stored // 2)
-        stream.write(bytes([byte ^ 0x55]))
+    root = next(one.root for one in checkpoint.collections if one.path == path)
+    assert root is not None
+    site.spoil(root)
 
 
 @pytest.fixture

@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from maos_ckpt.errors import PartialError, PlanMovedError, SourceError, StorageError
+from maos_ckpt.errors import InterruptedByUserError, PartialError, PlanMovedError, SourceError, StorageError, UsageError
 from maos_ckpt.fs import SystemFilesystem
+from maos_ckpt.model import Progress, Selection
+from maos_ckpt.operations import recoveries
+from maos_ckpt.recovery import journal
 from maos_ckpt.recovery.steps import Step
 from maos_ckpt.seams import SYSTEM
 from maos_ckpt.sources.maos.source import MaosSource
@@ -116,6 +119,32 @@ def test_a_repository_whose_disk_is_full_before_the_intent_changes_nothing(spoil
     assert spoilt.recover(good).verified
 
 
+class Stuck(SystemFilesystem):
+    """A disk from which nothing can be removed any more."""
+
+    def unlink(self, path: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def test_what_ended_a_recovery_is_told_also_where_its_traces_cannot_be_removed(spoilt: Site) -> None:
+    good = spoilt.save().id
+    spoil(spoilt)
+    damaged, normal = state(spoilt), spoilt.workspace
+
+    def stop(step: Progress) -> None:
+        if step.phase == "write":
+            raise InterruptedByUserError("stopped")
+
+    spoilt.workspace = replace(normal, seams=replace(SYSTEM, fs=Stuck()))
+    with pytest.raises(InterruptedByUserError, match="stopped"):
+        recoveries.recover(spoilt.workspace, good, Selection(), None, "", 10, stop)
+    spoilt.workspace = normal
+    assert state(spoilt) == damaged
+    spoilt.save()
+    assert not (normal.repository / "recovery" / "intent.json").exists()
+    assert state(spoilt) == damaged
+
+
 @pytest.mark.parametrize("step", [Step.INTENDED, Step.COMMITTED, Step.VERIFIED])
 def test_a_repository_whose_disk_fills_up_later_is_told_and_what_is_left_is_done_later(
     spoilt: Site, step: Step
@@ -151,6 +180,22 @@ def test_a_recovery_that_cannot_be_read_back_is_done_and_says_so(spoilt: Site, m
     monkeypatch.undo()
     assert state(spoilt) == wanted
     assert spoilt.undo().verified
+
+
+def test_a_recovery_whose_note_nobody_could_read_is_not_begun(spoilt: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoilt.run("INSERT INTO tasks (id, description, parent_task_id) VALUES ('up', 'x', NULL), ('down', 'x', 'up')")
+    good = spoilt.save().id
+    spoil(spoilt)
+    spoilt.run("DELETE FROM tasks")
+    damaged = state(spoilt)
+    selection = Selection(records=("tasks/tasks/down",), with_dependencies=True)
+    monkeypatch.setattr(journal, "INTENT_BYTES_MAX", 300)
+    with pytest.raises(UsageError, match="more than 300"):
+        spoilt.recover(good, selection)
+    assert state(spoilt) == damaged
+    assert not (spoilt.workspace.repository / "recovery" / "intent.json").exists()
+    monkeypatch.undo()
+    assert spoilt.recover(good, selection).verified
 
 
 @contextlib.contextmanager

@@ -11,10 +11,13 @@ import pytest
 
 from maos_ckpt.config import Config
 from maos_ckpt.config.types import Recovery
+from maos_ckpt.drill.checks import run_command
+from maos_ckpt.environment import secret_variable
 from maos_ckpt.errors import PlanMovedError, SourceError
 from maos_ckpt.recovery.quiesce import Hooks, quiesced
 from maos_ckpt.recovery.steps import Step
 from maos_ckpt.seams import SYSTEM
+from maos_ckpt.sources.commands import run_program
 from tests.engine.support import wait_until
 from tests.recovery.conftest import Site
 from tests.recovery.killed import KillAt, run_killed
@@ -93,3 +96,25 @@ def test_a_resume_command_that_fails_is_told_and_run_once_more(tmp_path: Path) -
         pass
     assert still.notes == ["The resume command failed (1); it is run once more."]
     wait_until(lambda: (tmp_path / "tries").read_text() == "xx", "the second try")
+
+
+def test_no_program_of_the_operators_sees_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORDS_OF_THE_TEAM", "hush")
+    assert secret_variable("WORDS_OF_THE_TEAM") == "hush"
+    note = (sys.executable, "-c", "import os; open('seen', 'a').write(os.environ.get('WORDS_OF_THE_TEAM', '-'))")
+    again = (*note[:2], f"{note[2]}; raise SystemExit(os.path.getsize('seen') < 3)")
+    with quiesced(Hooks(note, again), tmp_path, lambda step: None, SYSTEM):
+        assert run_command(note, tmp_path, {}).passed
+    wait_until(lambda: (tmp_path / "seen").read_text() == "---", "what all of them saw")
+
+
+def test_a_program_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
+    child = "import os, time; open('child', 'w').write(str(os.getpid())); time.sleep(60)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    for within_s in (0.4, 2.0, 10.0):
+        failed, _ = run_program((sys.executable, "-c", parent), tmp_path, within_s, SYSTEM.processes)
+        assert failed == f"took longer than {within_s:g} s and was ended"
+        if (tmp_path / "child").exists():
+            break
+    stat = Path(f"/proc/{(tmp_path / 'child').read_text()}/stat")
+    wait_until(lambda: not stat.exists() or ") Z " in stat.read_text(), "the child's end")

@@ -196,3 +196,15 @@ def test_a_key_names_agents_as_selections_take_them(lab: Lab) -> None:
         found = referring(state, [agent])
         assert found is not None
         assert {key for path, key in found[agent] if path == descriptor.path} == own
+
+
+def test_a_key_that_may_name_more_than_is_worked_out_is_looked_at_when_it_is_asked_for(lab: Lab) -> None:
+    lab.save()
+    lab.work_out()
+    lab.save()
+    lab.run(f"INSERT INTO key_value_store (key, value) VALUES ('context:a{'-0000000b' * 4000}', '{{}}')")
+    hostile = lab.save()
+    assert referring(StoredState(lab.repository, hostile), ["a-0000000b"]) is None
+    assert not lab.work_out()
+    lab.run("DELETE FROM key_value_store WHERE length(key) > 10000")
+    lab.require_whole(lab.save())

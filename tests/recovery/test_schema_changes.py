@@ -100,7 +100,7 @@ def test_columns_without_a_place_are_told_by_plan_and_result(site: Site) -> None
     done = site.recover(digest=planned.digest)
     assert (done.applied, done.verified, done.partial) == (True, True, True)
     assert [one.message for one in done.plan.findings if one.kind == "columns"] == [
-        "agents/agents has no place any more for the columns mood."
+        "agents/agents has no place any more for the column mood."
     ]
     again = site.recover("latest")
     assert (again.applied, again.partial, again.plan.summary.total) == (False, True, 0)

@@ -54,9 +54,14 @@ def text(rng: random.Random, length: int) -> bytes:
 
 
 def store(
-    repository: Repository, chunks: list[bytes], predecessors: dict[bytes, bytes] | None = None, *, beside: bool = False
+    repository: Repository,
+    chunks: list[bytes],
+    predecessors: dict[bytes, bytes] | None = None,
+    *,
+    beside: bool = False,
+    hasty: bool = False,
 ) -> list[bytes]:
-    writer = repository.writer(CodecSettings(), {}, 1 << 20, beside=beside)
+    writer = repository.writer(CodecSettings(hasty=hasty), {}, 1 << 20, beside=beside)
     try:
         futures = [writer.put(plain, "test", (predecessors or {}).get(plain)) for plain in chunks]
         ids = [future.result() for future in futures]
@@ -154,15 +159,18 @@ def test_an_error_in_the_process_beside_comes_back_as_itself(tmp_path: Path) -> 
     repository.close()
 
 
-def test_a_changed_chunk_is_stored_as_a_delta_one_step_deep(tmp_path: Path) -> None:
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("hasty", [False, True])
+def test_a_changed_chunk_is_stored_as_a_delta_one_step_deep(tmp_path: Path, hasty: bool, beside: bool) -> None:
     repository = open_repository(tmp_path)
     rng = random.Random(4)
     one = b"\x92\x02" + text(rng, 100_000)
     two = one[:50_000] + b"second" + one[50_010:]
     three = two[:70_000] + b"third" + two[70_010:]
     store(repository, [one])
-    store(repository, [two], {two: chunk_id(one)})
-    store(repository, [three], {three: chunk_id(two)})
+    store(repository, [two], {two: chunk_id(one)}, hasty=hasty, beside=beside)
+    store(repository, [three], {three: chunk_id(two)}, hasty=hasty, beside=beside)
+    repository.synchronise()
     for plain in (two, three):
         found = repository.index.find(chunk_id(plain))
         assert found is not None

@@ -13,6 +13,7 @@ from maos_ckpt.errors import NotFoundError, UsageError
 from maos_ckpt.model import FindResult
 from maos_ckpt.operations import insights, keeping
 from maos_ckpt.repository.chunks import ChunkStore
+from maos_ckpt.seams import SYSTEM
 from maos_ckpt.search.find import find
 from maos_ckpt.search.pattern import compile_text
 from maos_ckpt.states import StoredState
@@ -80,6 +81,17 @@ def test_text_is_found_as_it_is_and_as_json_inside_json_writes_it(depth: int, te
         shouted = compile_text(text.upper(), ignore_case=True)
         assert shouted.expression.search(stored.encode()), stored
     assert not compile_text(text, ignore_case=False).expression.search(b"before and after")
+
+
+def test_backslashes_in_a_row_are_searched_in_no_time() -> None:
+    """Were each an expression of its own, thirty of them among thirty-one would be looked for without end."""
+    for data, found in ((31 * 16, True), (30, True), (29, False)):
+        expression = compile_text("\\" * 30, ignore_case=False).expression
+        assert bool(expression.search(b"\\" * data)) is found
+    began_s = SYSTEM.clock.monotonic_s()
+    assert compile_text("\\" * 20 + "x", ignore_case=False).expression.search(b"\\" * 63 + b"y") is None
+    assert SYSTEM.clock.monotonic_s() - began_s < 1.0
+    assert compile_text("a\\\\b", ignore_case=False).expression.search(b"a\\b") is None
 
 
 def test_conversations_and_transcripts_are_searched(site: Site) -> None:
@@ -195,6 +207,17 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_searched(site: Site) -> Non
     path.write_bytes(data)
     result = search(site, "needle")
     assert [one.first for one in result.matches] == [sound]
+    assert result.unread == (damaged.id,)
+
+
+def test_a_checkpoint_whose_description_cannot_be_read_hides_no_other(site: Site) -> None:
+    describe(site, 1, "needle")
+    sound = site.save()
+    site.run("CREATE TABLE notes (id INTEGER PRIMARY KEY)")
+    damaged = site.save()
+    site.spoil(damaged.descriptors)
+    result = search(site, "needle")
+    assert [(one.first, one.last) for one in result.matches] == [(sound.id, sound.id)]
     assert result.unread == (damaged.id,)
 
 

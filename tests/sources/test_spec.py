@@ -52,7 +52,7 @@ def test_the_working_directory_is_the_default_where_it_holds_a_maos(tmp_path: Pa
         ("dir:/srv", "no dir: sources yet"),
         ("redis://localhost:6379/0", "no redis: sources yet"),
         ("postgresql://user:secret@host/db", "no postgresql: sources yet"),
-        ("provider:a:b", "no provider: sources yet"),
+        ("provider:a:b", "program of its own"),
         ("sqllite:x.db", "nearest is 'sqlite'"),
         ("MAOS:.", "nearest is 'maos'"),
         ("postgres://user:secret@host/db", "nearest is 'postgresql'"),
@@ -68,7 +68,7 @@ def test_other_specs_are_a_wrong_call_that_names_what_would_be_right(spec: str, 
     with pytest.raises(UsageError, match=match) as caught:
         opened(spec)
     error = caught.value
-    assert "maos:DIR or sqlite:PATH" in error.hint
+    assert "maos:DIR, sqlite:PATH or provider:MODULE:ATTR" in error.hint
     assert error.exit_code is ExitCode.USAGE
     assert "secret" not in error.message + str(error.data)
 

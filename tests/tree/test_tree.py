@@ -229,6 +229,21 @@ def test_an_edit_reads_only_the_leaves_it_touches() -> None:
     assert chunks.reads < leaves / 3
 
 
+@pytest.mark.parametrize("key_bytes", [3000, 10_000, 70_000])
+def test_keys_longer_than_an_index_node_is_to_be_make_a_tree_like_all_others(key_bytes: int) -> None:
+    chunks, rng = MemoryChunks(), random.Random(3)
+    state = {b"%06d" % number + bytes(key_bytes): rng.randbytes(2000) for number in range(120)}
+    root = tree_of(state, chunks)
+    assert list(records(chunks, root.id)) == sorted(state.items())
+    entry = root.entry
+    assert entry is not None
+    assert entry.level <= 4, "each level has at most a quarter of the nodes below it"
+    keys = sorted(state)
+    gone = keys[::17]
+    edited = edit(root.id, [Replacement(key, key + b"\0", [], []) for key in gone], chunks, chunks, "test")
+    assert edited.id == tree_of({key: state[key] for key in keys if key not in gone}, chunks).id
+
+
 def test_leaf_and_index_sizes_keep_their_bounds() -> None:
     rng = random.Random(3)
     chunks = MemoryChunks()

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from maos_ckpt.api import calls, health
-from maos_ckpt.api.endpoint import Endpoint, Exchange, Threads
+from maos_ckpt.api import calls, checkpoints, contents, events, health, metrics, openapi, recoveries, underway, upkeep
+from maos_ckpt.api.endpoint import Endpoint, Exchange, Shared
 from maos_ckpt.api.guard import CALLER, Gate, Guard, require
 from maos_ckpt.api.limits import Limits
 from maos_ckpt.api.problems import Problems, answer_to
@@ -22,7 +22,18 @@ from maos_ckpt.client import EngineClient
 #: Where the API lies in a server that is its own.
 PREFIX = "/api/checkpoint"
 #: All there is; each area exports its own.
-ENDPOINTS: tuple[Endpoint, ...] = (*health.ENDPOINTS, *calls.ENDPOINTS)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *health.ENDPOINTS,
+    *calls.ENDPOINTS,
+    *checkpoints.ENDPOINTS,
+    *contents.ENDPOINTS,
+    *recoveries.ENDPOINTS,
+    *events.ENDPOINTS,
+    *underway.ENDPOINTS,
+    *upkeep.ENDPOINTS,
+    *metrics.ENDPOINTS,
+    *openapi.ENDPOINTS,
+)
 
 
 def application(client: EngineClient, *, guard: Guard | None = None, prefix: str = "") -> Starlette:
@@ -33,11 +44,12 @@ def application(client: EngineClient, *, guard: Guard | None = None, prefix: str
         guard: who may ask for what; None lets every request in, because the application around this one has looked.
         prefix: where a server that is the API's own has it; "" for mounting it elsewhere.
     """
+    shared = Shared(client, ENDPOINTS, prefix)
     here = [(prefix + one.path, one) for one in ENDPOINTS if not one.at_root]
     beside = [(one.path, one) for one in ENDPOINTS if one.at_root and prefix]
     made = Starlette(
-        routes=_routes([*here, *beside], client),
-        middleware=[Middleware(Problems), Middleware(Limits), Middleware(Gate, guard)],
+        routes=_routes([*here, *beside], client, shared),
+        middleware=[Middleware(Problems), Middleware(Gate, guard), Middleware(Limits)],
         exception_handlers={HTTPException: _routing_problem},
     )
     # A redirect would be built from the Host header.
@@ -45,16 +57,15 @@ def application(client: EngineClient, *, guard: Guard | None = None, prefix: str
     return made
 
 
-def _routes(endpoints: Iterable[tuple[str, Endpoint]], client: EngineClient) -> list[BaseRoute]:
-    threads = Threads()
+def _routes(endpoints: Iterable[tuple[str, Endpoint]], client: EngineClient, shared: Shared) -> list[BaseRoute]:
     by_path: dict[str, dict[str, Endpoint]] = {}
     for path, one in endpoints:
         by_path.setdefault(path, {})[one.method] = one
-    return [Route(path, _handler(methods, client, threads), methods=list(methods)) for path, methods in by_path.items()]
+    return [Route(path, _handler(methods, client, shared), methods=list(methods)) for path, methods in by_path.items()]
 
 
 def _handler(
-    methods: dict[str, Endpoint], client: EngineClient, threads: Threads
+    methods: dict[str, Endpoint], client: EngineClient, shared: Shared
 ) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
         endpoint = methods["GET" if request.method == "HEAD" else request.method]
@@ -62,7 +73,7 @@ def _handler(
         require(caller, endpoint.scope)
         # The threads that the handler begins take this along, so that the audit log names the caller.
         with acting_for(caller.name):
-            return await endpoint.handle(Exchange(request, client, caller, threads))
+            return await endpoint.handle(Exchange(request, client, caller, shared))
 
     return handle
 

@@ -56,7 +56,7 @@ class Doors:
             ConflictError: somebody listens there.
             ConfigError, PermissionRefusedError: the certificate cannot be used.
         """
-        certificate = self._certificate()
+        certificate = self._certificate(self._settings)
         if certificate is not None:
             self._tls = load_certificate(*certificate, self._seams.clock)
         for text in self._settings.listen:
@@ -86,15 +86,14 @@ class Doors:
         """Take other settings; where to listen stays as it is.
 
         Raises:
-            ConfigError, PermissionRefusedError: the certificate cannot be used; the one from before still is.
+            ConfigError, PermissionRefusedError: the certificate cannot be used; all stays as it was.
         """
-        listen = self._settings.listen
-        if settings.listen != listen or bool(settings.tls_certificate) != (self._tls is not None):
-            _LOG.warning("server.listen, and whether there is TLS, change with the next start of the engine")
-        self._settings = settings
-        certificate = self._certificate()
+        certificate = self._certificate(settings)
         if self._tls is not None and certificate is not None:
             renew_certificate(self._tls, *certificate, self._seams.clock)
+        if settings.listen != self._settings.listen or (certificate is None) != (self._tls is None):
+            _LOG.warning("server.listen, and whether there is TLS, change with the next start of the engine")
+        self._settings = settings
         self._configure_guard()
 
     @property
@@ -120,8 +119,7 @@ class Doors:
         hosts = (*settings.hosts, socket.gethostname())
         self._guard.configure(hosts, settings.origins, settings.requests_per_second)
 
-    def _certificate(self) -> tuple[Path, Path] | None:
-        settings = self._settings
+    def _certificate(self, settings: Settings) -> tuple[Path, Path] | None:
         if not settings.tls_certificate:
             if settings.tls_key:
                 raise UsageError("server.tls_key is set, and server.tls_certificate is not.", hint="Set both.")

@@ -16,8 +16,8 @@ from starlette.types import Scope as AsgiScope
 
 from maos_ckpt.api.problems import HttpProblem
 from maos_ckpt.api.rates import Rates
-from maos_ckpt.api.tokens import Tokens
-from maos_ckpt.errors import PermissionRefusedError, UnavailableError
+from maos_ckpt.api.tokens import Token, Tokens
+from maos_ckpt.errors import CkptError, PermissionRefusedError, UnavailableError
 from maos_ckpt.model.access import ALL_SCOPES, Scope
 from maos_ckpt.seams import Clock
 
@@ -130,19 +130,29 @@ class Guard:
             raise HttpProblem(HTTPStatus.FORBIDDEN, error)
 
     def _admit_token(self, headers: Headers, peer: Peer) -> Caller:
-        self._refuse_if_soon(self._wrong.wait_s(peer.address), "Too many wrong tokens came from this address.")
         shown = headers.getlist("authorization")
         kind, _, text = shown[0].partition(" ") if len(shown) == 1 else ("", "", "")
         if kind.lower() != "bearer" or not text:
             raise _unauthorized("This request needs a token.", "Bearer")
-        token = self._tokens.find(text.strip())
+        token = self._find(text.strip())
         if token is None:
-            self._wrong.take(peer.address)
+            # Tokens cannot be guessed: this keeps the log, and whoever asks in a loop, within bounds. Who shows a right
+            # one is let in meanwhile, since an address may be that of a proxy.
+            self._refuse_if_soon(self._wrong.take(peer.address), "Too many wrong tokens came from this address.")
             _LOG.warning("a wrong token was shown by %s", peer.address)
             raise _unauthorized("This token is not valid.", 'Bearer error="invalid_token"')
         if self._rates is not None:
             self._refuse_if_soon(self._rates.take(token.id), "This token sends too many requests.")
         return Caller(f"token {token.id}" + (f" ({token.name})" if token.name else ""), token.granted)
+
+    def _find(self, text: str) -> Token | None:
+        try:
+            return self._tokens.find(text)
+        except CkptError as error:
+            # Nobody knows yet who asks, so the details are for the log alone.
+            _LOG.error("no token can be checked: %s", error)
+            unknown = UnavailableError("Tokens cannot be checked now.", kept=_KEPT, hint="The engine's log says why.")
+            raise HttpProblem(HTTPStatus.SERVICE_UNAVAILABLE, unknown) from error
 
     @staticmethod
     def _refuse_if_soon(wait_s: float, message: str) -> None:
@@ -172,9 +182,15 @@ def _is_address(name: str, scope: AsgiScope) -> bool:
     """Whether a name is the very address that the request came in at; no page's name can be one."""
     server = scope.get("server") or ("",)
     try:
-        return ipaddress.ip_address(name) == ipaddress.ip_address(str(server[0]))
+        return _plain_address(name) == _plain_address(str(server[0]))
     except ValueError:
         return False
+
+
+def _plain_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An address; one of IPv4 that came in at a socket for both as what it is."""
+    found = ipaddress.ip_address(text)
+    return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found
 
 
 class Gate:
@@ -186,7 +202,8 @@ class Gate:
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """See the class."""
-        scope[CALLER] = EMBEDDER if self._guard is None else self._guard.admit(scope)
+        if scope["type"] != "lifespan":
+            scope[CALLER] = EMBEDDER if self._guard is None else self._guard.admit(scope)
         await self._app(scope, receive, send)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from http import HTTPStatus
 
 import anyio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from maos_ckpt.api.guard import CALLER, EMBEDDER
 from maos_ckpt.api.problems import HttpProblem
 from maos_ckpt.errors import UnavailableError, UsageError
 
@@ -15,16 +17,18 @@ BODY_BYTES_MAX = 1 << 20
 #: From a request's head to the end of its body.
 BODY_S_MAX = 10.0
 #: Streams of events count, too: each console has one.
-REQUESTS_MAX = 256
+REQUESTS_MAX = 400
+#: One caller must not take the place of all others.
+CALLER_REQUESTS_MAX = 200
 _KEPT = "Nothing was done."
 
 
 class Limits:
-    """ASGI middleware."""
+    """ASGI middleware, within the gate: who is not let in takes no place here."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._running = 0
+        self._running: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the class.
@@ -36,20 +40,22 @@ class Limits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if self._running >= REQUESTS_MAX:
-            error = UnavailableError(
-                f"{REQUESTS_MAX} requests are under way, and no more are taken.", kept=_KEPT, hint="Try again."
-            )
-            raise HttpProblem(HTTPStatus.SERVICE_UNAVAILABLE, error, {"retry-after": "1"})
+        caller = scope[CALLER]
+        if self._running.total() >= REQUESTS_MAX:
+            raise _busy(f"{REQUESTS_MAX} requests are under way, and no more are taken.")
+        if caller is not EMBEDDER and self._running[caller.name] >= CALLER_REQUESTS_MAX:
+            raise _busy(f"{CALLER_REQUESTS_MAX} requests of this caller are under way, and no more are taken.")
         declared = Headers(scope=scope).get("content-length", "")
         # Compared by length first: what is no number, or has thousands of digits, is none that int() should see.
         if declared and (len(declared) > len(str(BODY_BYTES_MAX)) or not declared.isdigit() or _too_large(declared)):
             raise _oversized()
-        self._running += 1
+        self._running[caller.name] += 1
         try:
             await self._app(scope, _bounded(receive), send)
         finally:
-            self._running -= 1
+            self._running[caller.name] -= 1
+            # Adding nothing drops those of whom nothing is under way.
+            self._running += Counter()
 
 
 def _too_large(declared: str) -> bool:
@@ -78,6 +84,11 @@ def _bounded(receive: Receive) -> Receive:
         return message
 
     return receiving
+
+
+def _busy(message: str) -> HttpProblem:
+    error = UnavailableError(message, kept=_KEPT, hint="Try again.")
+    return HttpProblem(HTTPStatus.SERVICE_UNAVAILABLE, error, {"retry-after": "1"})
 
 
 def _oversized() -> HttpProblem:

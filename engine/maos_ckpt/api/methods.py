@@ -41,6 +41,8 @@ _SCOPES = {
     "checkpoints": Scope.READ,
     "checkpoint": Scope.READ,
     "hold": Scope.READ,
+    "records": Scope.READ,
+    "history": Scope.READ,
     "diff": Scope.READ,
     "plan": Scope.READ,
     "undo_plan": Scope.READ,
@@ -50,13 +52,18 @@ _SCOPES = {
     "drills": Scope.READ,
     "find": Scope.READ,
     "recommend": Scope.READ,
+    "metrics": Scope.READ,
+    "alerts": Scope.READ,
     "recent_events": Scope.READ,
     "save": Scope.SAVE,
     "verify": Scope.SAVE,
     "drill": Scope.SAVE,
     "set_pinned": Scope.SAVE,
+    "change_tags": Scope.SAVE,
+    "acknowledge": Scope.SAVE,
     "recover": Scope.RECOVER,
     "recover_to": Scope.RECOVER,
+    "export": Scope.RECOVER,
     "undo": Scope.RECOVER,
     "rescue": Scope.RECOVER,
     "cancel_recovery": Scope.RECOVER,
@@ -64,7 +71,20 @@ _SCOPES = {
 }
 #: Calls that are over at once and may be made again without harm.
 _QUICK = frozenset(
-    {"status", "checkpoints", "checkpoint", "hold", "drills", "recent_events", "set_pinned", "cancel_recovery"}
+    {
+        "status",
+        "checkpoints",
+        "checkpoint",
+        "hold",
+        "drills",
+        "metrics",
+        "alerts",
+        "acknowledge",
+        "recent_events",
+        "set_pinned",
+        "change_tags",
+        "cancel_recovery",
+    }
 )
 
 

@@ -26,7 +26,6 @@ from maos_ckpt.errors import (
     NotFoundError,
     PartialError,
     PermissionRefusedError,
-    PlanMovedError,
     UnavailableError,
     UsageError,
 )
@@ -40,7 +39,6 @@ _STREAMS = ("text/event-stream", "application/msgpack")
 _STATUSES: tuple[tuple[type[CkptError], HTTPStatus], ...] = (
     (UsageError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (NotFoundError, HTTPStatus.NOT_FOUND),
-    (PlanMovedError, HTTPStatus.PRECONDITION_FAILED),
     (ConflictError, HTTPStatus.CONFLICT),
     (InterruptedByUserError, HTTPStatus.CONFLICT),
     (PermissionRefusedError, HTTPStatus.FORBIDDEN),

@@ -24,7 +24,8 @@ HEAD_S_MAX = 10.0
 IDLE_S = 30
 #: A client that does not read what it asked for is let go after this long.
 STALLED_S_MAX = 30.0
-CONNECTIONS_MAX = 512
+#: Over Unix sockets, and as many over TCP: strangers must not keep the engine's own user out.
+CONNECTIONS_MAX = 256
 #: What arrives of a body that nobody wants is thrown away for this long, so that the answer is read before.
 LINGER_S = 2.0
 #: Linux: struct ucred, three integers.
@@ -36,6 +37,7 @@ class DoorProtocol(H11Protocol):
 
     _late: asyncio.TimerHandle | None = None
     _lingering = False
+    _local = False
     _answering: asyncio.Task[None] | None = None
     _stalled: asyncio.TimerHandle | None = None
 
@@ -43,6 +45,7 @@ class DoorProtocol(H11Protocol):
         """Find out who it is, and expect a request."""
         super().connection_made(transport)
         peer, app = _peer_of(transport), self.app
+        self._local = peer.uid is not None
 
         async def with_peer(scope: AsgiScope, receive: Receive, send: Send) -> None:
             scope[PEER] = peer
@@ -50,7 +53,8 @@ class DoorProtocol(H11Protocol):
             await app(scope, receive, send)
 
         self.app = with_peer
-        if len(self.connections) > CONNECTIONS_MAX:
+        alike = sum(isinstance(one, DoorProtocol) and one._local == self._local for one in self.connections)
+        if alike > CONNECTIONS_MAX:
             busy = UnavailableError(f"{CONNECTIONS_MAX} connections are open, and no more are taken.")
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, busy)
             return

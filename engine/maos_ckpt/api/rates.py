@@ -34,10 +34,6 @@ class Rates:
         bucket.left -= 1
         return 0.0
 
-    def wait_s(self, name: str) -> float:
-        """As `take`, without taking."""
-        return max(1 - self._filled(name).left, 0.0) / self._per_s
-
     def _filled(self, name: str) -> _Bucket:
         now_s = self._clock.monotonic_s()
         bucket = self._buckets.get(name)

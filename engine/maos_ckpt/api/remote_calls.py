@@ -17,10 +17,14 @@ from maos_ckpt.model import (
     RecoveryResult,
     ResumePoint,
     Selection,
+    Trigger,
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.alerts import Alert
+from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillHistory, DrillReport
+from maos_ckpt.model.metrics import HOURS, MetricsReport
 
 
 class RemoteCalls(EngineClient):
@@ -49,9 +53,34 @@ class RemoteCalls(EngineClient):
         """See `EngineClient.hold`."""
         self._ask("hold", names=names)
 
-    def save(self, description: str = "", tags: Sequence[str] = ()) -> Checkpoint:
+    def save(self, description: str = "", tags: Sequence[str] = (), *, trigger: Trigger = Trigger.MANUAL) -> Checkpoint:
         """See `EngineClient.save`."""
-        answer: Checkpoint = self._ask("save", description=description, tags=tags)
+        answer: Checkpoint = self._ask("save", description=description, tags=tags, trigger=trigger)
+        return answer
+
+    def records(
+        self,
+        name: str,
+        *,
+        component: str | None = None,
+        record: str | None = None,
+        after: str = "",
+        limit: int = 200,
+    ) -> RecordPage:
+        """See `EngineClient.records`."""
+        answer: RecordPage = self._ask(
+            "records", name=name, component=component, record=record, after=after, limit=limit
+        )
+        return answer
+
+    def history(self, key: str, limit: int = 1000) -> History:
+        """See `EngineClient.history`."""
+        answer: History = self._ask("history", key=key, limit=limit)
+        return answer
+
+    def export(self, name: str, to: str) -> Exported:
+        """See `EngineClient.export`."""
+        answer: Exported = self._ask("export", name=name, to=to)
         return answer
 
     def diff(self, before: str, after: str, limit: int = 1000) -> DiffResult:
@@ -161,9 +190,29 @@ class RemoteCalls(EngineClient):
         answer: Recommendation = self._ask("recommend", name=name)
         return answer
 
+    def metrics(self, hours: int = HOURS) -> MetricsReport:
+        """See `EngineClient.metrics`."""
+        answer: MetricsReport = self._ask("metrics", hours=hours)
+        return answer
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """See `EngineClient.alerts`."""
+        answer: tuple[Alert, ...] = self._ask("alerts")
+        return answer
+
+    def acknowledge(self, alert: str, snooze_s: float = 0.0) -> Alert:
+        """See `EngineClient.acknowledge`."""
+        answer: Alert = self._ask("acknowledge", alert=alert, snooze_s=snooze_s)
+        return answer
+
     def set_pinned(self, name: str, pinned: bool) -> Checkpoint:
         """See `EngineClient.set_pinned`."""
         answer: Checkpoint = self._ask("set_pinned", name=name, pinned=pinned)
+        return answer
+
+    def change_tags(self, name: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Checkpoint:
+        """See `EngineClient.change_tags`."""
+        answer: Checkpoint = self._ask("change_tags", name=name, add=add, remove=remove)
         return answer
 
     def delete(self, name: str) -> str:

@@ -6,10 +6,13 @@ import datetime
 import os
 import ssl
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from maos_ckpt.errors import ConfigError, PermissionRefusedError
 from maos_ckpt.seams import Clock
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 _FILE_BYTES_MAX = 1 << 20
 _KEPT = "Nothing was started or changed."
@@ -75,21 +78,33 @@ def _check_file(path: Path) -> None:
         ) from error
 
 
+def days_left(certificate: Path, clock: Clock) -> int:
+    """Whole days until a certificate ends; raises as `load_certificate`."""
+    return (_first(certificate).not_valid_after_utc - _now(clock)).days
+
+
 def _check_dates(certificate: Path, clock: Clock) -> None:
+    first, now = _first(certificate), _now(clock)
+    if now > first.not_valid_after_utc:
+        raise _wrong(certificate, f"the certificate ended on {first.not_valid_after_utc:%Y-%m-%d}")
+    if now < first.not_valid_before_utc:
+        raise _wrong(certificate, f"the certificate begins on {first.not_valid_before_utc:%Y-%m-%d}")
+
+
+def _now(clock: Clock) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(clock.now_ms() / 1000, datetime.UTC)
+
+
+def _first(certificate: Path) -> x509.Certificate:
     # Loaded here, since it takes a while and only servers with TLS need it.
     from cryptography import x509
 
     with certificate.open("rb") as file:
         data = file.read(_FILE_BYTES_MAX)
     try:
-        first = x509.load_pem_x509_certificates(data)[0]
+        return x509.load_pem_x509_certificates(data)[0]
     except ValueError as error:
         raise _wrong(certificate, "it holds no certificate in PEM") from error
-    now = datetime.datetime.fromtimestamp(clock.now_ms() / 1000, datetime.UTC)
-    if now > first.not_valid_after_utc:
-        raise _wrong(certificate, f"the certificate ended on {first.not_valid_after_utc:%Y-%m-%d}")
-    if now < first.not_valid_before_utc:
-        raise _wrong(certificate, f"the certificate begins on {first.not_valid_before_utc:%Y-%m-%d}")
 
 
 def _wrong(path: Path, why: str) -> ConfigError:

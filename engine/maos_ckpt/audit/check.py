@@ -50,6 +50,7 @@ class _Check:
         self._anchors = anchors
         self._elsewhere = elsewhere
         self.head = _head(log)
+        self._segments = log.segments()
         #: (number that it comes before, file, what): a break that no later chain names is an error.
         self._breaks: list[tuple[int, int, str]] = []
         self._chains: list[Entry] = []
@@ -61,14 +62,13 @@ class _Check:
         self._log_id = "" if self.head is None else self.head.log
 
     def run(self) -> list[Finding]:
-        segments = self._log.segments()
-        if not segments and self.head is None:
+        if not self._segments and self.head is None:
             return self._foreign_anchors()
         if self.head is None:
             self._breaks.append((_NEVER, 0, "its head is gone or damaged, so its end cannot be told"))
         else:
             self._last_seq, self._last_hash = self.head.first - 1, self.head.first_before
-        for segment in segments:
+        for segment in self._segments:
             self._walk(segment)
         self._check_end()
         return [*self._told(), *self._foreign_anchors()]
@@ -97,8 +97,8 @@ class _Check:
 
     def _unreadable(self, segment: int) -> None:
         """A line that is no entry. Behind the head it is the rest of one that was never finished."""
-        head, newest = self.head, self._log.segments()[-1]
-        if head is not None and segment == newest and self._last_seq >= head.seq:
+        head = self.head
+        if head is not None and segment == self._segments[-1] and self._last_seq >= head.seq:
             return
         self._broken(segment, f"what stands after entry {self._last_seq} cannot be read")
         self._last_seq, self._last_hash = self._last_seq + 1, None
@@ -110,7 +110,7 @@ class _Check:
             self._broken(segment, f"entry {entry.seq} stands after entry {self._last_seq}")
 
     def _check_end(self) -> None:
-        segments = self._log.segments()
+        segments = self._segments
         newest = (segments or [0])[-1]
         head = self.head
         if head is not None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from maos_ckpt.audit.actor import Actor
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.repository.manifests import AUDIT_BYTES
 
 DIRECTORY = "journal/audit"
@@ -83,7 +84,7 @@ def decode(line: bytes) -> Entry | None:
         return None
     try:
         return msgspec.json.decode(line, type=Entry)
-    except (msgspec.DecodeError, ValueError, RecursionError):
+    except UNDECODABLE:
         return None
 
 

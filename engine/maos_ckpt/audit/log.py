@@ -144,7 +144,7 @@ class AuditLog:
         return entry.seq, ""
 
     def _entry(self, act: Act, log: str, seq: int, before: str, covers: dict[str, str] | None = None) -> Entry:
-        return Entry(
+        made = Entry(
             log=log,
             seq=seq,
             before=before,
@@ -158,6 +158,10 @@ class AuditLog:
             who=actor(),
             covers=covers or {},
         )
+        while len(entries.encode(made)) > entries.LINE_BYTES_MAX and made.about:
+            # What JSON escapes takes several bytes a character: rather fewer names than a line that nobody reads.
+            made = msgspec.structs.replace(made, about=made.about[: len(made.about) // 2])
+        return made
 
     def _write(self, head: Head, entry: Entry) -> Head:
         """Append an entry behind the head; the head behind it."""

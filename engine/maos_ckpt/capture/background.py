@@ -7,7 +7,7 @@ leaves, which the edit has just read, in the same cache, and use every core that
 
 from __future__ import annotations
 
-import threading
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
@@ -31,20 +31,19 @@ class BackgroundWriter:
     def __init__(self, writer: ChunkWriter) -> None:
         self._writer = writer
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="chunks")
-        self._slots = threading.Semaphore(AHEAD_MAX)
+        self._waiting: deque[Future[bytes]] = deque()
 
     def put(self, plain: bytes, label: str, predecessor: bytes | None = None) -> Pending:
         """See `ChunkSink.put`."""
-        self._slots.acquire()
+        if len(self._waiting) >= AHEAD_MAX:
+            # Whatever storing it raised is raised where its name is asked for.
+            self._waiting.popleft().exception()
         future = self._threads.submit(self._put, plain, label, predecessor)
-        future.add_done_callback(self._free)
+        self._waiting.append(future)
         return future
 
     def _put(self, plain: bytes, label: str, predecessor: bytes | None) -> bytes:
         return self._writer.put(plain, label, predecessor).result()
-
-    def _free(self, future: Future[bytes]) -> None:
-        self._slots.release()
 
     def seal(self) -> SealedPack:
         """See `ChunkWriter.seal`; the last call but `measures` and `close`."""

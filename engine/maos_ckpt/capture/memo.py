@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from maos_ckpt.codec.measures import StoredMeasures
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.repository.cache_place import keep
 from maos_ckpt.repository.repository import Repository
 
@@ -39,7 +40,7 @@ def _path(repository: Repository) -> Path:
 
 def load_memo(repository: Repository) -> Memo | None:
     """The memo, or None where there is none that can be read."""
-    with contextlib.suppress(OSError, msgspec.DecodeError):
+    with contextlib.suppress(OSError, *UNDECODABLE):
         path = _path(repository)
         if path.stat().st_size <= _BYTES_MAX:
             return msgspec.msgpack.decode(path.read_bytes(), type=Memo)

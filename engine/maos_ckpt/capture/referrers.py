@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.codec.values import decode_key, encode_key, encode_row
 from maos_ckpt.errors import UNREADABLE, IntegrityError
 from maos_ckpt.model import Checkpoint, Collection, Referrers
@@ -165,7 +166,7 @@ def prepared(repository: Repository) -> Prepared | None:
     path = _path(repository)
     if not path.is_file():
         return None
-    with contextlib.suppress(OSError, sqlite3.Error, msgspec.DecodeError, TypeError):
+    with contextlib.suppress(OSError, sqlite3.Error, TypeError, *UNDECODABLE):
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
             row = connection.execute("SELECT data FROM meta").fetchone()
         meta = msgspec.msgpack.decode(row[0], type=_Meta)

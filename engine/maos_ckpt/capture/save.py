@@ -16,12 +16,19 @@ from maos_ckpt.capture.memo import Memo, kept_directory, load_memo, store_memo
 from maos_ckpt.capture.records import OutOfOrderError, encode_records, read_records
 from maos_ckpt.codec.measures import StoredMeasures, pack_measures
 from maos_ckpt.codec.policy import CodecSettings
-from maos_ckpt.errors import UNREADABLE
+from maos_ckpt.errors import UNREADABLE, SourceError
 from maos_ckpt.ids import new_checkpoint_id
-from maos_ckpt.model import Checkpoint, CheckpointState, Descriptor, Progress, Trigger
+from maos_ckpt.model import Checkpoint, CheckpointState, Descriptor, MissingPart, Progress, Trigger
 from maos_ckpt.repository.chunks import ChunkWriter
 from maos_ckpt.repository.descriptors import encode_descriptors
-from maos_ckpt.repository.manifests import Manifest, ManifestCollection, derived, listed, state_digest
+from maos_ckpt.repository.manifests import (
+    Manifest,
+    ManifestCollection,
+    ManifestMissing,
+    derived,
+    listed,
+    state_digest,
+)
 from maos_ckpt.repository.packs import SealedPack
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
@@ -56,6 +63,8 @@ class SaveRequest:
     tags: Sequence[str] = ()
     pinned: bool = False
     codec: CodecSettings = field(default_factory=CodecSettings)
+    #: Whether a part that cannot be captured may be left out.
+    partial: bool = True
 
 
 def save_checkpoint(
@@ -102,6 +111,8 @@ def _save_checkpoint(
     try:
         progress(Progress("save", "cut"))
         with contextlib.closing(source.open_cut(directory, held)) as cut:
+            if cut.missing and not request.partial:
+                raise _partial(cut.missing)
             with contextlib.closing(save.open_writer(cut)) as writer:
                 checkpoint = save.store(cut, writer, started_s)
             # The token is older than the cut: a change in between makes the next save look again.
@@ -110,6 +121,15 @@ def _save_checkpoint(
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return checkpoint
+
+
+def _partial(missing: Sequence[MissingPart]) -> SourceError:
+    return SourceError(
+        f"{missing[0].path} cannot be captured: {missing[0].reason}.",
+        kept="Every checkpoint committed before is untouched; none was taken without it.",
+        hint='Mend the provider, or set barrier.partial = "allow" to have the rest.',
+        missing=[one.path for one in missing],
+    )
 
 
 class _Save:
@@ -173,7 +193,7 @@ class _Save:
         notes = list(cut.notes)
         if cut.lock_s > LOCK_BUDGET_S:
             notes.append(f"the source was locked for {cut.lock_s:.2f} s, longer than {LOCK_BUDGET_S} s")
-        return self._commit(collections, described, sealed, started_s, (cut.lock_s, cut.skew_s), notes)
+        return self._commit(collections, described, sealed, started_s, cut, notes)
 
     def _store_referrers(self, writer: ChunkWriter) -> None:
         if self.waiting is not None:
@@ -256,7 +276,7 @@ class _Save:
             with contextlib.closing(self.repository.writer(self.request.codec, memo.measures, 0)) as writer:
                 self._store_referrers(writer)
                 sealed = writer.seal()
-        checkpoint = self._commit(collections, parent.descriptors, sealed, started_s, (0.0, 0.0), [], unchanged=True)
+        checkpoint = self._commit(collections, parent.descriptors, sealed, started_s, None, [])
         store_memo(self.repository, Memo(checkpoint.id, memo.token, memo.source, memo.measures))
         return checkpoint
 
@@ -266,11 +286,10 @@ class _Save:
         descriptors: bytes,
         sealed: SealedPack,
         started_s: float,
-        lock_and_skew_s: tuple[float, float],
+        cut: Cut | None,
         notes: list[str],
-        *,
-        unchanged: bool = False,
     ) -> Checkpoint:
+        """`cut` None: nothing had changed, and the source was not read."""
         self.reader.report("commit")
         request, parent = self.request, self.parent
         manifest = Manifest(
@@ -287,15 +306,18 @@ class _Save:
             digest=state_digest(collections),
             stored_bytes=sealed.size,
             duration_s=round(self.seams.clock.monotonic_s() - started_s, 4),
-            lock_s=round(lock_and_skew_s[0], 4),
-            skew_s=round(lock_and_skew_s[1], 4),
-            unchanged=unchanged,
+            lock_s=round(cut.lock_s, 4) if cut else 0.0,
+            skew_s=round(cut.skew_s, 4) if cut else 0.0,
+            unchanged=cut is None,
             notes=notes,
             repository=self.repository.header.id,
             pinned=request.pinned,
             pack=sealed.digest,
             referrers=self.referrers,
             audit=AuditLog(self.repository.path, self.seams).anchor(),
+            held=cut is not None and cut.pause.held,
+            pause_s=round(cut.pause.pause_s, 4) if cut else 0.0,
+            missing=[ManifestMissing(one.component, one.collection, one.reason) for one in cut.missing] if cut else [],
         )
         checkpoint = self.repository.commit(manifest)
         if self.waiting is not None:

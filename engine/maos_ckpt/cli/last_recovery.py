@@ -16,7 +16,8 @@ from maos_ckpt.safe_text import safe_text
 class LastRecovery:
     """The recovery at the root of the last one done: the last itself, or what it took back.
 
-    `brings_back` says that it is not in force now, so that an undo brings it back.
+    `brings_back` says that it is not in force now, so that an undo brings it back; `in_part` that an undo is about no
+    more than the part of it that the last one was about.
     """
 
     checkpoint: str
@@ -27,7 +28,14 @@ class LastRecovery:
     @property
     def name(self) -> str:
         """What it is, for people."""
-        return "the rescue" if self.checkpoint == RESCUE else f"the recovery of {self.checkpoint}"
+        whole = "the rescue" if self.checkpoint == RESCUE else f"the recovery of {self.checkpoint}"
+        return f"a part of {whole}" if self.in_part else whole
+
+    @property
+    def in_part(self) -> bool:
+        """Whether the last one was an undo of a part, or takes such a one back."""
+        chain = () if self.last.pinned is None else self.last.pinned.chain
+        return bool(self.last.only) or any(one.only for one in chain)
 
     def line(self, now_ms: int) -> str:
         """One sentence."""
@@ -46,6 +54,7 @@ class LastRecovery:
             "at": rfc3339(self.last.started_at_ms),
             "safety_checkpoint": self.last.safety,
             "brings_back": self.brings_back,
+            "in_part": self.in_part,
         }
 
 

@@ -7,9 +7,9 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from maos_ckpt.cli.later import refuse_later_command
 from maos_ckpt.cli.parser import PROGRAM, Parser
 from maos_ckpt.cli.selecting import add_named, add_selection
+from maos_ckpt.cli.spans import span
 from maos_ckpt.errors import UsageError
 
 _LIMIT_HELP = "list at most N changes; by default 1,000, with --json 1,000,000"
@@ -257,6 +257,20 @@ def _audit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", metavar="N", type=_number(1), help="the newest N entries; by default 100")
 
 
+def _metrics(parser: argparse.ArgumentParser) -> None:
+    from maos_ckpt.model.metrics import HOURS, HOURS_MAX
+
+    text = f"look back so many hours, at most {HOURS_MAX}; by default {HOURS}"
+    parser.add_argument("--hours", metavar="N", type=_number(1), default=HOURS, help=text)
+
+
+def _alerts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", nargs="?", choices=("list", "ack", "snooze"), default="list", help="what to do")
+    parser.add_argument("name", metavar="ALERT", nargs="?", default="", help="with ack and snooze: which, by its name")
+    text = "with snooze: for so long, as 90s, 30m, 2h, 1d; by default 1h"
+    parser.add_argument("--for", metavar="AGE", dest="for_s", type=span, default=3600.0, help=text)
+
+
 def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("show", "init", "check"), help="what to do")
     parser.add_argument("--origin", action="store_true", help="with show: where each value comes from")
@@ -355,6 +369,8 @@ COMMANDS = {
         Command(
             "status", "Upkeep", "engine, storage, last success", "status:status", _nothing, "attached_status:status"
         ),
+        Command("metrics", "Upkeep", "how saves and recoveries went, with trends", "metrics:metrics", _metrics),
+        Command("alerts", "Upkeep", "what an operator must know of now", "alerts:alerts", _alerts),
         Command("events", "Upkeep", "what has happened", "upkeep:events", _events, "attached_status:events"),
         Command("audit", "Upkeep", "who changed what, and why", "audit:audit", _audit),
         Command("doctor", "Upkeep", "check source, storage and machine", "upkeep:doctor", _nothing),
@@ -385,7 +401,6 @@ def find_command(words: list[str]) -> tuple[Command, list[str]]:
         elif word in COMMANDS:
             return COMMANDS[word], words[:at] + words[at + 1 :]
         else:
-            refuse_later_command(word)
             near = difflib.get_close_matches(word, COMMANDS, 1)
             raise UsageError(
                 f"There is no command {word!r}." + (f" Did you mean {near[0]}?" if near else ""),

@@ -32,7 +32,8 @@ def _nothing_left(plan: Plan) -> str:
     if plan.checkpoint == RESCUE:
         return "Nothing is left to mend."
     if plan.findings:
-        return f"Nothing to write: besides what is said above, the live state equals {plan.checkpoint}."
+        part = "" if plan.selection.whole else "the selected part of "
+        return f"Nothing to write: besides what is said above, the live state equals {part}{plan.checkpoint}."
     return f"The live state already equals the selected part of {plan.checkpoint}: nothing to do."
 
 
@@ -42,8 +43,8 @@ def finding_lines(findings: tuple[Finding, ...]) -> list[str]:
     for one in findings:
         lines.append(f"{one.severity.value}: {clip(one.message, 1000)}")
         lines += [f"    {name(record)}" for record in one.affected[:AFFECTED_LISTED]]
-        if len(one.affected) > AFFECTED_LISTED:
-            lines.append(f"    … and {len(one.affected) - AFFECTED_LISTED:,} more")
+        if one.affected and one.beyond(AFFECTED_LISTED):
+            lines.append(f"    … and {one.beyond(AFFECTED_LISTED):,} more")
     return lines
 
 
@@ -67,7 +68,8 @@ def result_lines(result: RecoveryResult, after: str) -> list[str]:
         lines.append("verified: the live state now equals the plan's")
     elif not result.skipped:
         lines.append("NOT verified: `maos-ckpt diff` shows whether and where the live state differs again")
-    lines += finding_lines(result.plan.findings)
+    if result.plan.findings:
+        lines += ["what the plan said:", *finding_lines(result.plan.findings)]
     lines += [f"note: {clip(note, 1000)}" for note in result.notes]
     if result.partial:
         lines.append("DONE IN PART: what is named above was left as it is")

@@ -18,9 +18,10 @@ from maos_ckpt.model import (
     RecoveryResult,
     VerifyResult,
 )
+from maos_ckpt.model.alerts import Alert
 
 if TYPE_CHECKING:
-    from maos_ckpt.history import Version
+    from maos_ckpt.model.contents import Version
 
 _PLAN_ID_CHARACTERS = 15
 
@@ -67,6 +68,12 @@ def checkpoint(one: Checkpoint) -> dict[str, object]:
             "lock_s": one.capture.lock_s,
             "unchanged": one.capture.unchanged,
             "notes": list(one.capture.notes),
+            "held": one.capture.held,
+            "pause_s": one.capture.pause_s,
+            "missing": [
+                {"component": gone.component, "collection": gone.collection, "reason": gone.reason}
+                for gone in one.capture.missing
+            ],
         },
         "components": components(one),
         "integrity": {"algorithm": "sha512", "digest": one.digest.hex()},
@@ -115,6 +122,7 @@ def finding(one: Finding) -> dict[str, object]:
         "message": one.message,
         "object": one.object,
         "affected": list(one.affected),
+        "number": max(one.number, len(one.affected)),
     }
 
 
@@ -212,6 +220,21 @@ def version(one: Version) -> dict[str, object]:
         "key": one.key,
         "kind": one.kind.value,
         "fields": [field(one) for one in one.fields],
+    }
+
+
+def alert(one: Alert) -> dict[str, object]:
+    """An alert that stands, with what to do about it."""
+    return {
+        "name": one.name,
+        "severity": one.severity,
+        "state": one.state.value,
+        "message": one.message,
+        "since": rfc3339(one.since_ms),
+        "key": one.key,
+        "by": one.by or None,
+        "until": None if one.until_ms is None else rfc3339(one.until_ms),
+        "runbook": one.runbook,
     }
 
 

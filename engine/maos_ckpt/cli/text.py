@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 
 from maos_ckpt.safe_text import safe_text
+from maos_ckpt.times import rfc3339 as rfc3339
 
 #: A table's column is cut to this width.
 COLUMN_CHARACTERS_MAX = 60
 #: The last column of a table that has to fit a terminal keeps at least so much.
 LAST_COLUMN_CHARACTERS_MIN = 16
+_BARS = "▁▂▃▄▅▆▇█"
 #: A longer name is cut, and its length told.
 NAME_CHARACTERS_MAX = 200
 
@@ -37,15 +38,6 @@ def duration(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
-def rfc3339(at_ms: int) -> str:
-    """A wall time as RFC 3339 in UTC with milliseconds."""
-    try:
-        moment = datetime.datetime.fromtimestamp(at_ms / 1000, datetime.UTC)
-    except (OverflowError, ValueError, OSError):
-        return f"{at_ms} ms"
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
-
 def moment(at_ms: int, now_ms: int) -> str:
     """A wall time for people: absolute in UTC, and how long ago."""
     absolute = rfc3339(at_ms)[:19].replace("T", " ") + " UTC"
@@ -69,6 +61,17 @@ def span(seconds: float) -> str:
 def count(number: int, noun: str) -> str:
     """`1 record`, `2,000 records`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """A bar for each value, from the lowest to the highest; a blank where there is none."""
+    known = [one for one in values if one is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    steps = len(_BARS) - 1
+    return "".join(
+        " " if one is None else _BARS[round((one - low) / (high - low) * steps) if high > low else steps // 2]
+        for one in values
+    )
 
 
 def clip(text: str, width: int = COLUMN_CHARACTERS_MAX) -> str:

@@ -46,11 +46,15 @@ Measures = dict[str, dict[tuple[Codec, int], Measure]]
 
 @dataclass(frozen=True, slots=True)
 class CodecSettings:
-    """`codec` None chooses by measurement; `level` is the zstd level not to exceed, or the fixed codec's level."""
+    """`codec` None chooses by measurement; `level` is the zstd level not to exceed, or the fixed codec's level.
+
+    `hasty`: MAOS stands still meanwhile, so that deltas are copied where that is possible, although they get larger.
+    """
 
     codec: Codec | None = None
     level: int = 6
     deadline_s: float = 5.0
+    hasty: bool = False
 
 
 def candidates(level_max: int) -> list[tuple[Codec, int]]:

@@ -21,6 +21,7 @@ import msgspec
 
 from maos_ckpt.codec.crypto import NONCE_BYTES, SEAL_BYTES, hkdf
 from maos_ckpt.codec.secret import MASTER_BYTES, Secret
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import FormatError, IntegrityError, KeyRefusedError, UsageError
 from maos_ckpt.seams import Seams
 
@@ -145,7 +146,7 @@ def decode_slot(name: str, data: bytes, repository: str) -> Slot:
         slot = msgspec.json.decode(data, type=Slot)
         lengths = [len(bytes.fromhex(part)) for part in (slot.id, slot.salt, slot.check, slot.wrapped)]
         checksum = _checksum(slot)
-    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
+    except UNDECODABLE:
         # JSON knows larger numbers than the form that is summed up.
         _damaged(name)
     # A slot has one stored form, so that no byte of the file can change unnoticed.

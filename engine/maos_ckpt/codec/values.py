@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import Row, Value
 
@@ -48,7 +49,7 @@ def decode_row(data: bytes) -> Row:
     """
     try:
         row: Row = _ROW_DECODER.decode(data)
-    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+    except UNDECODABLE as error:
         raise IntegrityError("A stored record cannot be decoded.", hint="Run `maos-ckpt verify --all`.") from error
     return row
 

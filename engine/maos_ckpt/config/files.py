@@ -27,17 +27,26 @@ def read_file(path: Path) -> dict[str, tuple[object, str]]:
         ConfigError: neither TOML nor JSON, too big, an unknown key, or a value that does not fit.
         PermissionRefusedError: not readable.
     """
+    return settings_in(_tables(path), str(path), f"file {path}")
+
+
+def settings_in(tables: Mapping[str, object], where: str, origin: str) -> dict[str, tuple[object, str]]:
+    """The settings in nested tables: key path → (value, origin); `where` begins what is said of an error in them.
+
+    Raises:
+        ConfigError: see `read_file`.
+    """
     found: dict[str, tuple[object, str]] = {}
-    for typed, value in _flatten(_tables(path), ""):
+    for typed, value in _flatten(tables, ""):
         dotted = _our_path(typed)
         key = keys().get(dotted)
         if key is None:
-            _raise_unknown(typed, value, path)
+            _raise_unknown(typed, value, where)
         if dotted in found:
             raise ConfigError(
-                f"{path}: {typed} and another key set {dotted}.", kept=_KEPT, hint="Keep one of them.", key=dotted
+                f"{where}: {typed} and another key set {dotted}.", kept=_KEPT, hint="Keep one of them.", key=dotted
             )
-        found[dotted] = (convert(key, value, str(path)), f"file {path}")
+        found[dotted] = (convert(key, value, where), origin)
     return found
 
 
@@ -96,7 +105,7 @@ def _reason(error: Exception) -> str:
 def _flatten(table: Mapping[str, object], prefix: str) -> list[tuple[str, object]]:
     flat: list[tuple[str, object]] = []
     for name, value in table.items():
-        dotted = prefix + name
+        dotted = f"{prefix}{name}"
         if isinstance(value, dict) and _is_table(_our_path(dotted)):
             flat += _flatten(value, dotted + ".")
         else:
@@ -119,7 +128,7 @@ def _as_typed(path: str, typed: str) -> str:
     return re.sub(r"_([a-z0-9])", lambda found: found[1].upper(), path) if _CAPITAL.search(typed) else path
 
 
-def _raise_unknown(typed: str, value: object, path: Path) -> NoReturn:
+def _raise_unknown(typed: str, value: object, path: str) -> NoReturn:
     dotted = _our_path(typed)
     if _is_table(dotted):
         raise ConfigError(

@@ -121,14 +121,19 @@ def masked(key: Key, value: object) -> object:
     """A setting's value as it may be shown: a secret only as being set, a URL without credentials in it."""
     if key.secret and value and not (isinstance(value, str) and value.startswith(_SECRET_PLACES)):
         return MASK
-    return _CREDENTIALS_IN_URL.sub("://…@", value) if isinstance(value, str) else value
+    return without_credentials(value) if isinstance(value, str) else value
+
+
+def without_credentials(text: str) -> str:
+    """A text with the user and password of every URL in it left out."""
+    return _CREDENTIALS_IN_URL.sub("://…@", text)
 
 
 def shown(key: Key, value: object) -> str:
     """A value for an error message: its type and its beginning; of a secret only the type."""
     if key.secret:
         return f"this {type_name(value)}"
-    text = _CREDENTIALS_IN_URL.sub("://…@", repr(value))
+    text = without_credentials(repr(value))
     text = text if len(text) <= _VALUE_CHARACTERS_MAX else text[: _VALUE_CHARACTERS_MAX - 1] + "…"
     return f"{type_name(value)} {text}"
 

@@ -12,12 +12,13 @@ from typing import Any
 import msgspec
 
 from maos_ckpt import environment
-from maos_ckpt.config.files import read_file
+from maos_ckpt.config.files import read_file, settings_in
 from maos_ckpt.config.keys import ALIASES, MASK, Key, convert, keys, masked, nearest
 from maos_ckpt.config.types import Config
 from maos_ckpt.errors import ConfigError, PermissionRefusedError
 
 FILE_NAME = "maos-ckpt.toml"
+_PROGRAM = "the program"
 #: Variables that are no settings.
 _CONFIG_VARIABLE = environment.PREFIX + "CONFIG"
 #: Variables with this ending are what `env:NAME` may lead to.
@@ -68,6 +69,7 @@ def load(
     flags: Mapping[str, tuple[str, object]] | None = None,
     variables: Mapping[str, str] | None = None,
     config_home: Path | None = None,
+    given: Mapping[str, object] | Config | None = None,
 ) -> Settings:
     """The settings in force.
 
@@ -77,16 +79,21 @@ def load(
         flags: key path → (option as typed, value as typed), highest precedence.
         variables: `MAOS_CKPT_*` variables; by default the process's own.
         config_home: the user's configuration directory; by default by the XDG rules.
+        given: what a program says itself, as keys or all of it: it beats the environment, and no file is looked for.
 
     Raises:
         ConfigError: an unknown key, a wrong type or value, or a file that is missing or neither TOML nor JSON.
         PermissionRefusedError: there may be a file, and this user cannot look or read.
     """
     variables = environment.variables() if variables is None else variables
-    path = _find(cwd, file, variables, config_home or environment.config_home())
+    if isinstance(given, Config):
+        return Settings(given, dict.fromkeys(keys(), _PROGRAM), None)
+    path = None if given is not None else _find(cwd, file, variables, config_home or environment.config_home())
     values: dict[str, object] = {}
     origins = dict.fromkeys(keys(), "default")
     layers = [_from_variables(variables), _from_flags(flags or {})]
+    if given is not None:
+        layers.append(settings_in(given, "The configuration", _PROGRAM))
     if path is not None:
         layers.insert(0, read_file(path))
     for layer in layers:

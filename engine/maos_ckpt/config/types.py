@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from maos_ckpt.config.alerting import Alerts, Hooks
 from maos_ckpt.model.drills import DrillScenario
 
 Codec = Literal["auto", "zstd", "lz4", "gzip", "brotli", "none"]
@@ -110,6 +111,46 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     resume_timeout_s: Annotated[
         float, Meta(gt=0, le=100, description="The resume command is ended, and counts as failed, after this long.")
     ] = 30.0
+
+
+_Url = Annotated[str, Meta(max_length=2048, pattern=r"^(|https?://[^\s]+)$", extra={"wanted": "an http(s) address"})]
+Partial = Literal["allow", "refuse"]
+
+
+class Barrier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a checkpoint is taken of a system at one moment; programs are run without a shell."""
+
+    quiesce_command: Annotated[
+        _Command,
+        Meta(
+            max_length=100, description="Run before sources are opened, to hold the system still; else no checkpoint."
+        ),
+    ] = ()
+    resume_command: Annotated[
+        _Command, Meta(max_length=100, description="Run once all sources are open, and whatever happens.")
+    ] = ()
+    quiesce_url: Annotated[_Url, Meta(description="Address that gets a POST to hold the system still.")] = ""
+    resume_url: Annotated[_Url, Meta(description="Address that gets a POST to let the system go on.")] = ""
+    hook_timeout_s: Annotated[
+        float, Meta(gt=0, le=100, description="A quiesce or resume hook counts as failed after this long.")
+    ] = 5.0
+    hold_timeout_s: Annotated[
+        float,
+        Meta(gt=0, le=100, description="A system that is held still for a checkpoint is let go on after this long."),
+    ] = 10.0
+    recovery_hold_timeout_s: Annotated[
+        float, Meta(gt=0, le=100, description="The same for a recovery of providers' state.")
+    ] = 60.0
+    provider_timeout_s: Annotated[
+        float, Meta(gt=0, le=100, description="A provider that takes longer to be read or restored is left out.")
+    ] = 5.0
+    provider_bytes_max: Annotated[
+        int, Meta(ge=1, le=1 << 40, description="A provider that holds more bytes of records is left out.")
+    ] = 1 << 30
+    partial: Annotated[
+        Partial,
+        Meta(description="What becomes of a checkpoint without a provider that failed: a partial one, or none."),
+    ] = "allow"
 
 
 class LocalStorage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -298,7 +339,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         tuple[Annotated[str, Meta(min_length=1, max_length=4096)], ...],
         Meta(
             max_length=16,
-            description="What to checkpoint: maos:DIR or sqlite:PATH; empty means the MAOS in the working directory.",
+            description="What to checkpoint together: maos:DIR or sqlite:PATH, and provider:MODULE:ATTR;"
+            " empty means the MAOS in the working directory.",
         ),
     ] = ()
     system: Annotated[
@@ -348,7 +390,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     compression: Compression = Compression()
     performance: Performance = Performance()
     recovery: Recovery = Recovery()
+    barrier: Barrier = Barrier()
     storage: Storage = Storage()
     drill: Drill = Drill()
+    alerts: Alerts = Alerts()
+    hooks: Hooks = Hooks()
     server: Server = Server()
     console: Console = Console()

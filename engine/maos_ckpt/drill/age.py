@@ -9,6 +9,7 @@ from pathlib import Path
 from maos_ckpt.errors import CkptError
 from maos_ckpt.sources.maos.layout import Layout
 from maos_ckpt.sources.maos.transcripts import list_transcripts
+from maos_ckpt.sources.several import database_spec
 
 #: Files of a SQLite database that change when it does.
 _SUFFIXES = ("", "-wal", "-journal")
@@ -16,7 +17,7 @@ _SUFFIXES = ("", "-wal", "-journal")
 
 def newest_change_ms(spec: str, claude_home: Path) -> int:
     """Wall time of the newest change to database or transcripts of a source; 0 where there is nothing to be seen."""
-    kind, _, rest = spec.partition(":")
+    kind, _, rest = database_spec(spec).partition(":")
     times_ns: list[int] = []
     database = Path(rest)
     if kind == "maos":

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote as quote_url
 
-from maos_ckpt.environment import child_environment
+from maos_ckpt.environment import program_environment
 from maos_ckpt.errors import ConfigError
 from maos_ckpt.model.drills import Assertion
+from maos_ckpt.processes import SystemProcesses
+from maos_ckpt.safe_text import clipped
 from maos_ckpt.seams import Seams
+from maos_ckpt.sources.commands import run_program
 
 #: Between an operator's statement and what it should give.
 ARROW = "=>"
@@ -96,7 +97,11 @@ def run_sql(database: Path, check: SqlCheck, seams: Seams) -> Assertion:
     except (sqlite3.Error, sqlite3.Warning) as error:
         return Assertion(name, False, str(error))
     found = "; ".join(", ".join("NULL" if one is None else str(one) for one in row) for row in rows)
-    return Assertion(name, found == check.expected, f"{_clipped(found)} (expected {_clipped(check.expected)})")
+    return Assertion(
+        name,
+        found == check.expected,
+        f"{clipped(found, _TEXT_CHARACTERS_MAX)} (expected {clipped(check.expected, _TEXT_CHARACTERS_MAX)})",
+    )
 
 
 def run_command(command: tuple[str, ...], place: Path, variables: dict[str, str]) -> Assertion:
@@ -105,27 +110,14 @@ def run_command(command: tuple[str, ...], place: Path, variables: dict[str, str]
     Args:
         variables: what it finds in its environment besides.
     """
-    name = f"Command: {' '.join(command)}"
-    with tempfile.TemporaryFile() as output:
-        try:
-            done = subprocess.run(
-                command,
-                cwd=place,
-                env=child_environment() | variables,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=COMMAND_S_MAX,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return Assertion(name, False, f"It took longer than {COMMAND_S_MAX:g} s.")
-        except (OSError, ValueError) as error:
-            return Assertion(name, False, f"It could not be started: {error}.")
-        output.seek(max(output.seek(0, 2) - COMMAND_BYTES_KEPT, 0))
-        told = output.read().decode("utf-8", "replace").strip()
-    return Assertion(name, done.returncode == 0, f"It ended with {done.returncode}." + (f" {told}" if told else ""))
-
-
-def _clipped(text: str) -> str:
-    return text if len(text) <= _TEXT_CHARACTERS_MAX else text[: _TEXT_CHARACTERS_MAX - 1] + "…"
+    # A child of this process is none of the processes that a copy must not see.
+    failed, words = run_program(
+        command,
+        place,
+        COMMAND_S_MAX,
+        SystemProcesses(),
+        environment=program_environment() | variables,
+        words_bytes_max=COMMAND_BYTES_KEPT,
+    )
+    told = (f"It {failed}.", words) if failed else (words,)
+    return Assertion(f"Command: {' '.join(command)}", not failed, " ".join(filter(None, told)))

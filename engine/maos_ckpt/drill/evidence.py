@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from maos_ckpt.model import TierRead
 from maos_ckpt.model.drills import SCENARIO_TITLES, DrillReport, DrillScenario, ScenarioResult
-from maos_ckpt.safe_text import safe_text
+from maos_ckpt.safe_text import clipped, safe_text
 
 #: What has a meaning in Markdown or HTML, inside a line.
 _SPECIAL = str.maketrans({one: f"\\{one}" for one in "\\`*_[]<>|#~"})
@@ -16,8 +16,7 @@ _DETAIL_CHARACTERS_MAX = 1000
 
 def plain(text: str) -> str:
     """Untrusted text as one line of Markdown that means nothing but itself."""
-    clipped = text if len(text) <= _DETAIL_CHARACTERS_MAX else text[: _DETAIL_CHARACTERS_MAX - 1] + "…"
-    return safe_text(clipped).translate(_SPECIAL)
+    return safe_text(clipped(text, _DETAIL_CHARACTERS_MAX)).translate(_SPECIAL)
 
 
 def moment(at_ms: int) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from maos_ckpt.codec.values import display_key, encode_key
+from maos_ckpt.drill.checks import reading
 from maos_ckpt.drill.faults import corrupt_transcripts, scribbling
 
 #: Records of one kind that it gets at; each is a pattern of the selection, and every pattern is looked for.
@@ -32,7 +33,7 @@ class Deeds:
 
 def choose(database: Path) -> Deeds | None:
     """The agent with the most messages, and another one that stays sane; None where there are no agents."""
-    with scribbling(database) as connection:
+    with reading(database) as connection:
         found = connection.execute(
             "SELECT id FROM agents LEFT JOIN (SELECT from_agent, count(*) AS sent FROM messages GROUP BY from_agent) "
             "ON from_agent = id WHERE typeof(id) = 'text' AND id <> '' ORDER BY coalesce(sent, 0) DESC, id LIMIT 2"

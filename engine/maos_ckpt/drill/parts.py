@@ -15,9 +15,7 @@ def component_corrupted(stage: Stage) -> None:
     with stage.opened() as repository:
         checkpoint = repository.resolve(stage.origin.checkpoint.id)
         found = faults.largest_component(repository, checkpoint, stage.database)
-        stage.require("there is a component to corrupt", found is not None)
-        assert found is not None
-        component, tables = found
+        component, tables = stage.require_found("there is a component to corrupt", found)
         rows = faults.corrupt_tables(stage.database, tables)
         what = f"{rows} rows of {', '.join(one.origin for one in tables)} were deleted or scribbled over"
         if component == "memory":
@@ -32,9 +30,7 @@ def mad_agent(stage: Stage) -> None:
     """One agent breaks its records while another one works on; the one is put back, the other's work stays."""
     stage.clone_base()
     assert stage.database is not None
-    deeds = madness.choose(stage.database)
-    stage.require("there is an agent", deeds is not None)
-    assert deeds is not None
+    deeds = stage.require_found("there is an agent", madness.choose(stage.database))
     if deeds.other is None:
         stage.notes.append("There is no other agent whose later work could be lost.")
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.drill.evidence import markdown
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model.drills import DrillHistory, DrillReport, DrillScenario, DrillStatus, ScenarioTrend
@@ -90,7 +91,7 @@ class Reports:
             try:
                 with (self.directory / f"{name}.json").open("rb") as file:
                     reports.append(msgspec.json.decode(file.read(_REPORT_BYTES_MAX), type=DrillReport))
-            except (OSError, msgspec.DecodeError) as error:
+            except (OSError, *UNDECODABLE) as error:
                 _LOG.warning("the report %s cannot be read: %s", name, error)
         return reports
 

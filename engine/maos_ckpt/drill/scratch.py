@@ -20,6 +20,7 @@ from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
 from maos_ckpt.sources.maos.layout import Layout
 from maos_ckpt.sources.maos.source import MaosSource
+from maos_ckpt.sources.several import database_spec
 from maos_ckpt.sources.sqlite.source import SqliteSource
 
 #: Names that nobody else gives: the directory may be one that others use as well.
@@ -116,7 +117,7 @@ class Place:
         Raises:
             UsageError: a kind of source that cannot be rehearsed.
         """
-        kind, _, rest = spec.partition(":")
+        kind, _, rest = (database_spec(spec) or spec).partition(":")
         if kind == "maos":
             layout = Layout(self.work, self.claude, self.state / "home", Path(rest))
             return MaosSource(layout, seams, allow_missing=True)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
 from maos_ckpt.codec.secret import Secret
@@ -26,12 +27,18 @@ from maos_ckpt.recovery.open_plan import make_plan
 from maos_ckpt.recovery.request import Request
 from maos_ckpt.repository.connect import RemoteSettings
 from maos_ckpt.repository.repository import Repository
+from maos_ckpt.safe_text import clipped
 from maos_ckpt.sources.base import Source
 
 #: Changes of a plan, notes and findings that an assertion names.
 NAMED_MAX = 3
+#: Of what is said of an assertion: keys of a state are as long as they like, and a report is read back whole.
+_DETAIL_CHARACTERS_MAX = 2000
 #: The phase before the first scenario.
 PREPARING = "prepare"
+
+
+_T = TypeVar("_T")
 
 
 class NotPassedError(Exception):
@@ -75,17 +82,27 @@ class Stage:
     def step(self, name: str) -> None:
         """The scenario goes on to its next step."""
         self.steps.append(DrillStep(name, round(self._now_s() - self._began_s, 3)))
-        self.progress(Progress("drill", self.phase, len(self.steps), detail=name))
+        self.tell()
 
-    def check(self, name: str, passed: bool, detail: str = "") -> bool:
-        """Note an assertion; returns whether it held."""
-        self.assertions.append(Assertion(name, passed, detail))
-        return passed
+    def tell(self) -> None:
+        """Tell which step it is; also where a drill can be stopped."""
+        self.progress(Progress("drill", self.phase, len(self.steps), detail=self.steps[-1].name))
+
+    def check(self, name: str, passed: bool, detail: str = "") -> None:
+        """Note an assertion."""
+        self.assertions.append(Assertion(name, passed, clipped(detail, _DETAIL_CHARACTERS_MAX)))
 
     def require(self, name: str, passed: bool, detail: str = "") -> None:
         """Note an assertion without which the scenario ends; raises NotPassedError."""
-        if not self.check(name, passed, detail):
+        self.check(name, passed, detail)
+        if not passed:
             raise NotPassedError
+
+    def require_found(self, name: str, found: _T | None) -> _T:
+        """As `require`, that there is something; gives it."""
+        self.require(name, found is not None)
+        assert found is not None
+        return found
 
     @property
     def passed(self) -> bool:
@@ -151,8 +168,8 @@ class Stage:
         return database if database is not None and database.exists() else None
 
     def quietly(self, _: Progress) -> None:
-        """Progress within a step, at which a drill can be stopped; its own steps are what people see."""
-        self.progress(Progress("drill", self.phase, len(self.steps), detail=self.steps[-1].name))
+        """Progress within a step: a drill's own steps are what people see."""
+        self.tell()
 
     def plan(self, repository: Repository, checkpoint: Checkpoint, selection: Selection) -> Plan:
         """What recovering would change in the scratch copy now."""
@@ -175,7 +192,11 @@ class Stage:
         with repository.lease("restore"):
             result = recover(repository, self.source(), request, self.quietly, self.origin.seams)
         detail = f"{result.plan.summary.total} records in {result.duration_s:.2f} s"
-        self.check("the plan was applied", result.applied and not result.skipped, "; ".join(result.skipped) or detail)
+        self.check(
+            "the plan was applied",
+            result.applied and not result.skipped,
+            "; ".join(result.skipped[:NAMED_MAX]) or detail,
+        )
         self.check("the recovery verified itself", result.verified, "; ".join(result.notes[:NAMED_MAX]))
         return result
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from maos_ckpt.backends.base import HEADER_NAME
 from maos_ckpt.backends.local import LocalBackend
+from maos_ckpt.backends.retrying import RetryingBackend
 from maos_ckpt.codec.secret import Secret
 from maos_ckpt.drill import faults
 from maos_ckpt.drill.afterwards import assert_recovered
@@ -101,8 +102,6 @@ def _refusing() -> Iterator[str]:
 
 
 def _does_not_answer(repository: Repository) -> bool:
-    from maos_ckpt.backends.retrying import RetryingBackend
-
     try:
         backend = repository.remote_copy.uncached
         # One try: that repeating does not help here is known.
@@ -118,7 +117,7 @@ def wrong_key(stage: Stage) -> None:
     stage.clone_base()
     origin = stage.origin
     backend = LocalBackend(stage.place.repository, origin.seams)
-    objects = dict(backend.list("packs") | backend.list("manifests"))
+    objects = backend.list("packs") | backend.list("manifests")
     files = stage.place.lose_state()
     stage.begin_fault(f"A wrong key is given, and {files} files of the state were deleted.")
     stage.step("try wrong keys")
@@ -127,7 +126,7 @@ def wrong_key(stage: Stage) -> None:
         secret = Secret("key_file" if kind == "key_file" else "passphrase", wrong)
         stage.check(f"a wrong {kind.replace('_', ' ')} is refused", _is_refused(backend, origin.identity, secret))
     stage.check("a wrong master key reads nothing", _reads_nothing(stage, Secret("master", wrong)))
-    unchanged = dict(backend.list("packs") | backend.list("manifests")) == objects
+    unchanged = backend.list("packs") | backend.list("manifests") == objects
     stage.check("the wrong keys changed nothing", unchanged and not any(stage.place.work.iterdir()))
     stage.step("give the right key")
     with stage.opened() as repository:

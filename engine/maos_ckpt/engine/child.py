@@ -19,8 +19,10 @@ import msgspec
 
 from maos_ckpt import wire
 from maos_ckpt.client import ProgressSink
+from maos_ckpt.engine.answering import Answering
 from maos_ckpt.environment import child_environment
 from maos_ckpt.errors import CkptError, InterruptedByUserError
+from maos_ckpt.sources.provider.host import Host
 
 _LOG = logging.getLogger(__name__)
 #: How much of a dead worker's standard error goes to the log.
@@ -30,9 +32,13 @@ _EXIT_S = 10.0
 
 
 class Child:
-    """One worker process, from request to answer. `run` is called once; `terminate` from any thread."""
+    """One worker process, from request to answer. `run` is called once; `terminate` from any thread.
 
-    def __init__(self) -> None:
+    `host` answers what the worker asks of this process.
+    """
+
+    def __init__(self, host: Host | None = None) -> None:
+        self._host = host
         self._process: subprocess.Popen[bytes] | None = None
         self._terminated = False
         self._lock = threading.Lock()
@@ -78,9 +84,15 @@ class Child:
             )
             return self._process
 
-    @staticmethod
     def _converse(
-        process: subprocess.Popen[bytes], request: wire.Request, progress: ProgressSink
+        self, process: subprocess.Popen[bytes], request: wire.Request, progress: ProgressSink
+    ) -> wire.ResultFrame | wire.ErrorFrame | None:
+        with contextlib.closing(Answering(self._host)) as answering:
+            return self._talk(process, request, progress, answering)
+
+    @staticmethod
+    def _talk(
+        process: subprocess.Popen[bytes], request: wire.Request, progress: ProgressSink, answering: Answering
     ) -> wire.ResultFrame | wire.ErrorFrame | None:
         # Popen types them as optional; both are pipes here.
         assert process.stdin is not None
@@ -89,9 +101,12 @@ class Child:
             wire.write_frame(process.stdin, request)
             while (body := wire.read_frame(process.stdout)) is not None:
                 frame = wire.decode_frame(body)
-                if not isinstance(frame, wire.ProgressFrame):
+                if isinstance(frame, wire.AskFrame):
+                    wire.write_frame(process.stdin, answering.answer(frame))
+                elif isinstance(frame, wire.ProgressFrame):
+                    progress(frame.progress)
+                else:
                     return frame
-                progress(frame.progress)
         except (OSError, wire.WireError, msgspec.DecodeError) as error:
             _LOG.error("the worker's answer broke off: %s", error)
         return None

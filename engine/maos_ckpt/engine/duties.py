@@ -1,5 +1,5 @@
 """What the one engine of a repository does by itself: saves on schedule, replication, a look at all stored objects in
-turn, drills, and denser packs between two saves. An observer has no duties."""
+turn, drills, denser packs between two saves, and hooks. An observer has no duties."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 from maos_ckpt.drill.reports import Reports
 from maos_ckpt.engine.idle import IdleTime
 from maos_ckpt.engine.lane import Lane
+from maos_ckpt.engine.outgoing import Outgoing
 from maos_ckpt.engine.rehearsals import Rehearsals
 from maos_ckpt.engine.replicator import Replicator
 from maos_ckpt.engine.scrubber import Scrubber
 from maos_ckpt.errors import CkptError, LeaseHeldError
-from maos_ckpt.events import Event
+from maos_ckpt.events import Event, OperationProgressed
 from maos_ckpt.model import CompactResult, Trigger
 from maos_ckpt.operations.drills import LATEST, SCHEDULE, schedule_of
 from maos_ckpt.operations.registry import CompactArguments, DrillArguments, SaveArguments, ScrubArguments
@@ -75,6 +76,7 @@ class Duties:
             self._rehearsals = Rehearsals(
                 seams, lambda: reports.status(schedule), idle=self._is_idle, run=self._rehearse
             )
+        self._outgoing = Outgoing(workspace)
         self._replicator: Replicator | None = None
         if workspace.remote is not None:
             storage = workspace.config.storage
@@ -85,6 +87,7 @@ class Duties:
         """Begin."""
         if self._replicator is not None:
             self._replicator.start()
+        self._outgoing.start()
         self._scheduler.start()
 
     def look(self) -> None:
@@ -98,6 +101,12 @@ class Duties:
         """Something was committed, marked or removed."""
         if self._replicator is not None:
             self._replicator.wake()
+
+    def tell(self, event: Event) -> None:
+        """Something happened, progress included."""
+        self._outgoing.tell(event)
+        if not isinstance(event, OperationProgressed):
+            self._outgoing.wake()
 
     def next_run_at_ms(self) -> int | None:
         """Wall time of the next scheduled save; None after `stop`."""
@@ -117,6 +126,10 @@ class Duties:
         """End replication, for which the rest waits in the home: a transfer that hangs must not hold up the end."""
         if self._replicator is not None:
             self._replicator.close(REPLICATOR_END_S)
+
+    def close_hooks(self) -> None:
+        """End the hooks, after all that is to be told was written; what is not sent is sent next time."""
+        self._outgoing.close()
 
     def _is_idle(self) -> bool:
         return not any(lane.busy for lane in (self._writers, self._readers, self._drills))

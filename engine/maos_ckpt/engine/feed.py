@@ -21,6 +21,7 @@ from maos_ckpt.events import (
     RecoveryCompleted,
     RecoveryResumed,
 )
+from maos_ckpt.seams import SYSTEM, Clock
 
 _LOG = logging.getLogger(__name__)
 #: Events that wait for one listener.
@@ -62,13 +63,16 @@ class Subscriber:
                 del self._events[index]
                 return
 
-    def close(self) -> None:
-        """Deliver what waits, then end; waits a little for it, unless called by the listener itself."""
+    def end(self) -> None:
+        """Deliver what waits, then end."""
         with self._changed:
             self._closed = True
             self._changed.notify()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the end, unless this is the listener itself."""
         if threading.current_thread() is not self._thread:
-            self._thread.join(_CLOSE_S)
+            self._thread.join(max(timeout_s, 0.0))
 
     def _next(self) -> Event | None:
         with self._changed:
@@ -90,7 +94,8 @@ class Subscriber:
 class Feed:
     """All listeners of an engine."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = SYSTEM.clock) -> None:
+        self._clock = clock
         self._subscribers: list[Subscriber] = []
         self._lock = threading.Lock()
 
@@ -100,15 +105,14 @@ class Feed:
         Raises:
             ConflictError: too many listen already.
         """
-        subscriber = Subscriber(sink)
         with self._lock:
             if len(self._subscribers) >= SUBSCRIBERS_MAX:
-                subscriber.close()
                 raise ConflictError(
                     f"{SUBSCRIBERS_MAX} listeners follow this engine already.",
                     kept="Nothing was changed.",
                     hint="Close one of them first.",
                 )
+            subscriber = Subscriber(sink)
             self._subscribers.append(subscriber)
 
         def leave() -> None:
@@ -116,7 +120,8 @@ class Feed:
                 if subscriber not in self._subscribers:
                     return
                 self._subscribers.remove(subscriber)
-            subscriber.close()
+            subscriber.end()
+            subscriber.join(_CLOSE_S)
 
         return leave
 
@@ -128,8 +133,11 @@ class Feed:
             subscriber.put(event)
 
     def close(self) -> None:
-        """Deliver what waits and let every listener go."""
+        """Deliver what waits and let every listener go; all of them together get `_CLOSE_S` for it."""
         with self._lock:
             subscribers, self._subscribers = self._subscribers, []
         for subscriber in subscribers:
-            subscriber.close()
+            subscriber.end()
+        until_s = self._clock.monotonic_s() + _CLOSE_S
+        for subscriber in subscribers:
+            subscriber.join(until_s - self._clock.monotonic_s())

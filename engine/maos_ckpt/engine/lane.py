@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from maos_ckpt.errors import CkptError, ConflictError, InterruptedByUserError
+from maos_ckpt.errors import ConflictError, InterruptedByUserError
 from maos_ckpt.model import Progress, RunningOperation
 from maos_ckpt.seams import Seams
 
@@ -107,14 +107,14 @@ class Lane:
         while (job := self._jobs.get()) is not None:
             started_ms = self._seams.clock.now_ms()
             self._running = RunningOperation(job.operation, started_ms, Progress(job.operation, "starting"))
+            failure: BaseException | None = None
+            result: Any = None
             try:
                 result = job.run()
-            except CkptError as error:
-                self._running = None
-                job.future.set_exception(error)
             except BaseException as error:  # noqa: BLE001 - handed to the caller, who must not wait for ever
-                self._running = None
-                job.future.set_exception(error)
-            else:
-                self._running = None
+                failure = error
+            self._running = None
+            if failure is None:
                 job.future.set_result(result)
+            else:
+                job.future.set_exception(failure)

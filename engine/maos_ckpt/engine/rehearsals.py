@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from maos_ckpt.model.drills import DrillStatus
@@ -27,21 +26,17 @@ class Rehearsals:
         self._status = status
         self._idle = idle
         self._run = run
-        self._lock = threading.Lock()
         self._next_look_s = self._clock.monotonic_s() + FIRST_S
 
     def look(self) -> None:
         """Begin a drill, if it is time; to be called every now and then."""
-        with self._lock:
-            now_s = self._clock.monotonic_s()
-            if now_s < self._next_look_s:
-                return
-            status = self._status()
-            if not status.interval_s:
-                return
-            # A clock that was turned back must not put the next drill off for long.
-            last_ms = status.complete_at_ms
-            age_s = None if last_ms is None else abs(self._clock.now_ms() - last_ms) / 1000
-            if (age_s is None or age_s >= status.interval_s) and self._idle():
-                self._next_look_s = now_s + RETRY_S
-                self._run()
+        now_s = self._clock.monotonic_s()
+        if now_s < self._next_look_s:
+            return
+        status = self._status()
+        # A clock that was turned back must not put the next drill off for long.
+        last_ms = status.complete_at_ms
+        age_s = None if last_ms is None else abs(self._clock.now_ms() - last_ms) / 1000
+        if (age_s is None or age_s >= status.interval_s) and self._idle():
+            self._next_look_s = now_s + RETRY_S
+            self._run()

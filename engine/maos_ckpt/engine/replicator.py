@@ -25,8 +25,6 @@ _LOG = logging.getLogger(__name__)
 PAUSE_S = 2.0
 PAUSE_S_MAX = 120.0
 _DOUBLINGS_MAX = 16
-#: What an error in this program, or in a library, looks like.
-_INTERNAL = (ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
 class Replicator:
@@ -93,13 +91,16 @@ class Replicator:
     def step(self) -> float:
         """Replicate once; how long to wait for the next time in seconds, unless something happens."""
         try:
-            pushed = replicate(self._repository, self._lease)
+            self._replicate()
         except CkptError as error:
             return self._failed(error)
-        except _INTERNAL as error:
-            # Whatever it is, replication must not end in silence.
+        except Exception as error:  # noqa: BLE001 - whatever it is, replication must not end in silence
             _LOG.exception("replication failed")
             return self._failed(CkptError(f"Replication failed inside this program: {type(error).__name__}."))
+        return self._repository.remote_copy.timing.renew_s
+
+    def _replicate(self) -> None:
+        pushed = replicate(self._repository, self._lease)
         self._failures = 0
         self._stalled = ""
         if pushed.replicated:
@@ -108,7 +109,6 @@ class Replicator:
         for checkpoint, why in pushed.stuck.items():
             _LOG.warning("%s cannot be replicated: %s", checkpoint, why)
         self._make_whole()
-        return self._repository.remote_copy.timing.renew_s
 
     def _make_whole(self) -> None:
         """Bring some of the packs home that only the remote copy holds; that it fails is no failed replication."""

@@ -13,9 +13,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from maos_ckpt.alerts.book import AlertBook
 from maos_ckpt.client import EventSink
 from maos_ckpt.config import Config
 from maos_ckpt.drill.reports import Reports
+from maos_ckpt.engine.alarms import Alarms
 from maos_ckpt.engine.duties import Duties
 from maos_ckpt.engine.feed import Feed
 from maos_ckpt.engine.lock import TRIES, EngineLock, Owner, engine_owner
@@ -34,8 +36,10 @@ from maos_ckpt.events import (
     TicksMissed,
 )
 from maos_ckpt.model import Checkpoint, EngineStatus, Progress
+from maos_ckpt.model.metrics import MetricsReport
 from maos_ckpt.operations import state
 from maos_ckpt.operations.drills import schedule_of
+from maos_ckpt.operations.metrics import Ledger
 from maos_ckpt.operations.workspace import Workspace, is_failure
 from maos_ckpt.repository.holds import hold_shown
 from maos_ckpt.repository.repository import Repository
@@ -53,11 +57,14 @@ class Engine:
         self._workspace = workspace
         self._seams = workspace.seams
         self._interval_s = workspace.config.interval_seconds
-        self._feed = Feed()
+        self._feed = Feed(workspace.seams.clock)
         self._lock = EngineLock(workspace.repository, workspace.seams)
         self._repository: Repository | None = None
         self._watch: Watch | None = None
         self._reports = Reports(workspace.repository, workspace.seams)
+        self._ledger = Ledger(workspace.journal)
+        self._alerts = AlertBook(workspace.journal.directory, workspace.seams)
+        self._alarms: Alarms | None = None
         self._duties: Duties | None = None
         self._workers = Workers(workspace, progressed=self._tell_progress, failed=self._after_failure, done=self.poll)
         self._ending = threading.Event()
@@ -111,8 +118,12 @@ class Engine:
         """Take up schedule and replication; the engine's lock is held."""
         duties = self._new_duties()
         self._record(EngineStarted(self._now_ms(), self._workspace.source, self._interval_s))
+        self._take(duties)
+
+    def _take(self, duties: Duties) -> None:
         self._duties = duties
         duties.start()
+        self._alarms = Alarms(self._workspace, self._alerts, self, self._record)
 
     def _new_duties(self) -> Duties:
         newest = next(iter(self._watching.checkpoints()), None)
@@ -146,8 +157,8 @@ class Engine:
             self._lock.renew(self._interval_s)
             before.stop()
             before.close()
-            self._duties = duties
-            duties.start()
+            before.close_hooks()
+            self._take(duties)
 
     @property
     def _watching(self) -> Watch:
@@ -178,6 +189,8 @@ class Engine:
         self.hold(frozenset())
         with contextlib.suppress(CkptError):
             self._poll()
+        if duties is not None:
+            duties.close_hooks()
         self._lock.release()
         self._feed.close()
         if clean and self._repository is not None:
@@ -219,7 +232,13 @@ class Engine:
             damaged_manifests=self._watching.damaged_manifests(),
             tiers=self._watching.tiers(),
             drill=self._reports.status(schedule_of(workspace.config)),
+            alerts=self._alerts.alerts(),
         )
+
+    def metrics(self, hours: int, *, ratios: bool = True) -> MetricsReport:
+        """See `EngineClient.metrics`; without `ratios`, which take longer, these are None."""
+        now_ms = self._now_ms()
+        return self._ledger.report(self._watching.holding(now_ms, with_ratios=ratios), now_ms, hours)
 
     def _next_run_at_ms(self, owner: Owner | None) -> int | None:
         if self._duties is not None:
@@ -248,14 +267,18 @@ class Engine:
         return self._workers.cancel_recovery()
 
     def _tell_progress(self, progress: Progress) -> None:
-        self._feed.publish(OperationProgressed(self._now_ms(), progress))
+        self._publish(OperationProgressed(self._now_ms(), progress))
 
-    def _after_failure(self, name: str, error: CkptError) -> None:
+    def _publish(self, event: Event) -> None:
+        self._feed.publish(event)
+        if self._duties is not None:
+            self._duties.tell(event)
+
+    def _after_failure(self, name: str, error: CkptError, began_ms: int) -> None:
         # The worker has written its failures to the journal, except where it died or could not open the repository.
-        told = any(isinstance(event, OperationFailed) and event.operation == name for event in self.poll())
-        if told or not is_failure(error):
-            return
-        self._record(OperationFailed(self._now_ms(), name, error.kind, error.message))
+        self.poll()
+        if is_failure(error) and not state.failed_since(self._workspace.journal, name, began_ms):
+            self._record(OperationFailed(self._now_ms(), name, error.kind, error.message))
 
     def _note_missed(self, count: int, reason: str) -> None:
         self._missed_ticks += count
@@ -273,7 +296,7 @@ class Engine:
             return
         if isinstance(event, OperationFailed):
             self._failure = state.Failure(event.operation, event.kind, event.message, event.at_ms)
-        self._feed.publish(event)
+        self._publish(event)
 
     def poll(self) -> list[Event]:
         """Look for what happened and publish it; an unreadable repository is logged and shows in `status`."""
@@ -290,15 +313,22 @@ class Engine:
         if events:
             self._failure = state.last_failure(self._workspace.journal)
         for event in events:
-            self._feed.publish(event)
+            self._publish(event)
         return events
 
     def _poll_loop(self) -> None:
+        told = ""
         while not self._ending.wait(POLL_S):
-            self.poll()
-            if self._duties is not None:
-                self._duties.look()
             try:
+                self.poll()
+                if self._duties is not None:
+                    self._duties.look()
+                if self._alarms is not None:
+                    self._alarms.look()
                 self._take_up(1)
             except CkptError as error:
                 _LOG.warning("the schedule cannot be taken up: %s", error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the watch must not end in silence
+                if repr(error) != told:
+                    told = repr(error)
+                    _LOG.exception("the watch failed")

@@ -13,9 +13,12 @@ from pathlib import Path
 from maos_ckpt.config.types import Storage
 from maos_ckpt.events import CheckpointCreated, Event
 from maos_ckpt.journal import Journal, as_event
-from maos_ckpt.model import Checkpoint, TierStatus
+from maos_ckpt.model import Checkpoint, Ratios, TierStatus
+from maos_ckpt.model.metrics import Holding
 from maos_ckpt.operations.checkpoints import created
+from maos_ckpt.operations.metrics import holding
 from maos_ckpt.operations.tiers import tiers
+from maos_ckpt.ratios import ratios
 from maos_ckpt.repository.repository import Repository
 
 #: Directories whose entries, and the file whose content, tell of everything that is shown.
@@ -37,6 +40,8 @@ class Watch:
         self._stored_bytes = 0
         self._damaged: tuple[str, ...] = ()
         self._tiers: tuple[TierStatus, ...] = ()
+        #: None until somebody asks.
+        self._ratios: Ratios | None = None
         self._refresh()
         self._announced = {one.id for one in self._checkpoints}
 
@@ -57,6 +62,20 @@ class Watch:
         with self._lock:
             self._refresh()
             return self._tiers
+
+    def holding(self, now_ms: int, *, with_ratios: bool) -> Holding:
+        """What the repository holds, for metrics; with its ratios it takes longer where something changed."""
+        with self._lock:
+            self._refresh()
+            stamp, checkpoints, found = self._stamp, self._checkpoints, self._ratios
+            stored_bytes, tiers_ = self._stored_bytes, self._tiers
+        if found is None and with_ratios:
+            # Reads the whole chunk index, for which nobody else is to wait.
+            found = ratios(self._repository, checkpoints)
+            with self._lock:
+                if self._stamp == stamp:
+                    self._ratios = found
+        return holding(len(checkpoints), stored_bytes, found or Ratios(), tiers_, now_ms)
 
     def damaged_manifests(self) -> tuple[str, ...]:
         """Names of manifests that cannot be read."""
@@ -96,6 +115,7 @@ class Watch:
             self._damaged = tuple(self._repository.damaged_manifests())
             self._stored_bytes = self._repository.stored_bytes()
             self._tiers = tiers(self._repository, self._storage)
+            self._ratios = None
             self._stamp = stamp
 
 

@@ -28,7 +28,7 @@ class Workers:
 
     Args:
         progressed: told of every step.
-        failed: told of every operation that failed; called in its lane, as are the others.
+        failed: told of every operation that failed, and when it began; called in its lane, as are the others.
         done: told when one went through.
     """
 
@@ -37,7 +37,7 @@ class Workers:
         workspace: Workspace,
         *,
         progressed: Callable[[Progress], None],
-        failed: Callable[[str, CkptError], None],
+        failed: Callable[[str, CkptError, int], None],
         done: Callable[[], object],
     ) -> None:
         self._workspace = workspace
@@ -49,6 +49,7 @@ class Workers:
         # A drill takes minutes and disturbs nobody, so that nobody waits for it.
         self.drills = Lane("drills", workspace.seams)
         self._children: dict[str, Child] = {}
+        self._stopping: set[str] = set()
         self._recovering = threading.Lock()
 
     @property
@@ -100,11 +101,15 @@ class Workers:
             lane.progressed(progress)
             self._progressed(progress)
 
-        child = self._children[lane.name] = Child()
+        began_ms = self._workspace.now_ms()
+        child = self._children[lane.name] = Child(self._workspace.host)
+        if lane.name in self._stopping:
+            # The lane gave it out when it began to end; there was no child yet that could have been told.
+            child.terminate()
         try:
             result = child.run(request, operation.result, progressed)
         except CkptError as error:
-            self._failed(name, error)
+            self._failed(name, error, began_ms)
             raise
         finally:
             del self._children[lane.name]
@@ -127,10 +132,15 @@ class Workers:
         """Take no more operations, and ask what reads (with `writer_stops` also what writes) to stop."""
         for lane, stops in ((self.writers, writer_stops), (self.readers, True), (self.drills, True)):
             lane.close()
+            if stops:
+                self._stopping.add(lane.name)
             child = self._children.get(lane.name)
             if stops and child is not None:
                 child.terminate()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for what runs, after `close`; False where `timeout_s` passed first for one of the lanes."""
-        return all(lane.join(timeout_s) for lane in (self.writers, self.readers, self.drills))
+        """Wait for what runs, after `close`; False where `timeout_s` passed first."""
+        clock = self._workspace.seams.clock
+        until_s = clock.monotonic_s() + timeout_s
+        lanes = (self.writers, self.readers, self.drills)
+        return all(lane.join(max(until_s - clock.monotonic_s(), 0.0)) for lane in lanes)

@@ -28,7 +28,7 @@ def work_lost(before: State, live: State) -> dict[str, int]:
     found: Counter[str] = Counter()
     for pair in collection_pairs(before, live):
         for _, old, new in differences(before.stream(pair.name), live.stream(pair.name)):
-            _count(found, pair.after or pair.before, _row(pair.before, old), _row(pair.after, new))
+            _count(found, pair.either, _row(pair.before, old), _row(pair.after, new))
     return {kind: found[kind] for kind in _ORDER if found[kind]}
 
 
@@ -39,9 +39,8 @@ def _row(descriptor: Descriptor | None, value: bytes | None) -> dict[str, Value]
 
 
 def _count(
-    found: Counter[str], descriptor: Descriptor | None, old: dict[str, Value] | None, new: dict[str, Value] | None
+    found: Counter[str], descriptor: Descriptor, old: dict[str, Value] | None, new: dict[str, Value] | None
 ) -> None:
-    assert descriptor is not None
     if descriptor.kind is CollectionKind.LINES and old is None:
         found[LINES] += 1
         return

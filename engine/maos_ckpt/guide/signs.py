@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.codec.values import RawText, decode_row, display_key
 from maos_ckpt.errors import UNREADABLE
 from maos_ckpt.fields import JSON_BYTES_MAX, named
@@ -30,6 +31,8 @@ _WRITTEN_ONCE = {"tasks": ("description",), "messages": ("message",), "agents": 
 EXAMPLES_MAX = 3
 #: Changed records whose newest form is remembered; what changed beyond that counts as never made good.
 REMEMBERED_MAX = 50_000
+#: The same of the hashes of their turns.
+REMEMBERED_BYTES_MAX = 64 << 20
 #: Longer texts are compared by their hash.
 _COMPARED_CHARACTERS_MAX = 64
 _WEIGHTS = {"failed": 1.5, "removed": 0.2, "rewritten": 1.5, "turns lost": 3, "lines lost": 3, "errors reported": 0.3}
@@ -88,23 +91,27 @@ class Reader:
     def __init__(self) -> None:
         #: The newest form of records that changed: None where they are gone.
         self._newest: dict[tuple[CollectionName, bytes], Watched | None] = {}
+        self._bytes = 0
 
     @property
     def full(self) -> bool:
         """Whether no more can be remembered, so that older steps cannot be judged."""
-        return len(self._newest) >= REMEMBERED_MAX
+        return len(self._newest) >= REMEMBERED_MAX or self._bytes >= REMEMBERED_BYTES_MAX
 
     def read(self, before: StoredState, after: State, *, judge: bool) -> Step:
         """The step from one state to the next; without `judge` only what became of the records is remembered."""
         step = Step(totals={(one.component, one.name): one.records for one in before.checkpoint.collections})
-        for pair in collection_pairs(before, after):
+        try:
+            pairs = collection_pairs(before, after)
+        except UNREADABLE:
+            step.complete = False
+            return step
+        for pair in pairs:
             try:
                 for key, old, new in differences(before.stream(pair.name), after.stream(pair.name)):
                     a, b = _watched(pair.before, old, before.get), _watched(pair.after, new, after.get)
                     newest = self._remembered((pair.name, key), b)
-                    descriptor = pair.before or pair.after
-                    assert descriptor is not None
-                    for what, detail, example in _signs(descriptor, key, a, b, newest) if judge else ():
+                    for what, detail, example in _signs(pair.either, key, a, b, newest) if judge else ():
                         step.add(what, pair.name, detail, example)
             except UNREADABLE:
                 step.complete = False
@@ -114,6 +121,8 @@ class Reader:
         """The newest form of a record that was `now` after this step."""
         if place not in self._newest and not self.full:
             self._newest[place] = now
+            turns = None if now is None else now.get(_CONVERSATION)
+            self._bytes += len(turns) if isinstance(turns, bytes) else 0
         return self._newest.get(place, now)
 
 
@@ -140,7 +149,7 @@ def _turns(conversation: Value) -> bytes:
         return b""
     try:
         turns = msgspec.json.decode(conversation, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, ValueError, RecursionError):
+    except UNDECODABLE:
         return b""
     return b"".join([hashlib.blake2b(bytes(one).strip(), digest_size=_TURN_BYTES).digest() for one in turns])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 
 from maos_ckpt.model import Incident, Sign
+from maos_ckpt.safe_text import clipped
 
 _SIGNS_TOLD = 4
 _EXAMPLE_CHARACTERS_MAX = 60
@@ -50,7 +51,7 @@ def told(sign: Sign) -> str:
         records = f"{sign.count:,} records of {sign.component}/{sign.collection}"
     one = sign.count == 1
     if sign.what == "failed":
-        text = f"{records} turned {_clip(sign.detail)}"
+        text = f"{records} turned {clipped(sign.detail, _EXAMPLE_CHARACTERS_MAX)}"
     elif sign.what == "removed":
         all_of = sign.total and sign.count >= sign.total
         text = f"all {records} went" if all_of else f"{records} of {sign.total:,} {'is' if one else 'are'} gone"
@@ -62,7 +63,7 @@ def told(sign: Sign) -> str:
         text = f"{number(sign.count, 'transcript')} lost lines, or had them replaced"
     else:
         text = f"{records} reported an error"
-    examples = ", ".join(map(_clip, sign.examples))
+    examples = ", ".join(clipped(one, _EXAMPLE_CHARACTERS_MAX) for one in sign.examples)
     return f"{text} ({examples}{', …' if sign.count > len(sign.examples) else ''})"
 
 
@@ -79,7 +80,3 @@ def lost_words(lost: dict[str, int], lost_s: float) -> str:
     """What going back costs: `3 min of work: 14 turns, 2 new tasks`."""
     kinds = ", ".join(f"{count:,} {kind.removesuffix('s') if count == 1 else kind}" for kind, count in lost.items())
     return f"{span(lost_s)} of work would be lost: {kinds}" if kinds else "No work would be lost"
-
-
-def _clip(text: str) -> str:
-    return text if len(text) <= _EXAMPLE_CHARACTERS_MAX else text[: _EXAMPLE_CHARACTERS_MAX - 1] + "…"

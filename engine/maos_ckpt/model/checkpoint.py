@@ -37,12 +37,13 @@ class CheckpointState(StrEnum):
 
 
 class CollectionKind(StrEnum):
-    """What a collection's records are, and so which writer puts them back."""
+    """What a collection's records are, and so which writer puts them back; `objects` are of a running program."""
 
     TABLE = "table"
     SCHEMA = "schema"
     LINES = "lines"
     FILES = "files"
+    OBJECTS = "objects"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +100,35 @@ class Referrers:
 
 
 @dataclass(frozen=True, slots=True)
+class MissingPart:
+    """A collection that could not be captured, and why; nothing is known of it, so a recovery leaves it as it is."""
+
+    component: str
+    collection: str
+    reason: str
+
+    @property
+    def path(self) -> str:
+        """`component/collection`."""
+        return f"{self.component}/{self.collection}"
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureInfo:
     """How the cut was taken.
 
     `lock_s`: longest time a lock on the source was held. `skew_s`: time between the first and the last opening of the
-    cut. `unchanged`: nothing had changed, so the source was not read. `notes`: what an operator should know.
+    cut. `unchanged`: nothing had changed, so the source was not read. `notes`: what an operator should know. `held`: a
+    hook held the system still while all was opened, for `pause_s`. `missing`: what makes the checkpoint a partial one.
     """
 
     lock_s: float = 0.0
     skew_s: float = 0.0
     unchanged: bool = False
     notes: tuple[str, ...] = ()
+    held: bool = False
+    pause_s: float = 0.0
+    missing: tuple[MissingPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +179,11 @@ class Checkpoint:
     def logical_bytes(self) -> int:
         """Bytes of all records, before compression and deduplication."""
         return sum(one.bytes for one in self.collections)
+
+    @property
+    def partial(self) -> bool:
+        """Whether a part of the state could not be captured."""
+        return bool(self.capture.missing)
 
     @property
     def components(self) -> tuple[str, ...]:

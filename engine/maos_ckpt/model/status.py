@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from maos_ckpt.model.alerts import Alert
 from maos_ckpt.model.checkpoint import Checkpoint
 from maos_ckpt.model.drills import DrillStatus
 
@@ -79,7 +80,8 @@ class TierStatus:
 class EngineStatus:
     """What a console shows at a glance. `role` is `engine` where this process schedules saves, `observer` where
     another one does (`owner` says which). `next_run_at_ms` is None where nothing is scheduled. `damaged_manifests` are
-    the names of manifests that cannot be read: as many checkpoints are missing from every list."""
+    the names of manifests that cannot be read: as many checkpoints are missing from every list. `alerts` are those that
+    stand, the worst first."""
 
     source: str
     repository: str
@@ -100,3 +102,4 @@ class EngineStatus:
     tiers: tuple[TierStatus, ...] = ()
     drill: DrillStatus | None = None
     events: tuple[str, ...] = field(default=())
+    alerts: tuple[Alert, ...] = ()

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from maos_ckpt.audit.check import check
 from maos_ckpt.audit.entries import BEGUN, DONE, FAILED, PARTIAL, Entry, decode_anchor
@@ -83,12 +84,7 @@ def audited(
 
 def recent(workspace: Workspace, limit: int) -> list[Entry]:
     """The newest entries, newest first."""
-    found: list[Entry] = []
-    for entry in workspace.audit.newest_first():
-        if len(found) >= limit:
-            break
-        found.append(entry)
-    return found
+    return list(islice(workspace.audit.newest_first(), limit))
 
 
 def findings(workspace: Workspace, repository: Repository) -> list[Finding]:

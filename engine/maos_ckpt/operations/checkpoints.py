@@ -30,6 +30,7 @@ from maos_ckpt.model import (
     VerifyResult,
     VerifyTier,
 )
+from maos_ckpt.model.contents import ExportedFile, History
 from maos_ckpt.operations.audit import audited, verified
 from maos_ckpt.operations.keeping import apply_retention, needed_by_recoveries
 from maos_ckpt.operations.tiers import tiers
@@ -58,7 +59,8 @@ def save(
         _refuse_lost_database(workspace, repository)
         if known:
             workspace.open_source()
-        request = SaveRequest(trigger, description, tuple(tags), codec=codec_settings(workspace.config))
+        codec, partial = codec_settings(workspace.config), workspace.config.barrier.partial == "allow"
+        request = SaveRequest(trigger, description, tuple(tags), codec=codec, partial=partial)
         checkpoint = save_checkpoint(repository, source, request, progress, workspace.seams)
         workspace.record(created(checkpoint))
         if keep_last or trigger is Trigger.SCHEDULE:
@@ -101,6 +103,7 @@ def created(checkpoint: Checkpoint) -> CheckpointCreated:
         duration_s=checkpoint.duration_s,
         lock_s=checkpoint.capture.lock_s,
         unchanged=checkpoint.capture.unchanged,
+        missing=tuple(one.path for one in checkpoint.capture.missing),
     )
 
 
@@ -274,7 +277,7 @@ def records(
         yield from differences.browse(repository, repository.resolve(name), component, pattern)
 
 
-def history(workspace: Workspace, key: str, limit: int = histories.VERSIONS_TOLD) -> histories.History:
+def history(workspace: Workspace, key: str, limit: int = histories.VERSIONS_TOLD) -> History:
     """How the records with this key changed over the checkpoints: the newest `limit` versions, oldest first."""
     with workspace.reading() as repository:
         before = repository.checkpoints()
@@ -287,7 +290,7 @@ def history(workspace: Workspace, key: str, limit: int = histories.VERSIONS_TOLD
             return histories.history(repository, key, limit)
 
 
-def export(workspace: Workspace, name: str, directory: Path, progress: ProgressSink) -> list[exporting.ExportedFile]:
+def export(workspace: Workspace, name: str, directory: Path, progress: ProgressSink) -> list[ExportedFile]:
     """A checkpoint as plain files below `directory`."""
     with workspace.reading() as repository:
         checkpoint = repository.resolve(name)

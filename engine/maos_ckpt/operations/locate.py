@@ -9,6 +9,7 @@ from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.config import Config, Settings
 from maos_ckpt.environment import expanded
 from maos_ckpt.errors import NotFoundError, UsageError
+from maos_ckpt.operations.named import NamedProviders, check_spec
 from maos_ckpt.operations.remotes import S3_SCHEME, default_home, effective, ensure_home, remote_settings
 from maos_ckpt.operations.systems import names_below
 from maos_ckpt.operations.unlocking import Ask, KeyHolder
@@ -16,6 +17,7 @@ from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.repository.header import read_header
 from maos_ckpt.repository.remote_file import remembered_location
 from maos_ckpt.seams import Seams
+from maos_ckpt.sources.several import PROVIDER, database_spec, join_specs, split_spec
 from maos_ckpt.sources.spec import default_spec, open_source
 
 #: The repository's folder beside its source.
@@ -23,14 +25,16 @@ REPOSITORY_NAME = ".maos-ckpt"
 _NAMED_MAX = 5
 #: Kinds of source whose spec is a path.
 _PATH_KINDS = ("maos", "sqlite")
+_PROVIDER = f"{PROVIDER}:"
 
 
-def locate(settings: Settings, cwd: Path, seams: Seams, ask: Ask | None = None) -> Workspace:
+def locate(settings: Settings, cwd: Path, seams: Seams, ask: Ask | None = None, *, own: str = "") -> Workspace:
     """The workspace that the settings and the working directory name.
 
     The source is what the settings say, else the MAOS in the working directory, else the one whose checkpoints the
     repository holds: a MAOS whose database is gone can be recovered from its directory. `ask` asks the person at the
-    terminal, if there is one, for a passphrase that the settings do not lead to.
+    terminal, if there is one, for a passphrase that the settings do not lead to. `own` is the spec of what the calling
+    program itself has of the state.
 
     Raises:
         UsageError: no source and no repository, or a kind that this version does not have.
@@ -41,18 +45,28 @@ def locate(settings: Settings, cwd: Path, seams: Seams, ask: Ask | None = None) 
     home = settings.config.claude_home or "~/.claude"
     claude_home = _absolute(home, cwd, base, settings.origins["claude_home"])
     spec = _source(settings, cwd, base, seams)
+    if own:
+        spec = join_specs([*split_spec(spec or ""), own])
     key = KeyHolder(ask)
     repository = _repository(config, settings.origins["storage.local.path"], cwd, base)
     names_remote = settings.config.storage.local.path.startswith(S3_SCHEME)
     if spec is not None and repository is None and names_remote:
         repository = _home_of(config, spec)
+    named = [one for one in split_spec(spec or "") if one.startswith(_PROVIDER) and one != own]
+    if named and own:
+        raise UsageError("A program with managers names no provider.", hint="Give what it names as a manager, too.")
+    if spec is not None and repository is None and not database_spec(spec):
+        # Objects lie nowhere, so that nothing can lie beside them.
+        repository = cwd / REPOSITORY_NAME
     if spec is None:
         remote = remote_settings(config)
         repository = repository or (default_home(remote) if remote else cwd / REPOSITORY_NAME)
         if not ensure_home(repository, remote, seams, key.unlocker(config)) and remote is not None:
             raise _nothing_there(config, remote.s3.location, seams)
         spec = _recorded_source(repository, seams)
-    return Workspace(repository or _beside(spec), spec, claude_home, config, seams, key, names_remote)
+    repository = repository or _beside(spec)
+    host = NamedProviders(named, config, base, seams) if named else None
+    return Workspace(repository, spec, claude_home, config, seams, key, names_remote, host)
 
 
 def _absolute(text: str, cwd: Path, base: Path, origin: str) -> Path:
@@ -62,26 +76,22 @@ def _absolute(text: str, cwd: Path, base: Path, origin: str) -> Path:
 
 def _source(settings: Settings, cwd: Path, base: Path, seams: Seams) -> str | None:
     sources = settings.config.sources
-    if len(sources) > 1:
-        raise UsageError(
-            "This version checkpoints one source at a time.",
-            kept="Nothing was changed.",
-            hint="Name one --source; a MAOS directory holds database, transcripts and files together.",
-            sources=list(sources),
-        )
     if not sources:
         return default_spec(cwd)
     from_file = settings.origins["sources"].startswith("file")
-    return canonical_spec(sources[0], base if from_file else cwd, seams)
+    return join_specs(canonical_spec(one, base if from_file else cwd, seams) for one in sources)
 
 
 def canonical_spec(text: str, base: Path, seams: Seams) -> str:
-    """A spec with an absolute path free of symbolic links; whether anything is there is not looked at.
+    """A spec with an absolute path free of symbolic links, or a provider's; whether anything is there is not looked at.
 
     Raises:
         UsageError: not a spec, or a kind that this version does not have.
     """
     kind, colon, rest = text.partition(":")
+    if kind == PROVIDER and colon:
+        check_spec(text)
+        return text
     if kind not in _PATH_KINDS or not rest or "\0" in rest:
         open_source(text, claude_home=base, seams=seams)
         raise AssertionError("open_source refuses what is no spec")
@@ -90,7 +100,7 @@ def canonical_spec(text: str, base: Path, seams: Seams) -> str:
 
 def _beside(spec: str) -> Path:
     """The default repository of a canonical spec."""
-    kind, _, rest = spec.partition(":")
+    kind, _, rest = database_spec(spec).partition(":")
     directory = Path(rest) if kind == "maos" else Path(rest).parent
     return directory / REPOSITORY_NAME
 
@@ -132,7 +142,7 @@ def _nothing_there(config: Config, location: str, seams: Seams) -> NotFoundError
 def _recorded_source(repository: Path, seams: Seams) -> str:
     try:
         recorded = read_header(LocalBackend(repository, seams)).source
-        kind, _, path = recorded.partition(":")
+        kind, _, path = database_spec(recorded).partition(":")
         if kind == "maos" and repository.name == REPOSITORY_NAME and not os.path.lexists(path):
             # The MAOS directory was moved, and its repository with it.
             return f"{kind}:{os.path.realpath(repository.parent)}"

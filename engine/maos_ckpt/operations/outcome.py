@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import CkptError, LeaseHeldError
 from maos_ckpt.repository.lease_objects import Holder
 from maos_ckpt.repository.remote_memory import RemoteMemory
@@ -48,7 +49,7 @@ def last_outcome(repository: Repository) -> Outcome | None:
 
 def remembered_outcome(memory: RemoteMemory) -> Outcome | None:
     """As `last_outcome`."""
-    with contextlib.suppress(CkptError, msgspec.DecodeError):
+    with contextlib.suppress(CkptError, *UNDECODABLE):
         text = memory.fact(_FACT)
         return msgspec.json.decode(text, type=Outcome) if text else None
     return None

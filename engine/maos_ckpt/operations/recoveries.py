@@ -28,6 +28,7 @@ from maos_ckpt.recovery.request import Request, checked_digest
 from maos_ckpt.repository.holds import hold_planned
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.sources.base import Source
+from maos_ckpt.sources.several import SeveralSource
 
 #: Recoveries whose speed counts: so many of at least so many records, among so many entries of the journal.
 _RATES_MAX: Final = 5
@@ -118,11 +119,25 @@ def carry_out(
         with (
             audited(workspace, operation, reason=reason, digest=digest or "", about=about, begun=True) as note,
             quiesced(hooks, directory, sink, workspace.seams) as still,
+            _held_still(source),
         ):
             result = apply(repository, source, still.progress)
             _tell(note, result)
         _record(workspace, result, reason, undo=operation == "undo")
     return replace(result, notes=(*result.notes, *still.notes))
+
+
+@contextlib.contextmanager
+def _held_still(source: Source) -> Iterator[None]:
+    """Hold the system of several sources still by its own hooks, from the safety checkpoint to the verification."""
+    if not isinstance(source, SeveralSource):
+        yield
+        return
+    source.session.hold(recovery=True)
+    try:
+        yield
+    finally:
+        source.session.let_go()
 
 
 @contextlib.contextmanager

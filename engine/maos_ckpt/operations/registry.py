@@ -25,8 +25,9 @@ from maos_ckpt.model import (
     VerifyResult,
     VerifyTier,
 )
+from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillReport
-from maos_ckpt.operations import checkpoints, drills, insights, keeping, recoveries, rescues
+from maos_ckpt.operations import checkpoints, contents, drills, insights, keeping, recoveries, rescues
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.sources.maos.running import find_running
 
@@ -187,6 +188,33 @@ class RecommendArguments:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordsArguments:
+    """See `contents.records`."""
+
+    name: str
+    component: str | None
+    pattern: str | None
+    after: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryArguments:
+    """See `checkpoints.history`."""
+
+    key: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportArguments:
+    """See `contents.export`."""
+
+    name: str
+    directory: str
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One operation. `writes` says that it must be finished once begun; a compaction may stop anywhere. `cancellable`
     ones, of which there is one at a time, may be taken back until they commit."""
@@ -278,6 +306,18 @@ def _recommend(workspace: Workspace, a: RecommendArguments, progress: ProgressSi
     return insights.recommend(workspace, a.name, progress)
 
 
+def _records(workspace: Workspace, a: RecordsArguments, progress: ProgressSink) -> RecordPage:
+    return contents.records(workspace, a.name, a.component, a.pattern, a.after, a.limit, progress)
+
+
+def _history(workspace: Workspace, a: HistoryArguments, progress: ProgressSink) -> History:
+    return checkpoints.history(workspace, a.key, a.limit)
+
+
+def _export(workspace: Workspace, a: ExportArguments, progress: ProgressSink) -> Exported:
+    return contents.export(workspace, a.name, a.directory, progress)
+
+
 OPERATIONS: dict[str, Operation] = {
     "save": Operation(SaveArguments, Checkpoint, _save, writes=True),
     "diff": Operation(DiffArguments, DiffResult, _diff, writes=False),
@@ -296,5 +336,8 @@ OPERATIONS: dict[str, Operation] = {
     "prune": Operation(PruneArguments, PruneResult, _prune, writes=True),
     "find": Operation(FindArguments, FindResult, _find, writes=False),
     "recommend": Operation(RecommendArguments, Recommendation, _recommend, writes=False),
+    "records": Operation(RecordsArguments, RecordPage, _records, writes=False),
+    "history": Operation(HistoryArguments, History, _history, writes=False),
+    "export": Operation(ExportArguments, Exported, _export, writes=False),
     "compact": Operation(CompactArguments, CompactResult, _compact, writes=False),
 }

@@ -15,6 +15,7 @@ import msgspec
 from maos_ckpt.backends.base import HEADER_NAME
 from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.backends.read_cache import BYTES_MIN, ReadCache
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.config import Config
 from maos_ckpt.doctor import Check, size_text, told
 from maos_ckpt.errors import CkptError, IntegrityError, MissingObjectError, PermissionRefusedError
@@ -157,7 +158,7 @@ def _lease(backend: S3Backend, seams: Seams) -> Check:
         holder = msgspec.json.decode(backend.read(newest, _LEASE_BYTES_MAX), type=Holder)
     except MissingObjectError:
         return Check(name, True, "it is changing hands just now")
-    except (msgspec.DecodeError, IntegrityError):
+    except (IntegrityError, *UNDECODABLE):
         advice = "a machine that is alive writes it anew, and one that does not change is taken over after a while"
         return Check(name, False, f"{newest} cannot be read, so who writes is not known: {advice}; saves go on")
     except CkptError as error:

@@ -192,7 +192,7 @@ def _news_due(repository: Repository, *, named: bool) -> bool:
     memory = repository.remote_copy.memory
     now_ms = repository.seams.clock.now_ms()
     last = memory.fact(_PULLED)
-    if last and 0 <= now_ms - int(last) < (NAMED_S if named else PULL_S) * 1000:
+    if last.isdecimal() and 0 <= now_ms - int(last) < (NAMED_S if named else PULL_S) * 1000:
         return False
     return named or not memory.fact(WRITER) or bool(repository.unindexed())
 

@@ -10,9 +10,9 @@ from itertools import islice
 from maos_ckpt.backends.base import HEADER_NAME
 from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.errors import CkptError, KeyRefusedError, NotFoundError, PermissionRefusedError, UnavailableError
-from maos_ckpt.events import CheckpointCreated
+from maos_ckpt.events import CheckpointCreated, OperationFailed
 from maos_ckpt.journal import Entry, Journal
-from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER, CheckpointState, Ratios, TierStatus
+from maos_ckpt.model import LOCAL_TIER, REMOTE_TIER, Checkpoint, CheckpointState, Ratios, TierStatus
 from maos_ckpt.operations.outcome import Outcome, last_outcome, remembered_outcome
 from maos_ckpt.operations.tiers import NOT_ASKED, failed_state, tiers
 from maos_ckpt.operations.workspace import Workspace
@@ -23,11 +23,12 @@ from maos_ckpt.repository.cache_place import NAME as CACHE
 from maos_ckpt.repository.keyring import ENCRYPTION
 from maos_ckpt.repository.remote_memory import RemoteMemory
 
-#: What clears a failure of each operation.
+#: What clears a failure of each operation; of any other, as of a pin or a new key, the next checkpoint: by then the
+#: repository can be written.
 _SUCCESS = {
-    "save": "CheckpointCreated",
     "restore": "RecoveryCompleted",
     "undo": "RecoveryCompleted",
+    "rescue": "RecoveryCompleted",
     "verify": "VerificationCompleted",
     "repair": "VerificationCompleted",
     "scrub": "VerificationCompleted",
@@ -36,11 +37,13 @@ _SUCCESS = {
 }
 #: How far back in the journal the last failure is looked for.
 ENTRIES_SEARCHED_MAX = 5000
+#: What was written while one operation ran is among so many.
+RECENT_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The newest failure that no later success of the same operation has made good."""
+    """The newest failure that no later success has made good."""
 
     operation: str
     kind: str
@@ -50,10 +53,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class LastSuccess:
-    """The newest checkpoint, by its id and when it was taken."""
+    """The newest checkpoint, by its id, when it was taken, and what could not be captured then."""
 
     id: str
     created_at_ms: int
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ def repository_state(workspace: Workspace) -> RepositoryState:
         with workspace.reading(news=False) as repository:
             checkpoints = repository.checkpoints()
             return RepositoryState(
-                last_success=LastSuccess(checkpoints[0].id, checkpoints[0].created_at_ms) if checkpoints else None,
+                last_success=_newest(checkpoints),
                 checkpoints=len(checkpoints),
                 stored_bytes=repository.stored_bytes(),
                 logical_bytes=sum(one.logical_bytes for one in checkpoints),
@@ -119,6 +123,13 @@ def repository_state(workspace: Workspace) -> RepositoryState:
         return _without_home(workspace, error)
 
 
+def _newest(checkpoints: list[Checkpoint]) -> LastSuccess | None:
+    if not checkpoints:
+        return None
+    one = checkpoints[0]
+    return LastSuccess(one.id, one.created_at_ms, tuple(gone.path for gone in one.capture.missing))
+
+
 def _without_home(workspace: Workspace, error: CkptError | None) -> RepositoryState:
     found = [TierStatus(LOCAL_TIER, str(workspace.repository), "ok", 0, 0)]
     remote = workspace.remote
@@ -139,9 +150,9 @@ def _without_key(workspace: Workspace, error: CkptError) -> RepositoryState:
         with contextlib.closing(RemoteMemory(backend.root / CACHE / "remote.sqlite", location)) as memory:
             there = memory.below("manifests")
             outcome = remembered_outcome(memory)
-            failed = outcome is not None and outcome.kind
+            failed = "" if outcome is None else outcome.kind
             waiting = len(manifests.keys() - there.keys())
-            state = failed_state(outcome.kind) if outcome is not None and failed else "behind" if waiting else "ok"
+            state = failed_state(failed) if failed else "behind" if waiting else "ok"
             reason = outcome.message if outcome is not None else "" if memory.complete else NOT_ASKED
             size = sum(memory.below("packs").values())
         found.append(TierStatus(REMOTE_TIER, location, state, len(there), size, pending=waiting, reason=reason))
@@ -169,15 +180,23 @@ def _last_journalled(journal: Journal) -> LastSuccess | None:
 def last_failure(journal: Journal) -> Failure | None:
     """See `Failure`."""
     seen: set[str] = set()
-    for count, (name, fields) in enumerate(journal.newest_first()):
-        if count >= ENTRIES_SEARCHED_MAX:
-            break
+    for name, fields in islice(journal.newest_first(), ENTRIES_SEARCHED_MAX):
         if name == "OperationFailed":
             failure = _failure(fields)
-            if _SUCCESS.get(failure.operation) not in seen:
+            if _SUCCESS.get(failure.operation, CheckpointCreated.__name__) not in seen:
                 return failure
         seen.add(name)
     return None
+
+
+def failed_since(journal: Journal, operation: str, since_ms: int) -> bool:
+    """Whether one of the journal's newest entries says that an operation of this name failed at that time or later."""
+    for name, fields in islice(journal.newest_first(), RECENT_MAX):
+        if name == OperationFailed.__name__:
+            failure = _failure(fields)
+            if failure.operation == operation and failure.at_ms >= since_ms:
+                return True
+    return False
 
 
 def _failure(fields: dict[str, object]) -> Failure:
@@ -192,12 +211,7 @@ def _failure(fields: dict[str, object]) -> Failure:
 
 def recent_events(workspace: Workspace, limit: int) -> list[Entry]:
     """The journal's newest entries, newest first."""
-    entries: list[Entry] = []
-    for entry in workspace.journal.newest_first():
-        if len(entries) >= limit:
-            break
-        entries.append(entry)
-    return entries
+    return list(islice(workspace.journal.newest_first(), max(limit, 0)))
 
 
 def next_run_at_ms(since_ms: int, interval_s: float, now_ms: int) -> int:

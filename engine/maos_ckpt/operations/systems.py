@@ -15,7 +15,7 @@ from maos_ckpt.backends.base import HEADER_NAME
 from maos_ckpt.backends.retrying import DEFAULT_POLICY, retry
 from maos_ckpt.backends.s3_settings import S3Settings
 from maos_ckpt.config import Config
-from maos_ckpt.errors import CkptError, IntegrityError, MissingObjectError, UsageError
+from maos_ckpt.errors import FormatError, IntegrityError, MissingObjectError, UsageError
 from maos_ckpt.operations.remotes import effective, remote_settings
 from maos_ckpt.repository.header import BYTES_MAX, decode_header
 from maos_ckpt.repository.keyring import ENCRYPTION
@@ -122,9 +122,7 @@ def _look(name: str, backend: S3Backend, location: str, ask: _Asking) -> System 
         header = decode_header(ask(lambda: backend.read(HEADER_NAME, BYTES_MAX)), place)
     except MissingObjectError:
         return None
-    except CkptError as error:
-        if not isinstance(error, IntegrityError) and error.kind != "format":
-            raise
+    except (IntegrityError, FormatError) as error:
         return System(name, place, problem=error.message)
     manifests = ask(lambda: [one for one, _ in backend.entries("manifests") if manifest_seq(one) is not None])
     return System(

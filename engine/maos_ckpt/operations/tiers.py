@@ -86,13 +86,13 @@ class _Sending(threading.Thread):
         self._workspace = workspace
         self._deadline_s = workspace.seams.clock.monotonic_s() + budget_s
         self.pushed: Pushed | None = None
-        self.failure: CkptError | None = None
+        self.failure: Exception | None = None
 
     def run(self) -> None:
         try:
             with contextlib.closing(self._workspace.open_repository()) as repository:
                 self.pushed = self._replicate(repository)
-        except CkptError as error:
+        except Exception as error:  # noqa: BLE001 - raised again by whoever waits for this thread
             self.failure = error
 
     def _replicate(self, repository: Repository) -> Pushed:

@@ -12,6 +12,7 @@ from pathlib import Path
 from maos_ckpt.audit.entries import DONE, FAILED
 from maos_ckpt.audit.log import Act, AuditLog
 from maos_ckpt.backends.local import LocalBackend
+from maos_ckpt.backends.local_directory import TEMPORARY
 from maos_ckpt.codec.secret import Secret
 from maos_ckpt.config import Config
 from maos_ckpt.errors import (
@@ -26,8 +27,9 @@ from maos_ckpt.errors import (
     UnavailableError,
     read_only_refusal,
 )
-from maos_ckpt.events import Event, OperationFailed, RecoveryResumed
+from maos_ckpt.events import CacheAsked, Event, OperationFailed, RecoveryResumed
 from maos_ckpt.journal import Journal
+from maos_ckpt.operations.barrier import barrier_of
 from maos_ckpt.operations.remotes import ensure_home, look_for_news, remote_settings
 from maos_ckpt.operations.unlocking import KeyHolder
 from maos_ckpt.recovery import journal as recoveries
@@ -38,6 +40,8 @@ from maos_ckpt.repository.keyring import Unlock
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
+from maos_ckpt.sources.provider.host import Host
+from maos_ckpt.sources.several import SeveralSource, database_spec
 from maos_ckpt.sources.spec import open_source
 from maos_ckpt.wire import Place
 
@@ -66,17 +70,20 @@ class Workspace:
     key: KeyHolder = field(default_factory=KeyHolder, compare=False)
     #: Whether the repository was named by where its remote copy lies.
     names_remote: bool = False
+    #: The process that a part of the state lives in; None where all of it lies in files.
+    host: Host | None = field(default=None, compare=False)
 
     @classmethod
-    def from_place(cls, place: Place, seams: Seams) -> Workspace:
+    def from_place(cls, place: Place, seams: Seams, host: Host | None = None) -> Workspace:
         """The workspace that a place names."""
         key = KeyHolder(unlocked=place.key)
-        return cls(Path(place.repository), place.source, Path(place.claude_home), place.config, seams, key)
+        return cls(Path(place.repository), place.source, Path(place.claude_home), place.config, seams, key, host=host)
 
     @property
     def place(self) -> Place:
         """What another process needs to work here."""
-        return Place(str(self.repository), self.source, str(self.claude_home), self.config, self.key.unlocked)
+        unlocked, host = self.key.unlocked, self.host is not None
+        return Place(str(self.repository), self.source, str(self.claude_home), self.config, unlocked, host)
 
     @property
     def journal(self) -> Journal:
@@ -102,12 +109,22 @@ class Workspace:
         Raises:
             SourceError, UsageError: see `open_source`.
         """
-        return open_source(self.source, claude_home=self.claude_home, seams=self.seams, allow_missing=allow_missing)
+        base = database_spec(self.source)
+        objects = base != self.source
+        source = None
+        if base or not objects:
+            source = open_source(base, claude_home=self.claude_home, seams=self.seams, allow_missing=allow_missing)
+        host = self.host or barrier_of(self, objects=objects)
+        if host is None:
+            assert source is not None
+            return source
+        scratch = self.repository / TEMPORARY
+        return SeveralSource(self.source, source, host.session(), scratch, self.seams, objects=objects)
 
     @property
     def database(self) -> Path | None:
         """The SQLite file behind the source, if there is to be one."""
-        kind, _, rest = self.source.partition(":")
+        kind, _, rest = database_spec(self.source).partition(":")
         if kind == "maos":
             return Path(rest) / "maos.db"
         return Path(rest) if kind == "sqlite" else None
@@ -144,7 +161,7 @@ class Workspace:
         """
         self.bring_home()
         read_only = self.config.read_only or not os.access(self.repository, os.W_OK)
-        with contextlib.closing(self.open_repository(read_only=read_only)) as repository:
+        with self._closing(self.open_repository(read_only=read_only)) as repository:
             if news or self.names_remote:
                 look_for_news(repository, named=self.names_remote)
             try:
@@ -161,6 +178,17 @@ class Workspace:
                 ) from error
 
     @contextlib.contextmanager
+    def _closing(self, repository: Repository) -> Iterator[Repository]:
+        """Close a repository after the block; what its cache was asked meanwhile goes to the journal."""
+        with contextlib.closing(repository):
+            try:
+                yield repository
+            finally:
+                hits, misses = (0, 0) if repository.remote is None else repository.remote.cache_answers()
+                if (hits or misses) and not self.config.read_only:
+                    self.record(CacheAsked(self.now_ms(), hits, misses))
+
+    @contextlib.contextmanager
     def writing(
         self, operation: str, *, create: bool = False, allow_missing: bool = False
     ) -> Iterator[tuple[Repository, Source]]:
@@ -171,7 +199,7 @@ class Workspace:
         """
         self.refuse_if_read_only(operation)
         with contextlib.ExitStack() as stack:
-            repository = stack.enter_context(contextlib.closing(self._open_for_writing(create=create)))
+            repository = stack.enter_context(self._closing(self._open_for_writing(create=create)))
             stack.enter_context(self.journalled(operation))
             source = self.live_source(repository, allow_missing=allow_missing)
             stack.enter_context(repository.lease(operation, LEASE_WAIT_S))
@@ -183,7 +211,7 @@ class Workspace:
         """The repository under its lease, for what needs no source: pins, tags, deletions, verification marks."""
         self.refuse_if_read_only(operation)
         with contextlib.ExitStack() as stack:
-            repository = stack.enter_context(contextlib.closing(self._open_for_writing(create=False)))
+            repository = stack.enter_context(self._closing(self._open_for_writing(create=False)))
             stack.enter_context(self.journalled(operation))
             if self.source:
                 repository.check_source(self.source)

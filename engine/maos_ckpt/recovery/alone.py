@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from maos_ckpt.client import ProgressSink
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import RecoveryRunningError
 from maos_ckpt.model import Progress
 from maos_ckpt.repository.lease import try_lock
@@ -114,7 +115,7 @@ def running_recovery(repository: Path, seams: Seams) -> Recovering | None:
 
 
 def _read(repository: Path) -> Recovering | None:
-    with contextlib.suppress(OSError, msgspec.DecodeError), (repository / _PROGRESS).open("rb") as file:
+    with contextlib.suppress(OSError, *UNDECODABLE), (repository / _PROGRESS).open("rb") as file:
         return msgspec.json.decode(file.read(_BYTES_MAX), type=Recovering)
     return None
 

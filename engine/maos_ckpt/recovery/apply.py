@@ -7,6 +7,7 @@ and the plan is exactly what is written (decision 0005). Files follow after the 
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from maos_ckpt.sources.sqlite.live import Held, hold, release_fence, remove_fenc
 from maos_ckpt.sources.sqlite.new_file import aside_of, refuse_writers
 from maos_ckpt.states import LiveState, State, StoredState, open_cut
 
+_LOG = logging.getLogger(__name__)
 #: A database counts as damaged where that is so at every look, of which the last is taken while nobody writes to it.
 _DAMAGE_LOOKS = 2
 
@@ -187,10 +189,14 @@ class _Recovery:
             error.kept = f"Nothing live was changed. {error.kept}".strip()
         if self._intent is None:
             return
-        journal.drop(self._repository)
-        for checkpoint in self._repository.checkpoints():
-            if checkpoint.id == self._intent.safety:
-                self._repository.remove(checkpoint)
+        try:
+            journal.drop(self._repository)
+            for checkpoint in self._repository.checkpoints():
+                if checkpoint.id == self._intent.safety:
+                    self._repository.remove(checkpoint)
+        except CkptError as left:
+            # The next operation forgets the intent; what is told is why this one failed.
+            _LOG.warning("what this recovery noted is left for the next operation to remove: %s", left.message)
 
     # After the commit
 

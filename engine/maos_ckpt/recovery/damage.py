@@ -69,11 +69,11 @@ class _Search:
         if sound:
             hints.append(f"take the sound part alone: {' '.join(f'--component {one}' for one in sound)}")
         hints.append("`maos-ckpt verify --all --repair` mends what another tier still has")
-        paths = ["/".join(name) for name in damaged]
+        paths, hint = ["/".join(name) for name in damaged], "; or ".join(hints)
         return IntegrityError(
             f"Checkpoint {checkpoint.id} is damaged in {', '.join(paths)}: {cause.message}",
             kept="Nothing live was changed.",
-            hint=f"{'; or '.join(hints)}."[0].upper() + f"{'; or '.join(hints)}."[1:],
+            hint=f"{hint[0].upper()}{hint[1:]}.",
             checkpoint=checkpoint.id,
             damaged=paths,
             nearest=nearest,

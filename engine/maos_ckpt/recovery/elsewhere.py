@@ -20,7 +20,7 @@ from maos_ckpt.errors import ConflictError, IntegrityError, UsageError
 from maos_ckpt.export import UNFINISHED_SUFFIX, export, is_empty
 from maos_ckpt.fields import named
 from maos_ckpt.fs import raise_storage_error
-from maos_ckpt.model import Checkpoint, Descriptor, Plan, Progress, RecoveryResult
+from maos_ckpt.model import Checkpoint, CollectionKind, Descriptor, MissingPart, Plan, Progress, RecoveryResult
 from maos_ckpt.nobody import quiet
 from maos_ckpt.recovery.damage import naming_damage
 from maos_ckpt.recovery.kept_changes import KeptChanges
@@ -49,15 +49,20 @@ from maos_ckpt.tree.diff import LeafStream, Stream
 #: Below the directory of a MAOS put elsewhere: the home of its transcripts, and the user's own configuration.
 CLAUDE_FOLDER: Final = "claude-home"
 HOME_FOLDER: Final = "home"
+_TOKEN_BYTES: Final = 8
 
 
 class _Nothing:
-    """The state of a place where nothing is."""
+    """The state of a place where nothing is; with `objects` it can hold them, as plain files can."""
 
-    name = "nothing"
+    name = "that place"
+    missing: tuple[MissingPart, ...] = ()
+
+    def __init__(self, objects: dict[CollectionName, Descriptor]) -> None:
+        self._objects = {name: one for name, one in objects.items() if one.kind is CollectionKind.OBJECTS}
 
     def descriptors(self) -> dict[CollectionName, Descriptor]:
-        return {}
+        return self._objects
 
     def stream(self, collection: CollectionName) -> Stream:
         return LeafStream(iter(()), lambda plain: plain)
@@ -141,8 +146,9 @@ def _planned(
         )
     target = (_Tables if kind == "sqlite" else StoredState)(repository, request.checkpoint)
     with naming_damage(repository, request.checkpoint, request.selection):
-        require_collections(request.selection, target, _Nothing())
-        planner = requested(repository, request, _Nothing(), target)
+        nothing = _Nothing(target.descriptors() if kind == "dir" else {})
+        require_collections(request.selection, target, nothing)
+        planner = requested(repository, request, nothing, target)
         source = SqliteSource(path, seams, allow_missing=True, ignored=True)
         plan = plan_quickly(planner, source, (), request.limit, progress, "recovery", keep)
         require_records(planner.quiet, (target,))
@@ -166,18 +172,25 @@ class _Builder:
     def database(self, path: Path) -> list[str]:
         """`sqlite:NEW.db`."""
         self._make_room(path)
-        notes = self._build(path)
+        place = path.with_name(self._unfinished_name())
         try:
+            notes = self._build(place)
             directory = self.repository.backend.make_cut_directory()
             try:
-                with contextlib.closing(self._cut(path, directory)) as cut:
+                with contextlib.closing(self._cut(place, directory)) as cut:
                     self._read_back(cut, files=False)
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+            if not self.seams.fs.publish(place, path, replace=False):
+                raise _occupied(path)
+        except OSError as error:
+            raise_storage_error(error, path)
+        finally:
+            place.unlink(missing_ok=True)
         return notes
+
+    def _unfinished_name(self) -> str:
+        return f".{self.seams.random.token(_TOKEN_BYTES).hex()}{UNFINISHED_SUFFIX}"
 
     @staticmethod
     def _make_room(path: Path) -> None:
@@ -185,12 +198,7 @@ class _Builder:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.is_dir() or (path.exists() and path.stat().st_size):
-                raise ConflictError(
-                    f"There is something at {path} already.",
-                    kept="It was not touched.",
-                    hint="Name a file that does not exist yet.",
-                    path=str(path),
-                )
+                raise _occupied(path)
             path.unlink(missing_ok=True)
         except OSError as error:
             raise_storage_error(error, path)
@@ -198,7 +206,7 @@ class _Builder:
     def maos(self, directory: Path) -> list[str]:
         """`maos:DIR`: the working directory, with the transcripts' home and the user's own configuration below it."""
         exists = is_empty(directory)
-        place = directory.with_name(f".{directory.name}-{self.seams.random.token(4).hex()}{UNFINISHED_SUFFIX}")
+        place = directory.with_name(self._unfinished_name())
         try:
             place.mkdir(mode=0o700, parents=True)
             notes = self._fill(place)
@@ -278,6 +286,15 @@ class _Builder:
                 hint="Run `maos-ckpt verify` on the checkpoint, then try another disk.",
                 record=left.path,
             )
+
+
+def _occupied(path: Path) -> ConflictError:
+    return ConflictError(
+        f"There is something at {path} already.",
+        kept="It was not touched.",
+        hint="Name a file that does not exist yet.",
+        path=str(path),
+    )
 
 
 def _text(value: object) -> bytes:

@@ -103,11 +103,6 @@ def field_text(field: Field, descriptor: Descriptor, row: Row, *, missing_ok: bo
     return found
 
 
-def require_field(field: Field, descriptor: Descriptor, row: Row) -> None:
-    """See that a row holds a field; errors as in `field_text`."""
-    field_text(field, descriptor, row)
-
-
 def _nearest(text: str, field: Field) -> tuple[str, tuple[str, ...]]:
     """The place as it was typed, and the places of the innermost container that is there."""
     path, known = field.column, tuple[str, ...]()

@@ -50,7 +50,7 @@ class Fitting:
         if value is None:
             return True
         if self.strict:
-            kept = isinstance(value, RawText) if affinity == "TEXT" else False
+            kept = affinity == "TEXT" and isinstance(value, RawText)
             return kept or type(value) in _STRICT_TYPES.get(affinity, (type(value),))
         if affinity == "BLOB" or isinstance(value, bytes):
             return True

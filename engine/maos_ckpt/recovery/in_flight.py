@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from maos_ckpt.model import CollectionKind, Descriptor, Finding, Severity, Value
 from maos_ckpt.processes import ProcessInfo
 from maos_ckpt.recovery.lookup import RecordView, Shape
 from maos_ckpt.recovery.reference_rules import COLLECTIONS
-from maos_ckpt.recovery.tally import AFFECTED_MAX, Holder, named
-from maos_ckpt.recovery.touched import TRANSCRIPTS
+from maos_ckpt.recovery.tally import AFFECTED_MAX, Counted, Holder, named
+from maos_ckpt.recovery.touched import TRANSCRIPTS, session_name
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.change import Change
 from maos_ckpt.sources.sqlite.faults import describe_process
@@ -23,27 +22,14 @@ LOOKED_FOR_MAX: Final = 10_000
 RUNNING: Final = frozenset({"running", "in_progress", "assigned", "retrying"})
 
 
-@dataclass(slots=True)
-class _Found:
-    """How many records something is true of, and the first of them."""
-
-    number: int = 0
-    first: list[Holder] = field(default_factory=list)
-
-    def add(self, holder: Holder) -> None:
-        self.number += 1
-        if len(self.first) < AFFECTED_MAX:
-            self.first.append(holder)
-
-
 class InFlight:
     """Takes a plan's changes; then `findings`."""
 
     def __init__(self, live: State) -> None:
         self._live = live
         self._shapes: tuple[Descriptor, tuple[str, ...], Shape, Shape] | None = None
-        self._stopped, self._rerun = _Found(), _Found()
-        self._lost, self._again = _Found(), _Found()
+        self._stopped, self._rerun = Counted[Holder](), Counted[Holder]()
+        self._lost, self._again = Counted[Holder](), Counted[Holder]()
         #: Process id → the agent that names it live.
         self._agents: dict[int, Holder] = {}
         #: Session → an agent of it, or a transcript.
@@ -53,9 +39,9 @@ class InFlight:
         """Note one change."""
         descriptor = change.descriptor
         if (descriptor.component, descriptor.name) == TRANSCRIPTS:
-            path = change.parts[0]
-            if isinstance(path, str) and len(self._sessions) < LOOKED_FOR_MAX:
-                self._sessions.setdefault(path.rpartition("/")[2].removesuffix(".jsonl"), (descriptor, change.key))
+            session = session_name(change.parts[0])
+            if session and len(self._sessions) < LOOKED_FOR_MAX:
+                self._sessions.setdefault(session, (descriptor, change.key))
             return
         table = descriptor.origin.lower()
         if descriptor.kind is not CollectionKind.TABLE or table not in ("tasks", "messages", "agents"):
@@ -119,14 +105,14 @@ class InFlight:
                 text += then.format(*(["it" if one else "them"] * 2)) + "."
                 affected = tuple(map(named, found.first))
                 severity = Severity.INFO if found is self._again else Severity.WARNING
-                yield Finding(severity, "in_flight", text, f"{what}s", affected)
+                yield Finding(severity, "in_flight", text, f"{what}s", affected, found.number)
         alive = self._alive(seams)
         if alive:
             text = f"{len(alive):,} process{'' if len(alive) == 1 else 'es'} of agents that the plan changes"
             text += f" {'is' if len(alive) == 1 else 'are'} running, and will go on from what they had:"
             text += f" {'; '.join(describe_process(one) for one, _ in alive[:2])}."
             affected = tuple(dict.fromkeys(named(holder) for _, holder in alive[:AFFECTED_MAX]))
-            yield Finding(Severity.WARNING, "in_flight", text, "agents", affected)
+            yield Finding(Severity.WARNING, "in_flight", text, "agents", affected, len(alive))
 
     def _alive(self, seams: Seams) -> Sequence[tuple[ProcessInfo, Holder]]:
         """The agents' processes that run, by the id that the live agent names or by the session they were given."""

@@ -14,15 +14,17 @@ from pathlib import Path
 
 import msgspec
 
-from maos_ckpt.errors import CkptError, IntegrityError
+from maos_ckpt.codec.undecodable import UNDECODABLE
+from maos_ckpt.errors import CkptError, IntegrityError, UsageError
 from maos_ckpt.fs import raise_storage_error
-from maos_ckpt.model import Checkpoint, MergePolicy, Selection
+from maos_ckpt.model import MergePolicy, Selection
 from maos_ckpt.recovery.steps import Step
 from maos_ckpt.repository.repository import Repository
 
 _INTENT = "recovery/intent.json"
 _LAST = "recovery/last.json"
-_BYTES_MAX = 16 << 20
+#: A larger note is not written, since it would not be read.
+INTENT_BYTES_MAX = 16 << 20
 
 
 class Pinned(msgspec.Struct, frozen=True):
@@ -112,45 +114,21 @@ class Intent(msgspec.Struct, frozen=True):
         return frozenset(self.extra)
 
 
-def new_intent(
-    repository: Repository,
-    checkpoint: Checkpoint,
-    selection: Selection,
-    extra: frozenset[tuple[str, bytes]],
-    *,
-    only: tuple[Selection, ...],
-    safety: Checkpoint,
-    digest: str,
-    reason: str,
-    undo: bool,
-    created: frozenset[tuple[str, str]],
-    builds: bool,
-    aside: str,
-    pinned: Pinned | None = None,
-) -> Intent:
-    """An intent with a fresh id; not written yet."""
-    seams = repository.seams
-    return Intent(
-        id=seams.random.token(8).hex(),
-        checkpoint=checkpoint.id,
-        chosen=selection,
-        only=only,
-        extra=sorted(extra),
-        safety=safety.id,
-        digest=digest,
-        reason=reason,
-        started_at_ms=seams.clock.now_ms(),
-        undo=undo,
-        created=sorted(created),
-        builds=builds,
-        aside=aside,
-        pinned=pinned,
-    )
-
-
 def begin(repository: Repository, intent: Intent) -> None:
-    """Note durably that a recovery begins; nothing live may be touched before this returns."""
-    repository.backend.create(_INTENT, msgspec.json.encode(intent) + b"\n", replace=True)
+    """Note durably that a recovery begins; nothing live may be touched before this returns.
+
+    Raises:
+        UsageError: it lists more records than a note may hold.
+    """
+    note = msgspec.json.encode(intent) + b"\n"
+    if len(note) > INTENT_BYTES_MAX:
+        raise UsageError(
+            f"The note of this recovery would take {len(note):,} bytes, more than {INTENT_BYTES_MAX:,}: it lists each"
+            " record that comes because others need it.",
+            kept="Nothing was changed.",
+            hint="Select the components that it needs instead: those are taken as a whole.",
+        )
+    repository.backend.create(_INTENT, note, replace=True)
 
 
 def note_done(repository: Repository, intent: Intent) -> None:
@@ -182,14 +160,14 @@ def last_done(repository: Repository) -> Intent | None:
 def _read(path: Path, name: str) -> Intent | None:
     try:
         with (path / name).open("rb") as file:
-            data = file.read(_BYTES_MAX)
+            data = file.read(INTENT_BYTES_MAX)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise_storage_error(error, path / name)
     try:
         return msgspec.json.decode(data, type=Intent)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise IntegrityError(
             f"The note of a recovery at {name} cannot be read.",
             kept="Every checkpoint is untouched, the safety checkpoint of that recovery among them.",

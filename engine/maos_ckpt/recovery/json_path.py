@@ -164,8 +164,7 @@ def names_at(text: str, steps: Steps) -> list[str]:
 
 
 def _span(text: str, steps: Steps) -> tuple[int, int] | None:
-    start = _begin(text)
-    _, end = _decode(text, start)
+    start, end = _document(text)
     for step in steps:
         if text[start : start + 1] not in ("{", "["):
             return None
@@ -223,11 +222,12 @@ def _parent(text: str, steps: Steps) -> _Container | None:
     return None if span is None or text[span[0]] not in "{[" else _Container(text, span[0])
 
 
-def _begin(text: str) -> int:
+def _document(text: str) -> tuple[int, int]:
+    """Where the one value of a text begins and ends."""
     if len(text) > JSON_BYTES_MAX:
         raise ValueError("too long")
     start = _skip(text, 0)
     _, end = _decode(text, start)
     if _skip(text, end) != len(text):
         raise ValueError("more than one value")
-    return start
+    return start, end

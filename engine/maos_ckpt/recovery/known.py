@@ -9,9 +9,9 @@ from typing import Final
 from maos_ckpt.codec.values import decode_key, key_forms
 from maos_ckpt.errors import NotFoundError
 from maos_ckpt.model import Selection
-from maos_ckpt.recovery.fields import require_field
+from maos_ckpt.recovery.fields import field_text
 from maos_ckpt.recovery.json_path import parse_field
-from maos_ckpt.recovery.lookup import Record, every
+from maos_ckpt.recovery.lookup import Record, beating, every
 from maos_ckpt.recovery.owners import is_there
 from maos_ckpt.recovery.reference_rules import COLLECTIONS
 from maos_ckpt.recovery.selection import (
@@ -27,8 +27,6 @@ from maos_ckpt.tree.large import load_row
 
 #: Keys that a name which is nobody's is compared with.
 _NEAREST_KEYS_MAX: Final = 5000
-#: Records read between two signs of life.
-_BEAT_RECORDS: Final = 2000
 _OWNERS: Final = {"agents": ("agent", "--agent"), "orchestrations": ("orchestration", "--orchestration")}
 
 
@@ -44,6 +42,7 @@ def require_collections(selection: Selection, target: StoredState, live: State) 
     known = list(dict.fromkeys((*target.descriptors(), *live.descriptors())))
     components = list(dict.fromkeys(name[0] for name in known))
     for component in selection.components:
+        _require_captured(component, target)
         if component not in components:
             raise _unknown("component", component, target.name, components)
     fields = map(parse_field, selection.fields)
@@ -55,6 +54,18 @@ def require_collections(selection: Selection, target: StoredState, live: State) 
     for table, names in (("agents", selection.agents), ("orchestrations", selection.orchestrations)):
         for name in names:
             _require_owner(table, name, target, live)
+
+
+def _require_captured(component: str, target: StoredState) -> None:
+    lost = [one for one in target.missing if one.component == component]
+    if lost and not any(name[0] == component for name in target.descriptors()):
+        raise NotFoundError(
+            f"Checkpoint {target.name} is a partial one and holds nothing of {component}: {lost[0].reason}.",
+            kept="Nothing was changed.",
+            hint="Name a checkpoint that is whole; `maos-ckpt list` marks the others as partial.",
+            component=component,
+            missing=[one.path for one in lost],
+        )
 
 
 def _require_owner(table: str, name: str, target: StoredState, live: State) -> None:
@@ -112,11 +123,11 @@ def _require_equal_field(text: str, target: State, beat: Callable[[], None]) -> 
     name = (field.component, field.collection)
     keys: list[str] = []
     descriptor = target.descriptors().get(name)
-    for record in _beating(every(target, name), beat) if descriptor is not None else ():
+    for record in beating(every(target, name), beat) if descriptor is not None else ():
         forms = key_forms(record[0])
         if field.key in forms:
             assert descriptor is not None
-            require_field(field, descriptor, load_row(record[1], target.get))
+            field_text(field, descriptor, load_row(record[1], target.get))
             return
         if len(keys) < _NEAREST_KEYS_MAX:
             keys.append("/".join((*name, forms[0])))
@@ -131,15 +142,8 @@ def _all(states: Sequence[State], beat: Callable[[], None]) -> Iterator[tuple[St
     for state in states:
         for name, descriptor in state.descriptors().items():
             if searchable(descriptor):
-                for record in _beating(every(state, name), beat):
+                for record in beating(every(state, name), beat):
                     yield state, record
-
-
-def _beating(records: Iterator[Record], beat: Callable[[], None]) -> Iterator[Record]:
-    for number, record in enumerate(records):
-        if number % _BEAT_RECORDS == 0:
-            beat()
-        yield record
 
 
 def _names_record(
@@ -150,7 +154,7 @@ def _names_record(
         for name in state.descriptors():
             if not matches_collection(pattern, name):
                 continue
-            for key, _ in _beating(every(state, name), beat):
+            for key, _ in beating(every(state, name), beat):
                 forms = key_forms(key)
                 if matches(pattern, name, forms):
                     return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from maos_ckpt.codec.values import LARGE, RawText, decode_key, decode_row, encode_key, encode_row
 from maos_ckpt.model import Descriptor, Row, Value
@@ -16,6 +16,8 @@ from maos_ckpt.tree.nodes import Entry, Leaf
 
 #: Leaves that are read from afar side by side; the others follow one by one.
 _EXPECTED_MAX = 128
+#: Records read between two signs of life.
+_BEAT_RECORDS = 2000
 Record = tuple[bytes, bytes]
 
 
@@ -48,7 +50,7 @@ def matching(state: State, collection: CollectionName, wanted: SpilledMap[str]) 
     """The records of a collection whose whole key is one of `wanted`."""
     if isinstance(state, StoredState):
         for batch in wanted.batches():
-            yield from lookup(state, collection, list(_keys(batch)))
+            yield from lookup(state, collection, list(keys_of(batch)))
         return
     for record in every(state, collection):
         parts = decode_key(record[0])
@@ -56,11 +58,19 @@ def matching(state: State, collection: CollectionName, wanted: SpilledMap[str]) 
             yield record
 
 
-def _keys(names: Iterable[str]) -> Iterator[bytes]:
+def keys_of(names: Iterable[str]) -> Iterator[bytes]:
+    """The keys of records that are named by one text; none for half a surrogate pair, which JSON may hold."""
     for name in names:
-        # No record is named by half a surrogate pair, which JSON may hold.
         with contextlib.suppress(UnicodeEncodeError):
             yield encode_key((name,))
+
+
+def beating(records: Iterator[Record], beat: Callable[[], None]) -> Iterator[Record]:
+    """The same records, with a sign of life between some of them."""
+    for number, record in enumerate(records):
+        if number % _BEAT_RECORDS == 0:
+            beat()
+        yield record
 
 
 def load_value(value: RawText, get: Get) -> Value:

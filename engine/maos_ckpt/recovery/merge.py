@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
@@ -20,11 +19,11 @@ from maos_ckpt.recovery.conversations import Standing, live_paths, standings
 from maos_ckpt.recovery.json_path import Field
 from maos_ckpt.recovery.lookup import Shape
 from maos_ckpt.recovery.reference_rules import Values
-from maos_ckpt.recovery.selection import SEQUENCE_TABLE
-from maos_ckpt.recovery.tally import AFFECTED_MAX
+from maos_ckpt.recovery.tally import Counted
 from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS
 from maos_ckpt.sources.change import Change
-from maos_ckpt.states import State
+from maos_ckpt.sources.sqlite.schema import SEQUENCE_TABLE
+from maos_ckpt.states import State, StoredState
 
 #: Columns that move when a record changes; when it was made says nothing about it.
 TIME_COLUMNS: Final = ("updated_at", "last_updated", "last_active", "completed_at", "started_at", "timestamp")
@@ -73,27 +72,10 @@ def _time(value: Value) -> tuple[str, float] | None:
     return form, time.replace(tzinfo=UTC).timestamp()
 
 
-@dataclass(slots=True)
-class Left:
-    """Records left as they are: how many, and the first of them; a transcript counts once."""
-
-    number: int = 0
-    first: list[str] = field(default_factory=list)
-    _last: str = ""
-
-    def add(self, path: str) -> None:
-        """Count one, unless it is the last one again."""
-        if path != self._last:
-            self._last = path
-            self.number += 1
-            if len(self.first) < AFFECTED_MAX:
-                self.first.append(path)
-
-
 class Merging:
-    """Decides by a policy, and counts what stays; `begin` before each pass over the changes."""
+    """Decides by a policy, and counts what stays, a transcript as one; `begin` before each pass over the changes."""
 
-    def __init__(self, policy: MergePolicy, live: State, target: State) -> None:
+    def __init__(self, policy: MergePolicy, live: State, target: StoredState) -> None:
         self._policy = policy
         self._live = live
         self._target = target
@@ -101,8 +83,9 @@ class Merging:
 
     def begin(self) -> None:
         """Count from the start."""
-        self.kept = Left()
-        self.conflicts = Left()
+        self.kept = Counted[str]()
+        self.conflicts = Counted[str]()
+        self.since = Counted[str]()
 
     def note(self, kept: Iterable[Field] = (), conflicts: Iterable[Field] = ()) -> None:
         """Count fields that stay as they are."""
@@ -162,15 +145,30 @@ class Merging:
     def _standings(self) -> dict[Value, Standing]:
         return standings(self._live, self._target)
 
+    def stays(self, change: Change) -> None:
+        """Count a selected live record that the checkpoint does not hold, and that the recovery leaves; of a
+        transcript its file."""
+        collection = (change.descriptor.component, change.descriptor.name)
+        if change.descriptor.kind is not CollectionKind.SCHEMA and collection != TRANSCRIPTS:
+            self.since.add(change.path)
+
     def findings(self) -> Iterator[Finding]:
         """What stays as it is, of the last pass."""
+        if self.since.number:
+            stay, removes = ("stays", "it") if self.since.number == 1 else ("stay", "them")
+            text = f"{_records(self.since.number)} that came since {stay}; an exact recovery removes {removes}."
+            yield Finding(Severity.INFO, "since", text, "exact", tuple(self.since.first), self.since.number)
         if self.kept.number:
-            why = "are newer live" if self._policy is MergePolicy.KEEP_NEWER else "are there live"
-            text = f"{_records(self.kept.number)} {why} and stay as they are (--merge {self._policy.value})."
-            yield Finding(Severity.INFO, "kept", text, self._policy.value, tuple(self.kept.first))
+            one = self.kept.number == 1
+            why = "newer live" if self._policy is MergePolicy.KEEP_NEWER else "there live"
+            stay = "is {} and stays as it is" if one else "are {} and stay as they are"
+            text = f"{_records(self.kept.number)} {stay.format(why)} (--merge {self._policy.value})."
+            yield Finding(Severity.INFO, "kept", text, self._policy.value, tuple(self.kept.first), self.kept.number)
         if self.conflicts.number:
-            text = f"{_records(self.conflicts.number)} differ and it cannot be told what to take; live stays as it is."
-            yield Finding(Severity.WARNING, "conflict", text, self._policy.value, tuple(self.conflicts.first))
+            number, differ = self.conflicts.number, "differs" if self.conflicts.number == 1 else "differ"
+            text = f"{_records(number)} {differ} and it cannot be told what to take; live stays as it is:"
+            text += f" `maos-ckpt diff {self._target.checkpoint.id} live` shows what differs."
+            yield Finding(Severity.WARNING, "conflict", text, self._policy.value, tuple(self.conflicts.first), number)
 
 
 def _records(number: int) -> str:

@@ -78,8 +78,10 @@ class _Missing:
         for _ in range(DEPTH_MAX):
             wanted, self._wanted = self._wanted, self._no_ids()
             for table in sorted(wanted):
-                fetch = self._fetch_conversations(wanted[table]) if table == CONVERSATIONS else None
-                yield from fetch or self._fetch(table, wanted[table])
+                if table == CONVERSATIONS:
+                    yield from self._fetch_conversations(wanted[table])
+                else:
+                    yield from self._fetch(table, wanted[table])
             if not any(self._wanted.values()):
                 break
 

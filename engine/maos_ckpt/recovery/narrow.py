@@ -5,12 +5,11 @@ With that, one agent is read out of a checkpoint that lies far away without read
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from maos_ckpt.codec.values import decode_key, encode_key
-from maos_ckpt.recovery.lookup import Record, Shape, every, lookup
+from maos_ckpt.recovery.lookup import Record, Shape, every, keys_of, lookup
 from maos_ckpt.recovery.owners import Owners
 from maos_ckpt.recovery.reference_rules import COLLECTIONS
 from maos_ckpt.recovery.referrers import COVERED, NAME, referring
@@ -51,14 +50,14 @@ class Narrow:
         if name not in owners.collections:
             return frozenset()
         if name == COLLECTIONS["agents"]:
-            return _encoded(owners.agents)
+            return frozenset(keys_of(owners.agents))
         if name == COLLECTIONS["orchestrations"]:
-            return _encoded(owners.orchestrations)
+            return frozenset(keys_of(owners.orchestrations))
         if name in (TRANSCRIPTS, TRANSCRIPT_FILES):
             return self._transcripts()
         if name not in COVERED or not all(map(NAME.fullmatch, owners.agents)):
             return None
-        keys: set[bytes] = set(_encoded(owners.sessions)) if name == COLLECTIONS["sessions"] else set()
+        keys: set[bytes] = set(keys_of(owners.sessions)) if name == COLLECTIONS["sessions"] else set()
         for state in (self._target, self._live):
             found = self._in(state, name)
             if found is None:
@@ -98,15 +97,6 @@ class Narrow:
     def _ask(self, state: StoredState) -> frozenset[tuple[str, bytes]] | None:
         found = referring(state, self._owners.agents)
         return None if found is None else frozenset[tuple[str, bytes]]().union(*found.values())
-
-
-def _encoded(names: Iterable[str]) -> frozenset[bytes]:
-    found = []
-    for name in names:
-        # No record is named by half a surrogate pair.
-        with contextlib.suppress(UnicodeEncodeError):
-            found.append(encode_key((name,)))
-    return frozenset(found)
 
 
 def _restricted(state: State, name: CollectionName, keys: list[bytes]) -> Iterator[Record]:

@@ -14,8 +14,7 @@ _ORDER: Final = {name: at for at, name in enumerate((*COMPONENTS, COMPONENT_OTHE
 def write_order(pair: CollectionPair) -> tuple[int, int]:
     """What to sort collections by."""
     # Tables must be there before their rows, and files follow what a transaction can take back.
-    order = (CollectionKind.SCHEMA, CollectionKind.TABLE, CollectionKind.FILES, CollectionKind.LINES)
-    one = pair.after or pair.before
-    assert one is not None
+    order = tuple(CollectionKind(one) for one in ("schema", "table", "files", "lines", "objects"))
+    one = pair.either
     in_database = one.kind is CollectionKind.TABLE
     return order.index(one.kind), _ORDER.get(one.component, len(_ORDER)) if in_database else 0

@@ -6,7 +6,6 @@ looked at as the checkpoint and as the live state hold it, and belongs where eit
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,10 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-from maos_ckpt.codec.values import encode_key
 from maos_ckpt.errors import UsageError
 from maos_ckpt.model import CollectionKind, Descriptor, Row, Selection, Value
-from maos_ckpt.recovery.lookup import Shape, lookup
+from maos_ckpt.recovery.lookup import Shape, keys_of, lookup
 from maos_ckpt.recovery.reference_rules import COLLECTIONS, Values
 from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS
 from maos_ckpt.states import CollectionName, State
@@ -128,11 +126,7 @@ def is_there(state: State, table: str, name: str) -> bool:
 
 
 def _rows(states: Sequence[State], table: str, names: Iterable[str]) -> Iterator[Values]:
-    keys = []
-    for name in names:
-        # No record is named by half a surrogate pair, which an argument may hold.
-        with contextlib.suppress(UnicodeEncodeError):
-            keys.append(encode_key((name,)))
+    keys = list(keys_of(names))
     for state in states:
         descriptor = state.descriptors().get(COLLECTIONS[table])
         if descriptor is not None and len(descriptor.keys) == 1:

@@ -10,6 +10,7 @@ from maos_ckpt.codec.values import decode_key, encode_key
 from maos_ckpt.model import (
     CollectionKind,
     Finding,
+    MergePolicy,
     Row,
     Selection,
     Severity,
@@ -21,20 +22,29 @@ from maos_ckpt.recovery.json_path import Field, common
 from maos_ckpt.recovery.merge import Merging
 from maos_ckpt.recovery.order import write_order
 from maos_ckpt.recovery.schema_changes import SchemaObjects, can_write
-from maos_ckpt.recovery.selection import SEQUENCE_TABLE, Choose, Matcher
+from maos_ckpt.recovery.selection import Choose, Matcher
 from maos_ckpt.recovery.tally import AFFECTED_MAX
 from maos_ckpt.recovery.touched import TRANSCRIPTS
 from maos_ckpt.recovery.unread import Unread
 from maos_ckpt.sources.change import Alignment, Change, align
 from maos_ckpt.sources.sqlite.create import PRAGMA_TYPE
-from maos_ckpt.states import CollectionName, CollectionPair, State, StoredState, collection_pairs, differing
+from maos_ckpt.sources.sqlite.schema import SEQUENCE_TABLE
+from maos_ckpt.states import (
+    CollectionName,
+    CollectionPair,
+    State,
+    StoredState,
+    collection_pairs,
+    differing,
+    unknown_side,
+)
 from maos_ckpt.tree.diff import RecordDifference
 from maos_ckpt.tree.large import load_row
 
 #: Selects no record by itself: what is meant is named key by key, as `extra`.
 KEYS_ONLY: Final = Selection(records=("-/-/-",))
-#: Kinds of collections that are files; the others live in the database.
-FILE_KINDS: Final = (CollectionKind.LINES, CollectionKind.FILES)
+#: Kinds of collections that follow after the commit, files and objects; the others live in the database.
+FILE_KINDS: Final = (CollectionKind.LINES, CollectionKind.FILES, CollectionKind.OBJECTS)
 
 
 @dataclass(slots=True)
@@ -99,8 +109,7 @@ class Planner:
         pinned = None if self.pinned is None else {pair.name for pair, _ in self.pinned.pairs()}
         found = []
         for pair in collection_pairs(self.live, self.target):
-            one = pair.after or pair.before
-            assert one is not None
+            one = pair.either
             if self.only_files and one.kind not in FILE_KINDS:
                 continue
             if pinned is not None:
@@ -108,23 +117,29 @@ class Planner:
                     continue
             elif not self._matcher.collection(pair.name) and one.path not in extra:
                 continue
-            if not all(only.collection(pair.name) for only in self._only):
+            if not all(only.collection(pair.name) for only in self._only) or self._is_unknown(pair):
                 continue
             found.append((pair, self._align(pair)))
         return sorted(found, key=lambda item: write_order(item[0]))
 
     def _align(self, pair: CollectionPair) -> Alignment | None:
         if pair.after is None or pair.before is None:
-            one = pair.after or pair.before
-            assert one is not None
-            return align(one, one)
+            return align(pair.either, pair.either)
         alignment = align(pair.after, pair.before)
         if alignment is None:
             self._note(pair, "keys", Severity.ERROR, "identifies its records by another key now and is left as it is")
         elif alignment.homeless:
             names = ", ".join(alignment.homeless)
-            self._note(pair, "columns", Severity.WARNING, f"has no place any more for the columns {names}")
+            columns = "column" if len(alignment.homeless) == 1 else "columns"
+            self._note(pair, "columns", Severity.WARNING, f"has no place any more for the {columns} {names}")
         return alignment
+
+    def _is_unknown(self, pair: CollectionPair) -> bool:
+        """Whether one side knows nothing of a collection: it could not be captured, or belongs to another program."""
+        side = unknown_side(pair, self.live, self.target)
+        if side is not None:
+            self._note(pair, "unread", Severity.WARNING, f"{side}; it stays as it is")
+        return side is not None
 
     def _note(self, pair: CollectionPair, kind: str, severity: Severity, what: str, record: str = "") -> None:
         path = "/".join(pair.name)
@@ -213,9 +228,11 @@ class Planner:
             if unread[0]:
                 self._note(pair, "unread", Severity.WARNING, *unread)
             return None
-        if after is None and not self._matcher.exact and not self._cuts_off(pair, key):
-            return None
         change = alignment.change(key, before, after)
+        if after is None and not self._matcher.exact and not self._cuts_off(pair, key):
+            if change is not None and self._tells_of_later_ones:
+                self.merging.stays(change)
+            return None
         if change is None or not self.merging.takes(change):
             return None
         if after is None and (descriptor.path, key) in self.spared:
@@ -226,6 +243,12 @@ class Planner:
         if descriptor.origin == SEQUENCE_TABLE and not self.whole and not _raises(before, after):
             return None
         return change
+
+    @property
+    def _tells_of_later_ones(self) -> bool:
+        """Whether it is told that records stay that came since: who takes something back, or keeps by a policy what is
+        there, expects it."""
+        return self.pinned is None and not self.only and self.selection.merge is MergePolicy.REPLACE
 
     def _fits(self, pair: CollectionPair, change: Change) -> bool:
         """Whether the live table keeps every value of a change; where it was declared anew, it may not."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from maos_ckpt.capture.known_changes import KnownChanges
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
+from maos_ckpt.codec.policy import CodecSettings
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import Checkpoint, Plan, Progress, Trigger
 from maos_ckpt.recovery import journal
@@ -31,6 +32,7 @@ from maos_ckpt.states import SavedState, StoredState
 ProgressSink = Callable[[Progress], None]
 #: Damaged chunks of the newest checkpoint that one recovery finds, one at a time.
 _DISTRUSTS_MAX: Final = 4
+_ID_BYTES: Final = 8
 _DIAGNOSIS = Progress("recovery", "diagnosis")
 
 
@@ -107,19 +109,20 @@ class Preparation:
         return prepared
 
     def _begin(self, aim: Checkpoint, prepared: Prepared, held: Held | None) -> journal.Intent:
-        request = self.request
-        intent = journal.new_intent(
-            self.repository,
-            aim,
-            request.selection,
-            prepared.planner.extra,
+        request, planner = self.request, prepared.planner
+        intent = journal.Intent(
+            id=self.seams.random.token(_ID_BYTES).hex(),
+            checkpoint=aim.id,
+            chosen=request.selection,
             only=request.only,
-            safety=prepared.safety,
+            extra=sorted(planner.extra),
+            safety=prepared.safety.id,
             digest=prepared.plan.digest,
             reason=request.reason,
+            started_at_ms=self.seams.clock.now_ms(),
             undo=request.undo,
-            created=can_drop(prepared.planner.creates),
-            builds=held is None and self.source.database is not None and builds_database(prepared.planner),
+            created=sorted(can_drop(planner.creates)),
+            builds=held is None and self.source.database is not None and builds_database(planner),
             aside=str(self.aside or ""),
             pinned=request.pinned,
         )
@@ -163,5 +166,5 @@ class Preparation:
         def relabel(step: Progress) -> None:
             progress(replace(step, operation="recovery", phase="safety checkpoint"))
 
-        save = SaveRequest(Trigger.SAFETY, description, pinned=True)
+        save = SaveRequest(Trigger.SAFETY, description, pinned=True, codec=CodecSettings(hasty=True))
         return save_checkpoint(self.repository, self.before, save, relabel, self.seams, held, known)

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import SourceError
 from maos_ckpt.model import Progress
-from maos_ckpt.processes import Processes
 from maos_ckpt.recovery.steps import Step
-from maos_ckpt.safe_text import safe_text
 from maos_ckpt.seams import Seams
+from maos_ckpt.sources.commands import run_command
 from maos_ckpt.sources.sqlite.guardian import Guardian
 
 _LOG = logging.getLogger(__name__)
-#: What is told of a command's own words.
-_WORDS_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +62,7 @@ def quiesced(hooks: Hooks, directory: Path, progress: ProgressSink, seams: Seams
         try:
             if hooks.quiesce_command:
                 progress(Progress("recovery", "quiesce"))
-                failed = _run(hooks.quiesce_command, directory, hooks.quiesce_timeout_s, seams.processes)
+                failed = run_command(hooks.quiesce_command, directory, hooks.quiesce_timeout_s, seams.processes)
                 if failed:
                     raise SourceError(
                         f"The quiesce command {failed}.",
@@ -81,7 +74,7 @@ def quiesced(hooks: Hooks, directory: Path, progress: ProgressSink, seams: Seams
         finally:
             failed = ""
             if hooks.resume_command:
-                failed = _run(hooks.resume_command, directory, hooks.resume_timeout_s, seams.processes)
+                failed = run_command(hooks.resume_command, directory, hooks.resume_timeout_s, seams.processes)
             if failed:
                 # The guardian tries once more when this process has let go of it.
                 found.notes.append(f"The resume command {failed}; it is run once more.")
@@ -90,31 +83,3 @@ def quiesced(hooks: Hooks, directory: Path, progress: ProgressSink, seams: Seams
                 with contextlib.suppress(SourceError):
                     guardian.ran()
             seams.steps.reached(Step.RESUMED)
-
-
-def _run(command: Sequence[str], directory: Path, within_s: float, processes: Processes) -> str:
-    """Run a command with all its children; what went wrong, or ""."""
-    with tempfile.TemporaryFile() as errors:
-        try:
-            process = subprocess.Popen(
-                command,
-                cwd=directory,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                start_new_session=True,
-            )
-        except OSError as error:
-            return f"cannot be run: {os.strerror(error.errno or 0)}"
-        with process:
-            try:
-                code = process.wait(within_s)
-            except subprocess.TimeoutExpired:
-                processes.kill_group(process.pid)
-                return f"took longer than {within_s:g} s and was ended"
-        if code == 0:
-            return ""
-        errors.seek(max(0, errors.seek(0, os.SEEK_END) - _WORDS_MAX))
-        words = safe_text(errors.read().decode("utf-8", "replace").strip())
-    how = f"was ended by signal {-code}" if code < 0 else f"failed ({code})"
-    return f"{how}: {words}" if words else how

@@ -54,7 +54,7 @@ HARD: Final = frozenset(("sessions.agent_id", "messages.from_agent", "messages.t
 JSON_BYTES_MAX: Final = 32 << 20
 
 #: `<type>-<8 hex digits>`: what tells an agent's id from an agent's type, both of which stand in the same lists.
-_AGENT_ID = re.compile(r".+-[0-9a-f]{8}")
+AGENT_ID = re.compile(r".+-[0-9a-f]{8}")
 _SESSION_ID = re.compile(r"session-(.+)-(?:pending|\d+)")
 MESSAGE_TYPES = frozenset(
     ("info", "request", "response", "broadcast", "coordination", "error", "discovery", "dependency")
@@ -199,7 +199,7 @@ def _one(check: str, table: str, value: object) -> Iterator[Reference]:
 
 
 def _is_agent(value: object) -> bool:
-    return isinstance(value, str) and _AGENT_ID.fullmatch(value) is not None
+    return isinstance(value, str) and AGENT_ID.fullmatch(value) is not None
 
 
 def _text(value: Value) -> str:

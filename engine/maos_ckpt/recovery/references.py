@@ -140,16 +140,32 @@ class ReferenceCheck:
         return frozenset((path, encode_key((name,))) for name, number in found.items() if number > 0)
 
     def _looked_at(self) -> Iterator[tuple[Reference, Count]]:
-        return (item for item in self._plan.tally.items() if not self._enforced or item[0].check not in HARD)
+        """The references that a plan may break or mend."""
+        for one, count in self._plan.tally.items():
+            if not (self._enforced and one.check in HARD) and self._matters(one, count):
+                yield one, count
+
+    def _matters(self, one: Reference, count: Count) -> bool:
+        """Whether it could be otherwise afterwards than before; mostly records keep the references that they have."""
+        if count.before != count.after or next(self._plan.tally.instead_of(one), None) is not None:
+            return True
+        moved = (self._plan.added, self._plan.removed)
+        return any(one.id in ids.get(table, ()) for ids in moved for table in places(one.table))
 
     def _live_ids(self) -> _Ids:
         """Table → those referred to that exist live."""
         wanted: _Ids = {}
-        for one, _ in self._looked_at():
+
+        def want(one: Reference) -> None:
             for table in places(one.table):
                 if table not in wanted:
                     wanted[table] = SpilledMap(self._spill, TEXT)
                 wanted[table].add(one.id)
+
+        for one, _ in self._looked_at():
+            want(one)
+            for other, _ in self._plan.tally.instead_of(one):
+                want(other)
         found: _Ids = {table: SpilledMap(self._spill, TEXT) for table in wanted}
         for table, ids in wanted.items():
             if table == CONVERSATIONS:
@@ -244,7 +260,7 @@ class ReferenceCheck:
             text = f"{_number(found.after - found.before, 'reference')} by {check} would lead to nobody"
             text += f" ({found.before} before, {found.after} after)."
             severity = Severity.ERROR if check in HARD else Severity.WARNING
-            yield Finding(severity, "references", text, check, found.named())
+            yield Finding(severity, "references", text, check, found.named(), found.after)
         for check, number in sorted(mended.items()):
             text = f"{_number(number, 'reference')} by {check} that lead to nobody now would be mended."
             yield Finding(Severity.INFO, "references", text, check)
@@ -254,7 +270,7 @@ class ReferenceCheck:
             if count.after > count.before:
                 text = f"It would no longer hold that {check}, for {_number(count.after - count.before, 'record')}"
                 text += f" ({count.before} before, {count.after} after)."
-                yield Finding(Severity.WARNING, "records", text, check, count.named())
+                yield Finding(Severity.WARNING, "records", text, check, count.named(), count.after)
         found = self._plan.ancestry.circle(self._live, AFFECTED_MAX) if self._plan.new_parents else ()
         if found:
             text = "Tasks would be their own ancestors."
@@ -268,12 +284,12 @@ class ReferenceCheck:
             text += " its writes for them would fail. Stop MAOS first, or leave out --exact."
             names = (f"{path}/{display_key(key)}" for _, key in removed.items())
             affected = tuple(heapq.nsmallest(AFFECTED_MAX, names))
-            yield Finding(Severity.WARNING, "running_agents", text, "agents", affected)
+            yield Finding(Severity.WARNING, "running_agents", text, "agents", affected, number)
         number = self._plan.processes
         if number:
             text = f"{_number(number, 'agent')} would name a process of that time, which is gone by now."
             affected = tuple(map(named, self._plan.restarted))
-            yield Finding(Severity.INFO, "process_ids", text, "agents.process_id", affected)
+            yield Finding(Severity.INFO, "process_ids", text, "agents.process_id", affected, number)
 
 
 def _number(count: int, what: str) -> str:

@@ -46,15 +46,21 @@ _ENDING: Final = re.compile(r"-[0-9a-f]{8}(?![0-9A-Za-z])")
 #: What JSON may hold and no key can.
 _HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
 _REPORT_EVERY: Final = 10_000
+#: Characters of all names in one key: names of one word begin alike, so that they grow with the square of its length.
+NAMES_CHARACTERS_MAX: Final = 1 << 20
 
 
-class _TooManyError(Exception):
+class TooManyError(Exception):
     """There is more than is worked out."""
 
 
 def agents_of(shape: Shape, table: str, record: Record, parse: Json) -> set[str]:
     """The agents that a record refers to, those among them that a key can name; one of the key-value store by its
-    key."""
+    key.
+
+    Raises:
+        TooManyError: a key may name more than is worked out.
+    """
     if table == "key_value_store":
         first = decode_key(record[0])[0]
         return set(_named(first)) if isinstance(first, str) else set()
@@ -64,8 +70,14 @@ def agents_of(shape: Shape, table: str, record: Record, parse: Json) -> set[str]
 
 def _named(text: str) -> Iterator[str]:
     """What may be agents' ids in a key, `a-0000000b` and `a-0000000b-0000000c` in `context:a-0000000b-0000000c`."""
+    left = NAMES_CHARACTERS_MAX
     for word in _WORD.findall(text):
-        yield from (word[: ending.end()] for ending in _ENDING.finditer(word) if ending.start())
+        for ending in _ENDING.finditer(word):
+            left -= ending.end()
+            if left < 0:
+                raise TooManyError
+            if ending.start():
+                yield word[: ending.end()]
 
 
 def work_out(repository: Repository, progress: ProgressSink = lambda _: None) -> bool:
@@ -90,7 +102,7 @@ def work_out(repository: Repository, progress: ProgressSink = lambda _: None) ->
                 return bool(changes) and prepare(repository, newest, base, of, changes.items())
         rows = ((key, True) for key in _all(state, of, progress))
         return prepare(repository, newest, b"", of, rows)
-    except (_TooManyError, *UNREADABLE):
+    except (TooManyError, *UNREADABLE):
         return False
 
 
@@ -102,7 +114,7 @@ def _all(state: StoredState, of: list[Collection], progress: ProgressSink) -> It
             for agent in find.agents(record):
                 number += 1
                 if number > REFERENCES_MAX:
-                    raise _TooManyError
+                    raise TooManyError
                 if number % _REPORT_EVERY == 0:
                     # Also where an idle engine can be stopped from outside.
                     progress(Progress("references", "read", number))
@@ -123,11 +135,11 @@ def _changes(
         for key, was, now in differences(*streams):
             number += 1
             if number > REFERENCES_MAX:
-                raise _TooManyError
+                raise TooManyError
             if number % _REPORT_EVERY == 0:
                 progress(Progress("references", "compare", number))
             if find is None:
-                raise _TooManyError
+                raise TooManyError
             gone = set() if was is None else find.agents((key, was))
             here = set() if now is None else find.agents((key, now))
             yield from ((key_of(agent, path, key), True) for agent in sorted(here - gone))
@@ -146,7 +158,7 @@ class _Finder:
     def agents(self, record: Record) -> set[str]:
         found = agents_of(self._shape, self._table, record, self._parse)
         if self._parse.exhausted:
-            raise _TooManyError
+            raise TooManyError
         return found
 
 
@@ -172,6 +184,6 @@ def referring(state: StoredState, agents: Iterable[str]) -> dict[str, set[tuple[
                 of = found.get(str(decode_key(key)[0]))
                 if of is not None:
                     (of.add if there else of.discard)(record_of(key))
-    except (_TooManyError, *UNREADABLE):
+    except (TooManyError, *UNREADABLE):
         return None
     return found

@@ -52,7 +52,7 @@ def schema_rows(state: StoredState) -> Iterator[Row]:
 def missing_tables(live: State, target: StoredState, tables: Iterable[str]) -> frozenset[tuple[str, bytes]]:
     """The schema records, as (collection path, key), of those `tables` that the live database lacks, indices included.
 
-    None where there is no live database: that is built whole.
+    Not one where there is no live database: that is built whole.
     """
     kinds = [one.kind for one in live.descriptors().values()]
     wanted = set(tables)

@@ -16,12 +16,10 @@ from maos_ckpt.recovery.lookup import Shape
 from maos_ckpt.recovery.narrow import Narrow
 from maos_ckpt.recovery.owners import Owners, find_owners
 from maos_ckpt.recovery.touched import TRANSCRIPT_FILES, TRANSCRIPTS
+from maos_ckpt.sources.sqlite.schema import SEQUENCE_TABLE
 from maos_ckpt.states import CollectionName, CollectionPair, State, StoredState, differing
 from maos_ckpt.tree.diff import RecordDifference
 from maos_ckpt.tree.large import load_row
-
-#: Tables in which SQLite keeps the highest id ever given; a partial recovery never lowers one.
-SEQUENCE_TABLE: Final = "sqlite_sequence"
 
 Pattern = tuple[str, str, str]
 #: For one record, by its key and its encoded values on both sides: the fields that are meant of it, none where it is
@@ -73,11 +71,9 @@ class Matcher:
     def choose(self, pair: CollectionPair) -> Choose:
         """How the records of a collection are chosen."""
         name = pair.name
-        one = pair.before or pair.after
-        assert one is not None
         patterns = [pattern for pattern in self._patterns if matches_collection(pattern, name)]
         fields = [field for field in self._fields if (field.component, field.collection) == name]
-        everything = self.takes_all(one)
+        everything = self.takes_all(pair.either)
         inside = self._inside(pair)
         if everything and not patterns and inside is None:
             return lambda key, old, new: _AS_A_WHOLE
@@ -121,9 +117,7 @@ class Matcher:
     def _inside(self, pair: CollectionPair) -> Callable[[bytes, bytes | None, bytes | None], bool] | None:
         """Whether a record is meant for what it holds; None where nothing asks for that."""
         owned = pair.name in self._owners.collections
-        one = pair.before or pair.after
-        assert one is not None
-        texts = self._texts if searchable(one) else []
+        texts = self._texts if searchable(pair.either) else []
         if not owned and not texts:
             return None
         sides = [

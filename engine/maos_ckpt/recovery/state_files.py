@@ -15,6 +15,7 @@ from typing import Final
 from maos_ckpt.codec.values import decode_key, decode_row, encode_key
 from maos_ckpt.model import Finding, Row, Severity
 from maos_ckpt.recovery.lookup import Shape, lookup
+from maos_ckpt.recovery.tally import AFFECTED_MAX
 from maos_ckpt.sources.change import Change
 from maos_ckpt.states import CollectionName, State
 
@@ -26,8 +27,6 @@ _KEYS: Final = {
 }
 #: A larger file is not looked into.
 FILE_BYTES_MAX: Final = 8 << 20
-#: Tasks named in one finding.
-AFFECTED_MAX: Final = 20
 
 _Objects = dict[str, object]
 
@@ -59,7 +58,7 @@ class StateFileCheck:
             if len(tasks) > was[check]:
                 text = f"{len(tasks) - was[check]} reference(s) by {check} would lead to nobody"
                 text += f" ({was[check]} before, {len(tasks)} after)."
-                yield Finding(Severity.WARNING, "references", text, check, tuple(tasks[:AFFECTED_MAX]))
+                yield Finding(Severity.WARNING, "references", text, check, tuple(tasks[:AFFECTED_MAX]), len(tasks))
 
     def _read(self, name: CollectionName) -> bytes | None:
         descriptor = self.live.descriptors().get(name)

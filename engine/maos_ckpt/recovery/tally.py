@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from maos_ckpt.codec.values import display_key
 from maos_ckpt.model import Descriptor
@@ -24,6 +24,26 @@ _HOLDER: Final = struct.Struct(">HI")
 
 Holder = tuple[Descriptor, bytes]
 """A record by its collection and key; its name for people is made only when it is shown."""
+
+
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class Counted(Generic[_T]):
+    """How many there are, and the first of them; one that comes again right away counts once."""
+
+    number: int = 0
+    first: list[_T] = field(default_factory=list)
+    _last: _T | None = None
+
+    def add(self, one: _T) -> None:
+        """Count one."""
+        if one != self._last:
+            self._last = one
+            self.number += 1
+            if len(self.first) < AFFECTED_MAX:
+                self.first.append(one)
 
 
 def named(holder: Holder) -> str:

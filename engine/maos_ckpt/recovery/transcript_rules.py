@@ -15,12 +15,11 @@ from typing import Final
 from maos_ckpt.codec.values import RawText, encode_key
 from maos_ckpt.model import Finding, Severity, Value
 from maos_ckpt.recovery.lookup import lookup
+from maos_ckpt.recovery.tally import Counted
 from maos_ckpt.sources.change import Change
 from maos_ckpt.states import State
 from maos_ckpt.tree.large import load_row
 
-#: Transcripts named in one finding.
-AFFECTED_MAX: Final = 20
 #: A line longer than this is not looked into.
 LINE_BYTES_MAX: Final = 4 << 20
 #: Lines of one transcript whose links are remembered.
@@ -43,27 +42,14 @@ class _File:
     strange: bool = False
 
 
-@dataclass(slots=True)
-class _Named:
-    """How many transcripts there are, and the first of them."""
-
-    number: int = 0
-    first: list[str] = field(default_factory=list)
-
-    def add(self, name: str) -> None:
-        self.number += 1
-        if len(self.first) < AFFECTED_MAX:
-            self.first.append(name)
-
-
 class TranscriptCheck:
     """Takes the changes of lines, which come file by file; then `findings`."""
 
     def __init__(self, live: State) -> None:
         self._live = live
         self._file: _File | None = None
-        self._torn = _Named()
-        self._strange = _Named()
+        self._torn = Counted[str]()
+        self._strange = Counted[str]()
 
     def take(self, change: Change) -> None:
         """Note one line's change."""
@@ -92,11 +78,15 @@ class TranscriptCheck:
         """What would be wrong with transcripts afterwards and is not now."""
         self._end()
         if self._torn.number:
-            text = f"{self._torn.number} transcripts would hold a line whose predecessor is missing."
-            yield Finding(Severity.WARNING, "transcripts", text, "parentUuid", tuple(self._torn.first))
+            text = f"{_transcripts(self._torn.number)} would hold a line whose predecessor is missing."
+            yield Finding(
+                Severity.WARNING, "transcripts", text, "parentUuid", tuple(self._torn.first), self._torn.number
+            )
         if self._strange.number:
-            text = f"{self._strange.number} transcripts would hold lines of another session or directory."
-            yield Finding(Severity.WARNING, "transcripts", text, "sessionId", tuple(self._strange.first))
+            text = f"{_transcripts(self._strange.number)} would hold lines of another session or directory."
+            yield Finding(
+                Severity.WARNING, "transcripts", text, "sessionId", tuple(self._strange.first), self._strange.number
+            )
 
     def _end(self) -> None:
         file, self._file = self._file, None
@@ -156,3 +146,7 @@ def _belongs(path: str, entry: dict[str, object]) -> bool:
 def _plain(path: str) -> str:
     """A directory's name with everything that some release of Claude Code replaces replaced."""
     return re.sub(r"[^0-9A-Za-z]", "", path)
+
+
+def _transcripts(number: int) -> str:
+    return "1 transcript" if number == 1 else f"{number:,} transcripts"

@@ -15,6 +15,7 @@ import msgspec
 
 from maos_ckpt.codec.compression import Codec, compress, decompress
 from maos_ckpt.codec.crypto import Kind, Sealer
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.repository.manifests import MANIFEST_BYTES_MAX
 from maos_ckpt.repository.packs import INDEX_BYTES_MAX
@@ -83,7 +84,7 @@ def decode_bundle(data: bytes, name: str, sealer: Sealer) -> Bundle:
     plain = decompress(Codec.ZSTD, body[_HEADER.size :], length, raw_length_max=STORED_BYTES_MAX)
     try:
         bundle = _decoder.decode(plain)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise damaged from error
     oversized = any(len(one) > MANIFEST_BYTES_MAX for _, one in bundle.manifests)
     if oversized or any(len(one.tail) > INDEX_BYTES_MAX for one in bundle.packs):

@@ -14,6 +14,7 @@ import msgspec
 
 from maos_ckpt.backends.base import is_name
 from maos_ckpt.codec.crypto import Kind
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import IntegrityError, LeaseHeldError, MissingObjectError
 from maos_ckpt.repository.remote import RemoteCopy, Timing
 from maos_ckpt.repository.remote_lease import RemoteLease
@@ -38,7 +39,7 @@ def read_doomed(remote: RemoteCopy) -> dict[str, int]:
         found = msgspec.json.decode(data, type=dict[str, int])
     except MissingObjectError:
         return {}
-    except (IntegrityError, msgspec.DecodeError):
+    except (IntegrityError, *UNDECODABLE):
         _LOG.warning("The announcement %s in the remote copy is damaged; it is written anew.", NAME)
         return {}
     return {name: since_ms for name, since_ms in found.items() if name.startswith("packs/") and is_name(name)}

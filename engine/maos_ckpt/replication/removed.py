@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from maos_ckpt.codec.crypto import Kind
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import IntegrityError, MissingObjectError
 from maos_ckpt.repository.manifests import manifest_seq
 from maos_ckpt.repository.remote import RemoteCopy
@@ -69,7 +70,7 @@ def read_removed(remote: RemoteCopy) -> Removed:
         return _decoded(remote.sealer.open_object(Kind.DOOMED, NAME, remote.backend.read(NAME, _BYTES_MAX)))
     except MissingObjectError:
         return Removed()
-    except (IntegrityError, msgspec.DecodeError):
+    except (IntegrityError, *UNDECODABLE):
         _LOG.warning("%s in the remote copy is damaged, so no checkpoint counts as removed for it.", NAME)
         return Removed()
 

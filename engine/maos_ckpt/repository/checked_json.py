@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import IntegrityError
 
 _T = TypeVar("_T", bound=msgspec.Struct)
@@ -58,6 +59,5 @@ def decode_checked(data: bytes, name: str, shape: type[_T]) -> _T:
 def _decoded(data: bytes, shape: type[_S], damaged: IntegrityError) -> _S:
     try:
         return msgspec.json.decode(data, type=shape)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        # Text that is not UTF-8 raises a ValueError that is no DecodeError.
+    except UNDECODABLE as error:
         raise damaged from error

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from maos_ckpt.codec.compression import Codec, compress_delta, decompress
+from maos_ckpt.codec.copying import copy_delta
 from maos_ckpt.codec.crypto import Sealer
 from maos_ckpt.codec.policy import CodecPolicy, Measures
 from maos_ckpt.errors import UNREADABLE, IntegrityError, PermissionRefusedError, UnavailableError
@@ -254,8 +255,13 @@ class LocalChunkWriter:
             return None
         try:
             raw_base = self._store.get(base[1].id)
-            payload = compress_delta(plain, raw_base)
-            worn = base[1].id != predecessor and self._worn(plain, before[1], len(payload), base[1].stored)
+            hasty = self._policy.settings.hasty
+            payload = copy_delta(plain, raw_base) if hasty else None
+            if payload is None:
+                payload = compress_delta(plain, raw_base)
+            # In haste nothing is measured: the next save sees to it.
+            fresh = hasty or base[1].id == predecessor
+            worn = not fresh and self._worn(plain, before[1], len(payload), base[1].stored)
         except UNREADABLE:
             # A damaged predecessor must not fail a new save: the chunk is stored in full instead.
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import CollectionKind, Descriptor
 from maos_ckpt.tree.nodes import DESCRIPTORS
@@ -47,7 +48,7 @@ def decode_descriptors(plain: bytes) -> list[Descriptor]:
     """
     try:
         chunk = _decoder.decode(plain)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise IntegrityError("The description of a checkpoint's collections cannot be decoded.") from error
     if chunk.kind != DESCRIPTORS or len(chunk.descriptors) > COLLECTIONS_MAX:
         raise IntegrityError("The description of a checkpoint's collections has a wrong shape.")

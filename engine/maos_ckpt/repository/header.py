@@ -7,6 +7,7 @@ import re
 import msgspec
 
 from maos_ckpt.backends.local import LocalBackend
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import FormatError, IntegrityError, NotFoundError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.repository.checked_json import decode_checked, states_checksum, with_checksum
@@ -83,7 +84,7 @@ def decode_header(data: bytes, location: str) -> Header:
     """The header of the repository at `location`; raises as `read_header` does."""
     try:
         version = msgspec.json.decode(data, type=dict[str, object]).get("format")
-    except (msgspec.DecodeError, ValueError, RecursionError):
+    except UNDECODABLE:
         version = None
     # A wrong checksum says that it is the number which is damaged, and not that a newer program wrote it.
     if isinstance(version, int) and version != VERSION and states_checksum(data) is not False:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.repository.repository import Repository
 
 _LOG = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def _directory(repository: Repository) -> Path:
 
 
 def _read(path: Path) -> _Hold | None:
-    with contextlib.suppress(OSError, msgspec.DecodeError), path.open("rb") as file:
+    with contextlib.suppress(OSError, *UNDECODABLE), path.open("rb") as file:
         return msgspec.json.decode(file.read(_BYTES_MAX), type=_Hold)
     return None
 

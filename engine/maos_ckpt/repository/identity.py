@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.seams import Seams
 
 _NAME = "home.json"
@@ -52,6 +53,6 @@ def _read(file: Path, place: str) -> str | None:
     try:
         with file.open("rb") as opened:
             found = msgspec.json.decode(opened.read(_BYTES_MAX), type=_Identity)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNDECODABLE):
         return None
     return found.id if found.place == place and found.id else None

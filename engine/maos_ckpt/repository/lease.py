@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import LeaseHeldError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.seams import Seams
@@ -75,7 +76,7 @@ def owner_of(path: Path) -> Owner | None:
     try:
         with path.open("rb") as file:
             return msgspec.json.decode(file.read(_OWNER_BYTES_MAX), type=Owner)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNDECODABLE):
         return None
 
 

@@ -7,6 +7,7 @@ import re
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import IntegrityError, MissingObjectError, TransientStorageError
 from maos_ckpt.repository.remote import RemoteCopy
 
@@ -63,7 +64,7 @@ def newest(remote: RemoteCopy) -> tuple[int, Holder | None]:
             continue
         except IntegrityError:
             return number, _unreadable(b"")
-        except msgspec.DecodeError:
+        except UNDECODABLE:
             return number, _unreadable(data)
     raise TransientStorageError(f"The lease on {remote.location} changes hands all the time.")
 

@@ -10,9 +10,10 @@ import msgspec
 
 from maos_ckpt.codec.compression import Codec, compress, decompress
 from maos_ckpt.codec.crypto import Kind, Sealer
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import FormatError, IntegrityError
 from maos_ckpt.ids import is_checkpoint_id
-from maos_ckpt.model import CaptureInfo, Checkpoint, CheckpointState, Collection, Referrers, Trigger
+from maos_ckpt.model import CaptureInfo, Checkpoint, CheckpointState, Collection, MissingPart, Referrers, Trigger
 from maos_ckpt.repository.packs import pack_name
 from maos_ckpt.tree.nodes import ID_BYTES
 
@@ -50,12 +51,21 @@ class ManifestReferrers(msgspec.Struct, array_like=True, frozen=True):
     descriptors: bytes
 
 
+class ManifestMissing(msgspec.Struct, array_like=True, frozen=True):
+    """A collection that could not be captured, and why."""
+
+    component: str
+    collection: str
+    reason: str
+
+
 class Manifest(msgspec.Struct, array_like=True, frozen=True):
     """Everything a committed checkpoint is; the fields' order is part of the format.
 
     `pack` is the SHA-256 of the pack that the save added; empty where it added none, or an older version wrote this.
     `referrers` is None where there are none, or an older version wrote this.
     `audit` names the newest entry of the audit log; empty where there was none.
+    `held`, `pause_s`, `missing`: see `model.CaptureInfo`; absent in what an older version wrote.
     """
 
     id: str
@@ -80,6 +90,9 @@ class Manifest(msgspec.Struct, array_like=True, frozen=True):
     pack: bytes = b""
     referrers: ManifestReferrers | None = None
     audit: bytes = b""
+    held: bool = False
+    pause_s: _Seconds = 0.0
+    missing: list[ManifestMissing] = []
 
     @property
     def trees(self) -> list[ManifestCollection]:
@@ -156,7 +169,7 @@ def decode_manifest(data: bytes, name: str, sealer: Sealer) -> Manifest:
     try:
         manifest = _decoder.decode(plain)
         Trigger(manifest.trigger)
-    except (msgspec.DecodeError, ValueError) as error:
+    except UNDECODABLE as error:
         raise damaged from error
     fits = manifest_name(manifest.seq) == name and is_checkpoint_id(manifest.id) and len(manifest.descriptors) == 32
     fits = fits and len(manifest.pack) in (0, ID_BYTES) and len(manifest.audit) in (0, AUDIT_BYTES)
@@ -188,12 +201,25 @@ def to_checkpoint(manifest: Manifest) -> Checkpoint:
         collections=tuple(_collection(one) for one in manifest.collections),
         stored_bytes=manifest.stored_bytes,
         duration_s=manifest.duration_s,
-        capture=CaptureInfo(manifest.lock_s, manifest.skew_s, manifest.unchanged, tuple(manifest.notes)),
+        capture=_capture(manifest),
         digest=manifest.digest,
         descriptors=manifest.descriptors,
         pack=pack_name(manifest.pack) if manifest.pack else "",
         referrers=None if manifest.referrers is None else _referrers(manifest.referrers),
         audit=manifest.audit,
+    )
+
+
+def _capture(manifest: Manifest) -> CaptureInfo:
+    missing = tuple(MissingPart(one.component, one.collection, one.reason) for one in manifest.missing)
+    return CaptureInfo(
+        manifest.lock_s,
+        manifest.skew_s,
+        manifest.unchanged,
+        tuple(manifest.notes),
+        manifest.held,
+        manifest.pause_s,
+        missing,
     )
 
 

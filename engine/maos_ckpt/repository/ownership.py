@@ -6,17 +6,20 @@ import os
 from pathlib import Path
 
 from maos_ckpt.errors import ForeignRepositoryError
+from maos_ckpt.sources.several import database_spec
 
 
 def check_source(repository: Path, owner: str, source: str) -> None:
     """Look whether the repository of `owner` may be used with `source` (canonical specs).
 
-    One that lies beside its source belongs to it wherever both were moved to together.
+    One that lies beside its source belongs to it wherever both were moved to together. Providers may come to a system
+    with a database and go from it: every checkpoint says what it was taken of.
 
     Raises:
         ForeignRepositoryError: it belongs to another source.
     """
-    if owner != source and not _moved_along(repository, owner, source):
+    known, now = database_spec(owner), database_spec(source)
+    if owner != source and (not known or (known != now and not _moved_along(repository, known, now))):
         raise ForeignRepositoryError(
             f"The repository at {repository} belongs to {owner}, not to {source}.",
             kept="Nothing was changed.",
@@ -28,7 +31,7 @@ def check_source(repository: Path, owner: str, source: str) -> None:
 
 def _way_out(repository: Path, owner: str, source: str) -> str:
     another = "If it is another one, name another --repo, or a system of its own with --system."
-    (kind, _, before), (now_kind, _, now) = owner.partition(":"), source.partition(":")
+    (kind, _, before), (now_kind, _, now) = database_spec(owner).partition(":"), database_spec(source).partition(":")
     if kind != now_kind or kind != "maos":
         return f"Name the right source with --source. {another}"
     if os.path.lexists(before):

@@ -14,6 +14,7 @@ import msgspec
 
 from maos_ckpt.codec.compression import CHUNK_BYTES_MAX, Codec, compress, decompress
 from maos_ckpt.codec.crypto import Kind, Sealer
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import FormatError, IntegrityError, StorageError
 from maos_ckpt.tree.nodes import ID_BYTES
 
@@ -173,7 +174,7 @@ def _decode_index(name: str, packed: bytes, plain_length: int, payload_end: int)
     plain = decompress(Codec.ZSTD, packed, plain_length, raw_length_max=INDEX_BYTES_MAX)
     try:
         index = _decoder.decode(plain)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise damaged from error
     number = len(index.codecs)
     deltas = index.codecs.count(Codec.ZSTD_DELTA)

@@ -123,6 +123,13 @@ class RemoteCopy:
         backend = self.backend
         return backend.inner if isinstance(backend, CachedBackend) else backend
 
+    def cache_answers(self) -> tuple[int, int]:
+        """How many reads the cache has answered here, and how many it could not."""
+        if not isinstance(self._backend, CachedBackend):
+            return 0, 0
+        asked = self._backend.cache.statistics()
+        return asked.hits, asked.misses
+
     def holds_range(self, name: str, offset: int, length: int) -> bool:
         """Whether the cache has a range of a pack, as far as it can be told now."""
         backend = self.backend

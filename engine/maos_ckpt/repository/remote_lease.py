@@ -23,6 +23,7 @@ from pathlib import Path
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import CkptError, LeaseHeldError, TransientStorageError
 from maos_ckpt.repository.identity import home_id
 from maos_ckpt.repository.lease import Lock, owner_of, try_lock
@@ -129,7 +130,7 @@ class RemoteLease:
     def _silent_s(self, number: int, holder: Holder) -> float:
         """For how long this home has seen no new beat of a lease; from its first look at this one on."""
         memory, now_s = self._remote.memory, self._seams.clock.monotonic_s()
-        with contextlib.suppress(msgspec.DecodeError):
+        with contextlib.suppress(*UNDECODABLE):
             seen = msgspec.json.decode(memory.fact(_SEEN) or "null", type=_Seen | None)
             same = seen is not None and (seen.home, seen.number, seen.beat) == (self._home, number, holder.beat)
             if seen is not None and same and seen.at_s <= now_s:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from maos_ckpt.codec.values import display_key
 from maos_ckpt.diff import check_component
-from maos_ckpt.errors import NotFoundError
+from maos_ckpt.errors import UNREADABLE, NotFoundError
 from maos_ckpt.model import Checkpoint, Descriptor, FindResult, Match, Progress
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.search.pattern import Pattern, compile_text
@@ -113,10 +113,15 @@ class _Search:
         )
 
     def _walks(self) -> list[_Walk]:
-        """All collections of any checkpoint."""
+        """All collections of any checkpoint that can be read."""
         walks: dict[CollectionName, _Walk] = {}
         for at, state in enumerate(self._states):
-            for name, descriptor in state.descriptors().items():
+            try:
+                descriptors = state.descriptors()
+            except UNREADABLE:
+                self._unread.add(at)
+                continue
+            for name, descriptor in descriptors.items():
                 walks.setdefault(name, _Walk(name, [])).roots.append((at, state.root(name), descriptor))
         return list(walks.values())
 

@@ -13,6 +13,7 @@ TEXT_CHARACTERS_MAX = 1000
 _BACKSLASHES_MAX = 16
 _ESCAPED = {"\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
 _SLASHES = rb"\\{1,%d}" % _BACKSLASHES_MAX
+_RUNS = re.compile(r"\\+|[^\\]")
 _EXCERPT_BYTES = 60
 
 
@@ -44,15 +45,16 @@ def compile_text(text: str, *, ignore_case: bool) -> Pattern:
         raise UsageError(
             f"A text to find has 1 to {TEXT_CHARACTERS_MAX} characters.", kept="Nothing was searched.", hint=""
         )
-    parts = [_character(one, ignore_case=ignore_case) for one in text]
+    parts = [_run(one, ignore_case=ignore_case) for one in _RUNS.findall(text)]
     expression = re.compile(b"".join(parts), re.IGNORECASE if ignore_case else 0)
     return Pattern(text, expression, sum(_longest(one) for one in text))
 
 
-def _character(one: str, *, ignore_case: bool) -> bytes:
-    """One character: itself, or escaped as in JSON, at any depth."""
-    if one == "\\":
-        return _SLASHES
+def _run(one: str, *, ignore_case: bool) -> bytes:
+    """A character, or backslashes in a row: itself, or escaped as in JSON, at any depth."""
+    if one[0] == "\\":
+        # In one piece: in many, a text with fewer of them takes all ways to share them out before it is no match.
+        return rb"\\{%d,%d}" % (len(one), len(one) * _BACKSLASHES_MAX)
     if one in '"/':
         return rb"\\{0,%d}" % _BACKSLASHES_MAX + re.escape(one.encode())
     if one.isascii() and one.isprintable():

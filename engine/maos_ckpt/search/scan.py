@@ -18,6 +18,8 @@ from maos_ckpt.tree.nodes import Entry, Leaf, decode_index, decode_leaf
 #: Nodes of one collection, and pieces of all, whose outcome is remembered; beyond that they are searched again.
 NODES_REMEMBERED_MAX = 200_000
 PIECES_REMEMBERED_MAX = 20_000
+#: The same for the ends of pieces, which a long text makes long.
+ENDS_BYTES_MAX = 64 << 20
 #: The name of a match in the key.
 KEY_FIELD = "key"
 
@@ -77,7 +79,7 @@ class Pieces:
         self.bytes += len(data)
         piece = _Piece(self._pattern.excerpt(data), data[:reach], data[-reach:])
         self._known[piece_id] = piece
-        if len(self._known) > PIECES_REMEMBERED_MAX:
+        if len(self._known) > min(PIECES_REMEMBERED_MAX, ENDS_BYTES_MAX // (2 * reach)):
             self._known.popitem(last=False)
         return piece
 

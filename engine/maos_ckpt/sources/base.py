@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from maos_ckpt.codec.values import encode_key
-from maos_ckpt.model import Descriptor, Row
+from maos_ckpt.model import Descriptor, MissingPart, Row
 
 if TYPE_CHECKING:
     from maos_ckpt.sources.change import Change
@@ -48,6 +50,19 @@ def record_key(descriptor: Descriptor, row: Row) -> bytes:
     return encode_key(parts)
 
 
+class Pause(msgspec.Struct, frozen=True):
+    """How long hooks held the system still for a cut. `expired`: it was let go on earlier than asked, since a bound had
+    passed; `note` says what else went wrong, or ""."""
+
+    held: bool = False
+    pause_s: float = 0.0
+    expired: bool = False
+    note: str = ""
+
+
+NOT_HELD = Pause()
+
+
 class Cut(Protocol):
     """A frozen view over one source (or several, opened together)."""
 
@@ -64,6 +79,16 @@ class Cut(Protocol):
     @property
     def notes(self) -> tuple[str, ...]:
         """What an operator should know of this cut."""
+        ...
+
+    @property
+    def pause(self) -> Pause:
+        """How the system was held still while all was opened."""
+        ...
+
+    @property
+    def missing(self) -> tuple[MissingPart, ...]:
+        """What could not be captured, and so has no descriptor."""
         ...
 
     @property

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.sources.base import MEMO_BYTES_MAX
 
 #: Raised whenever a field changes its meaning.
@@ -78,7 +79,7 @@ class Memo(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
             return None
         try:
             memo = _DECODER.decode(data)
-        except (msgspec.DecodeError, ValueError, RecursionError):
+        except UNDECODABLE:
             return None
         return memo if memo.version == VERSION else None
 

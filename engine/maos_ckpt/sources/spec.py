@@ -17,8 +17,8 @@ from maos_ckpt.sources.sqlite.source import SqliteSource
 
 _SCHEMES: Final = ("maos", "sqlite")
 #: Named by the command-line contract, and not in this version.
-_LATER: Final = ("dir", "redis", "postgresql", "provider")
-_FORMS: Final = "maos:DIR or sqlite:PATH"
+_LATER: Final = ("dir", "redis", "postgresql")
+_FORMS: Final = "maos:DIR, sqlite:PATH or provider:MODULE:ATTR"
 
 
 def default_spec(cwd: Path) -> str | None:
@@ -54,9 +54,11 @@ def open_source(spec: str, *, claude_home: Path, seams: Seams, allow_missing: bo
 
 
 def _unknown(spec: str, scheme: str) -> UsageError:
+    if scheme == "provider":
+        return UsageError("A provider lives in a program of its own and has no files.", hint=f"Write {_FORMS}.")
     if scheme in _LATER:
         return UsageError(f"This version has no {scheme}: sources yet.", hint=f"Use {_FORMS}.", spec=scheme)
-    nearest = difflib.get_close_matches(scheme.lower(), (*_SCHEMES, *_LATER), 1, 0.5)
+    nearest = difflib.get_close_matches(scheme.lower(), (*_SCHEMES, "provider", *_LATER), 1, 0.5)
     if nearest:
         return UsageError(
             f"There is no kind of source {scheme!r}; the nearest is {nearest[0]!r}.",

@@ -10,6 +10,7 @@ from maos_ckpt.errors import IntegrityError
 from maos_ckpt.tree.cursor import Predecessors
 from maos_ckpt.tree.cutter import OpenLeaf, cut_leaves
 from maos_ckpt.tree.nodes import (
+    CHILDREN_MIN,
     ENTRY_OVERHEAD_BYTES,
     ID_BYTES,
     INDEX_SHAPE,
@@ -76,7 +77,7 @@ class _Level:
         self.open.append(child)
         item = len(child.key) + ENTRY_OVERHEAD_BYTES
         self._bytes += item
-        if ends_node(INDEX_SHAPE, level, child.key, item, self._bytes):
+        if len(self.open) >= CHILDREN_MIN and ends_node(INDEX_SHAPE, level, child.key, item, self._bytes):
             self.close()
 
     def close(self) -> None:

@@ -127,14 +127,9 @@ class _Merged:
         for leaf in cut_leaves(chain(self._batch(keys, values), self._batches())):
             yield leaf
             # `_batches` is a generator: what it has handed out so far is known here. When a leaf ends exactly with
-            # the last record handed out, and no replacement reaches into the next old leaf, the old boundaries fit.
-            if leaf.keys[-1] == self._last_key and not self._more():
+            # the last record handed out, the old boundaries fit again, and the next leaf is looked at by itself.
+            if leaf.keys[-1] == self._last_key:
                 return
-
-    def _more(self) -> bool:
-        if self.position >= len(self._entries):
-            return self.at < len(self._replacements)
-        return _touched(self._entries, self.position, self._replacements, self.at)
 
     def _batches(self) -> Records:
         while self.position < len(self._entries) or self.at < len(self._replacements):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.codec.values import LARGE, RAW_TEXT, RawText, decode_row, encode_row
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import Row, Value
@@ -157,7 +158,7 @@ def piece_data(plain: bytes) -> bytes:
     """
     try:
         piece = piece_decoder.decode(plain)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise IntegrityError("A piece of a large value cannot be decoded.") from error
     if piece.kind != PIECE:
         raise IntegrityError("A piece of a large value is a chunk of another kind.")
@@ -173,7 +174,7 @@ def piece_ids(part: RawText) -> list[bytes]:
 def _reference(part: RawText) -> _Reference:
     try:
         reference = _decoder.decode(part.data)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise IntegrityError("A reference to a large value cannot be decoded.") from error
     if not 0 < reference.length <= VALUE_BYTES_MAX or len(reference.pieces) % ID_BYTES:
         raise IntegrityError("A reference to a large value is out of bounds.")

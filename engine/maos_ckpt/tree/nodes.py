@@ -15,6 +15,7 @@ from zlib import crc32
 
 import msgspec
 
+from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.errors import IntegrityError
 
 ID_BYTES = 32
@@ -22,6 +23,9 @@ ID_BYTES = 32
 LEAF, INDEX, PIECE, DESCRIPTORS = 0, 1, 2, 3
 #: No tree is deeper; stored levels above are refused.
 LEVEL_MAX = 12
+#: An index node that others follow has at least so many children. Where keys are longer than a node is to be, each node
+#: would else have one, and no level fewer nodes than the one below it.
+CHILDREN_MIN = 4
 #: What a record costs in a leaf beside its key and value, and a child in an index node beside its first key.
 RECORD_OVERHEAD_BYTES = 8
 ENTRY_OVERHEAD_BYTES = 48
@@ -134,7 +138,7 @@ def decode_leaf(plain: bytes) -> Leaf:
     """
     try:
         leaf = _leaf_decoder.decode(plain)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise IntegrityError("A stored leaf cannot be decoded.") from error
     if leaf.kind != LEAF or len(leaf.keys) != len(leaf.values) or not leaf.keys or len(leaf.pieces) % ID_BYTES:
         raise IntegrityError("A stored leaf has a wrong shape.")
@@ -149,7 +153,7 @@ def decode_index(plain: bytes) -> list[Entry]:
     """
     try:
         node = _index_decoder.decode(plain)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise IntegrityError("A stored index node cannot be decoded.") from error
     number = len(node.keys)
     lengths = {len(node.counts), len(node.sizes), len(node.pieces), len(node.ids) // ID_BYTES}

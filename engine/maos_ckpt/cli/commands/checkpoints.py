@@ -139,6 +139,7 @@ def marks(one: Checkpoint) -> str:
     words = [_STATE_MARKS[one.state]] if one.state in _STATE_MARKS else []
     words += ["pinned"] if one.pinned else []
     words += ["same"] if one.capture.unchanged else []
+    words += ["partial"] if one.partial else []
     return " ".join([*words, *(f"#{tag}" for tag in one.tags)])
 
 
@@ -166,6 +167,10 @@ def tell_checkpoint(context: Context, one: Checkpoint) -> int:
         ("taken in", f"{duration(one.duration_s)}; source locked for {duration(one.capture.lock_s)}"),
         ("sha-512", one.digest.hex()[:32] + "…"),
     ]
+    if one.capture.held:
+        facts.append(("held still", f"for {duration(one.capture.pause_s)}, skew {duration(one.capture.skew_s)}"))
+    if one.partial:
+        facts.append(("partial", f"without {', '.join(gone.path for gone in one.capture.missing)}"))
     lines = [f"{what:<12}{safe_text(value)}" for what, value in facts]
     lines += [f"{'note':<12}{safe_text(note)}" for note in one.capture.notes]
     rows = [(c.component, c.name, f"{c.records:,}", size(c.bytes)) for c in one.collections]

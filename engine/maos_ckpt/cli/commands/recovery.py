@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.commands.insight import recommended_line
@@ -34,14 +34,15 @@ class Recovery:
     """A restore, an undo or a rescue.
 
     `plan` opens the plan; `apply` takes the one that was shown, if one was, and the digest to insist on. `words`: what
-    to type for it again, given its plan. `undoes`: what an undo is about. `about`: the first line, where it is about
-    no checkpoint.
+    to type for it again, given its plan. `undoes`: what an undo is about, `in_part`: that it takes back a part of it.
+    `about`: the first line, where it is about no checkpoint.
     """
 
     plan: Opener
     apply: Callable[[Plan | None, str | None, ProgressSink], RecoveryResult]
     words: Callable[[Plan], list[str]]
     undoes: LastRecovery | None = None
+    in_part: bool = False
     about: str = ""
 
 
@@ -89,6 +90,7 @@ def undo(context: Context) -> int:
         lambda plan: ["undo", *words_of(only)],
         last_recovery(workspace),
     )
+    recovery = replace(recovery, in_part=not only.all_records)
     return run(context, recovery)
 
 
@@ -235,6 +237,9 @@ def _next_undo(recovery: Recovery) -> str:
     """What an undo would do after this."""
     if recovery.undoes is None:
         return _TAKES_BACK
+    if recovery.in_part:
+        rest = f"`{PROGRAM} restore {recovery.undoes.last.safety}` plans to put back the rest of the state before"
+        return f"takes back this undo of a part; {rest}"
     what = f"{recovery.undoes.name} back"
     return f"takes {what} again" if recovery.undoes.brings_back else f"brings {what}"
 

@@ -80,10 +80,10 @@ def _headless(context: Context) -> int:
         nonlocal config
         from maos_ckpt.config.reload import reloaded
 
-        settings = context.read_settings_again()
-        config, changed, waiting = reloaded(config, settings.config)
-        doors.reload(config.server)
-        client.reconfigure(config)
+        taken, changed, waiting = reloaded(config, context.read_settings_again().config)
+        doors.reload(taken.server)
+        client.reconfigure(taken)
+        config = taken
         _LOG.info("read the configuration again: %s", ", ".join(changed) or "nothing changed")
         if waiting:
             _LOG.warning("these change with the next start of the engine: %s", ", ".join(waiting))

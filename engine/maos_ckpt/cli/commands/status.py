@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 
 from maos_ckpt.api.places import find_listening
+from maos_ckpt.cli import shapes
+from maos_ckpt.cli.alerts_text import alert_pairs, hook_pairs
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import age, count, duration, moment, rfc3339, size, span
 from maos_ckpt.cli.upkeep_text import scrub_due_ms, upkeep_lines
@@ -14,7 +16,7 @@ from maos_ckpt.engine.lock import Owner, engine_owner
 from maos_ckpt.errors import ExitCode
 from maos_ckpt.model import LOCAL_TIER, TierStatus
 from maos_ckpt.model.drills import DrillStatus
-from maos_ckpt.operations import drills, state
+from maos_ckpt.operations import alerts, drills, state
 from maos_ckpt.operations.state import RepositoryState
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.recovery.alone import Recovering
@@ -105,6 +107,7 @@ def _document(one: _Status) -> dict[str, object]:
         "damaged": list(one.found.damaged_manifests),
         "drill": _drill(one),
         "damaged_checkpoints": list(one.found.damaged_checkpoints),
+        "alerts": [shapes.alert(alert) for alert in alerts.standing(one.workspace)],
     }
 
 
@@ -227,7 +230,7 @@ def _last_success(one: _Status) -> dict[str, object] | None:
     if last is None:
         return None
     age_s = round((one.now_ms - last.created_at_ms) / 1000, 3)
-    return {"id": last.id, "at": rfc3339(last.created_at_ms), "age_s": age_s}
+    return {"id": last.id, "at": rfc3339(last.created_at_ms), "age_s": age_s, "missing": list(last.missing)}
 
 
 def _last_error(one: _Status) -> dict[str, object] | None:
@@ -256,6 +259,8 @@ def _lines(one: _Status) -> list[str]:
         ("holds", held),
         ("encryption", _encryption_words(one)),
     ]
+    if last and last.missing:
+        pairs.append(("partial", f"that checkpoint is without {', '.join(last.missing)}"))
     if _listening(one):
         pairs.insert(2, ("reached at", ", ".join(_listening(one))))
     if not one.disk.ok:
@@ -270,6 +275,7 @@ def _lines(one: _Status) -> list[str]:
     pairs.append(("last drill", _drill_words(one.drill, one.now_ms)))
     if failure:
         pairs.append(("last error", f"{failure.operation}: {failure.message} {moment(failure.at_ms, one.now_ms)}"))
+    pairs += hook_pairs(alerts.ways(one.workspace), one.now_ms, failing_only=True)
     if one.found.damaged_manifests:
         what = ", ".join(one.found.damaged_manifests[:_DAMAGED_LISTED])
         number = count(len(one.found.damaged_manifests), "checkpoint")
@@ -284,4 +290,5 @@ def _lines(one: _Status) -> list[str]:
         pairs.append(("recovery", one.recovering.sentence(one.now_ms)))
     if one.unfinished:
         pairs.append(("unfinished", one.unfinished))
+    pairs += alert_pairs(alerts.standing(one.workspace), one.now_ms)
     return [f"{name:<14}{safe_text(value)}" for name, value in pairs]

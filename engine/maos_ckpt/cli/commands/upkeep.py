@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import datetime
 import itertools
-import re
+from typing import TYPE_CHECKING
 
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.context import Context
+from maos_ckpt.cli.spans import span_seconds
 from maos_ckpt.cli.text import clip, count, duration, name, size
-from maos_ckpt.errors import ExitCode, NotFoundError, UsageError
+from maos_ckpt.errors import CkptError, ExitCode, NotFoundError, UsageError
 from maos_ckpt.ids import is_checkpoint_id
 from maos_ckpt.model import VerifyLevel, VerifyResult, VerifyTier
 from maos_ckpt.operations import checkpoints, keeping
 from maos_ckpt.safe_text import safe_text
 
+if TYPE_CHECKING:
+    from maos_ckpt.doctor import Check
+
 FOLLOW_INTERVAL_S = 0.25
 #: Past events shown before what is new.
 FOLLOW_CONTEXT = 10
-_AGE = re.compile(r"(\d{1,9})([smhd])")
-_AGE_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _AFFECTED_LISTED = 10
 
 
@@ -53,8 +55,8 @@ def _verification_lines(result: VerifyResult) -> list[str]:
         where = f" ({name(one.object)})" if one.object else ""
         lines.append(f"{one.severity.value}: {clip(one.message, 1000)}{where}")
         lines += [f"    {name(record)}" for record in one.affected[:_AFFECTED_LISTED]]
-        if len(one.affected) > _AFFECTED_LISTED:
-            lines.append(f"    … and {len(one.affected) - _AFFECTED_LISTED:,} more")
+        if one.affected and one.beyond(_AFFECTED_LISTED):
+            lines.append(f"    … and {one.beyond(_AFFECTED_LISTED):,} more")
     for sign, repairs in (("repaired", result.repaired), ("kept aside", result.quarantined)):
         lines += [f"{sign}: {name(one.object)} in {one.tier} ({clip(one.detail, 200)})" for one in repairs]
     what = f"{count(result.checkpoints, 'checkpoint')}, {count(result.objects, 'object')}, {size(result.bytes)} read"
@@ -147,9 +149,9 @@ def since_ms(text: str | None, now_ms: int) -> int:
     """
     if text is None:
         return 0
-    age = _AGE.fullmatch(text)
-    if age:
-        return now_ms - int(age[1]) * _AGE_SECONDS[age[2]] * 1000
+    ago_s = span_seconds(text)
+    if ago_s is not None:
+        return now_ms - ago_s * 1000
     try:
         moment_ = datetime.datetime.fromisoformat(text)
         if moment_.tzinfo is None:
@@ -162,11 +164,22 @@ def since_ms(text: str | None, now_ms: int) -> int:
         ) from error
 
 
+def _doors(context: Context) -> list[Check]:
+    from maos_ckpt.api.checkup import check_doors
+
+    try:
+        repository = context.workspace.repository
+    except CkptError:
+        # What is wrong there has been told already.
+        return []
+    return check_doors(repository, context.settings.config.server, context.path, context.seams)
+
+
 def doctor(context: Context) -> int:
     """`maos-ckpt doctor`."""
     from maos_ckpt.operations.checks import examine
 
-    checks = examine(context.settings, context.cwd, context.seams)
+    checks = [*examine(context.settings, context.cwd, context.seams), *_doors(context)]
     ok = all(check.ok for check in checks)
     if context.out.as_json:
         shape = [{"name": one.name, "ok": one.ok, "detail": one.detail} for one in checks]

@@ -20,6 +20,7 @@ from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import Source
 from maos_ckpt.sources.maos.source import MaosSource
+from maos_ckpt.sources.several import SeveralSource
 from maos_ckpt.states import State
 
 
@@ -66,13 +67,14 @@ def maos_source(source: Source) -> MaosSource:
     Raises:
         UsageError: it is none.
     """
-    if not isinstance(source, MaosSource):
+    base = source.base if isinstance(source, SeveralSource) else source
+    if not isinstance(base, MaosSource):
         raise UsageError(
             f"{source.spec} is no MAOS, and only what a MAOS left behind can be rescued.",
             kept="Nothing was changed.",
             hint="Name a MAOS working directory with --source maos:DIR.",
         )
-    return source
+    return base
 
 
 def _compute(given: Source, seams: Seams) -> Compute:

@@ -91,4 +91,4 @@ def _unparseable(crew: Crew) -> Iterator[Finding]:
 
 
 def _some(severity: Severity, kind: str, text_: str, affected: list[str]) -> Finding:
-    return Finding(severity, kind, text_, affected=tuple(affected[:AFFECTED_MAX]))
+    return Finding(severity, kind, text_, affected=tuple(affected[:AFFECTED_MAX]), number=len(affected))

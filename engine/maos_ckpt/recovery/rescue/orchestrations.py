@@ -15,6 +15,7 @@ from typing import Final
 
 from maos_ckpt.model import Value
 from maos_ckpt.recovery.lookup import RecordView
+from maos_ckpt.recovery.reference_rules import AGENT_ID
 from maos_ckpt.recovery.rescue.agents import PAUSED, is_done
 from maos_ckpt.recovery.rescue.crew import COMPLETED, Agent, Crew
 from maos_ckpt.recovery.rescue.living import SLACK_MS
@@ -31,7 +32,6 @@ _APPROVAL_MS: Final = 3_600_000
 _REQUEST_CHARACTERS_MAX: Final = 500
 _RUNNING: Final = "running"
 
-_AGENT_ID = re.compile(r".+-[0-9a-f]{8}")
 #: What MAOS's auto-save calls its checkpoints: the beginning of the orchestration's id is all that survives of it.
 _AUTO = re.compile(r"auto-([0-9a-f]{8})-\d{6}")
 _WHOLE = re.compile(r"orchestration_[0-9a-f]{8}")
@@ -72,13 +72,15 @@ def orchestration_repairs(live: State, crew: Crew, beat: Callable[[], None]) -> 
         since = groups[at - 1][0].created_ms if at else None
         until = groups[at + 1][0].created_ms if at + 1 < len(groups) else None
         made = _rebuilt(table, group, marks, since, until)
-        if made.record not in names:
+        name = str(made.record)
+        if name not in names:
+            names.add(name)
             yield made
 
 
 def _is_orchestrated(agent: Agent) -> bool:
     """Whether an orchestration made the agent: it has a task of its own, named after it."""
-    return bool(_AGENT_ID.fullmatch(agent.id)) and agent.own_task and agent.created_ms is not None
+    return bool(AGENT_ID.fullmatch(agent.id)) and agent.own_task and agent.created_ms is not None
 
 
 def _groups(agents: Sequence[Agent]) -> list[list[Agent]]:

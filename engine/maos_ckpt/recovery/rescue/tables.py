@@ -9,13 +9,11 @@ from typing import Final
 
 from maos_ckpt.codec.values import encode_key
 from maos_ckpt.model import Value
-from maos_ckpt.recovery.lookup import Record, RecordView, Shape, every
+from maos_ckpt.recovery.lookup import Record, RecordView, Shape, beating, every
 from maos_ckpt.sources.change import Change
 from maos_ckpt.states import CollectionName, State
 from maos_ckpt.tree.large import load_row
 
-#: Records read between two signs of life.
-_BEAT_RECORDS: Final = 2000
 #: A JSON text longer than this is not looked into: MAOS writes lists of ids and single objects.
 JSON_CHARACTERS_MAX: Final = 4 << 20
 
@@ -39,9 +37,7 @@ class Table:
         """All records in key order, each as it is stored and by column name."""
         if self._shape is None:
             return
-        for number, record in enumerate(every(self._live, self.name)):
-            if number % _BEAT_RECORDS == 0:
-                self._beat()
+        for record in beating(every(self._live, self.name), self._beat):
             yield record, self._shape.stored(record)
 
     @property

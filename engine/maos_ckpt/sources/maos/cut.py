@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from maos_ckpt.codec.values import encode_row
-from maos_ckpt.model import COMPONENT_OTHER, COMPONENTS, CollectionKind, Descriptor, Row
-from maos_ckpt.sources.base import KeyRange
+from maos_ckpt.model import COMPONENT_OTHER, COMPONENTS, CollectionKind, Descriptor, MissingPart, Row
+from maos_ckpt.sources.base import NOT_HELD, KeyRange
 from maos_ckpt.sources.maos.files import FileEntry, digest
 from maos_ckpt.sources.maos.layout import MEMORY_KEY_PREFIXES, ROOT_CLAUDE, ROOT_WORK, TABLE_COMPONENTS
 from maos_ckpt.sources.maos.transcripts import Transcripts
@@ -52,6 +52,9 @@ class FoundFile:
 
 class MaosCut:
     """See `Cut`. `database` is None for a MAOS that has none; `skew_s` is measured by the source."""
+
+    pause = NOT_HELD
+    missing: tuple[MissingPart, ...] = ()
 
     def __init__(
         self,

@@ -10,9 +10,9 @@ from typing import Final
 
 from maos_ckpt.codec.values import raw_text
 from maos_ckpt.errors import NotFoundError
-from maos_ckpt.model import COMPONENT_DATABASE, CollectionKind, Descriptor, Row
+from maos_ckpt.model import COMPONENT_DATABASE, CollectionKind, Descriptor, MissingPart, Row
 from maos_ckpt.seams import Seams
-from maos_ckpt.sources.base import KeyRange
+from maos_ckpt.sources.base import NOT_HELD, KeyRange
 from maos_ckpt.sources.memo import ImageMark, Memo
 from maos_ckpt.sources.sqlite import faults, kept_image
 from maos_ckpt.sources.sqlite.comparison import Comparison
@@ -169,6 +169,9 @@ class DatabaseImage:
 class SqliteCut:
     """The cut of a `sqlite:` source: one component, one collection for each table."""
 
+    pause = NOT_HELD
+    missing: tuple[MissingPart, ...] = ()
+
     def __init__(self, database: DatabaseImage) -> None:
         self._database = database
         queries = {query.descriptor(COMPONENT_DATABASE, query.table.name): query for query in database.queries}
@@ -259,6 +262,8 @@ class EmptyCut:
 
     lock_s = 0.0
     skew_s = 0.0
+    pause = NOT_HELD
+    missing: tuple[MissingPart, ...] = ()
     notes: tuple[str, ...] = ()
     memo = b""
 

@@ -59,6 +59,8 @@ class Guardian:
         """
         import subprocess  # the guardian process itself loads this file and must start fast
 
+        from maos_ckpt.environment import program_environment
+
         # What this process can import, for the guardian's last job; a relative entry would mean something else there.
         paths = [one for one in sys.path if os.path.isabs(one)]
         command = [sys.executable, "-I", "-S", os.path.abspath(__file__), str(os.getpid()), *paths]
@@ -69,6 +71,7 @@ class Guardian:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
+                env=program_environment(),
                 start_new_session=True,
             ) as child:
                 assert child.stdin is not None

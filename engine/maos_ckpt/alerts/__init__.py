@@ -1,0 +1,1 @@
+"""Alerts: the conditions, and the book that keeps how they stand."""

@@ -1,0 +1,62 @@
+"""alerts: those that stand, with what to do; acknowledge or snooze one."""
+
+from __future__ import annotations
+
+from maos_ckpt.alerts.book import SNOOZE_S_MAX
+from maos_ckpt.cli import shapes
+from maos_ckpt.cli.alerts_text import alert_pairs, hook_pairs
+from maos_ckpt.cli.context import Context
+from maos_ckpt.cli.text import rfc3339
+from maos_ckpt.errors import ExitCode, UsageError
+from maos_ckpt.hooks.courier import Way
+from maos_ckpt.operations import alerts as standing
+from maos_ckpt.safe_text import safe_text
+
+
+def alerts(context: Context) -> int:
+    """`maos-ckpt alerts`."""
+    arguments = context.arguments
+    if arguments.action == "list":
+        return _list(context)
+    if not arguments.name:
+        raise UsageError(
+            f"Name the alert to {arguments.action}.", kept="Nothing was changed.", hint="`maos-ckpt alerts` lists them."
+        )
+    snooze_s = 0.0
+    if arguments.action == "snooze":
+        snooze_s = arguments.for_s
+        if snooze_s > SNOOZE_S_MAX:
+            raise UsageError("An alert can be snoozed for 30 days at most.", kept="Nothing was changed.")
+    changed = standing.acknowledge(context.workspace, arguments.name, snooze_s)
+    now_ms = context.seams.clock.now_ms()
+    if context.out.as_json:
+        context.out.document({"alert": shapes.alert(changed)})
+    else:
+        context.out.lines(_table(alert_pairs([changed], now_ms)))
+    return ExitCode.DONE
+
+
+def _list(context: Context) -> int:
+    workspace, now_ms = context.workspace, context.seams.clock.now_ms()
+    found, ways = standing.standing(workspace), standing.ways(workspace)
+    if context.out.as_json:
+        shape = {name: _way(way) for name, way in ways}
+        context.out.document({"alerts": [shapes.alert(one) for one in found], "hooks": shape})
+        return ExitCode.DONE
+    pairs = alert_pairs(found, now_ms) or [("none", "no alert stands")]
+    context.out.lines(_table([*pairs, *hook_pairs(ways, now_ms, failing_only=False)]))
+    return ExitCode.DONE
+
+
+def _table(pairs: list[tuple[str, str]]) -> list[str]:
+    return [f"{name:<16}{safe_text(text)}" for name, text in pairs]
+
+
+def _way(way: Way) -> dict[str, object]:
+    return {
+        "sent": way.sent,
+        "given_up": way.given_up,
+        "last_sent_at": rfc3339(way.sent_ms) if way.sent_ms else None,
+        "failing_since": rfc3339(way.failing_ms) if way.failing_ms else None,
+        "failure": way.failure or None,
+    }

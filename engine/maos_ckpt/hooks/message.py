@@ -1,0 +1,47 @@
+"""An event as others are told of it: a JSON document with an id by which whoever gets it twice knows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+from maos_ckpt.config.keys import without_credentials
+from maos_ckpt.events import public_name
+from maos_ckpt.journal import Entry
+from maos_ckpt.times import rfc3339
+
+_UNDERSCORE = re.compile(r"_([a-z0-9])")
+_ID_DIGITS = 32
+
+
+def event_id(entry: Entry) -> str:
+    """The same for the same event, also after a restart."""
+    name, fields = entry
+    text = json.dumps([name, fields], sort_keys=True, ensure_ascii=True)
+    return "ev_" + hashlib.sha256(text.encode("ascii")).hexdigest()[:_ID_DIGITS]
+
+
+def message(entry: Entry, source: str) -> bytes:
+    """ASCII JSON: `id`, `type`, `timestamp` (RFC 3339), `source`, `data` with the event's fields in camelCase."""
+    name, fields = entry
+    at_ms = fields.get("at_ms")
+    data = {_camel(key): _shown(value) for key, value in fields.items() if key != "at_ms"}
+    body = {
+        "id": event_id(entry),
+        "type": public_name(name),
+        "timestamp": rfc3339(at_ms if isinstance(at_ms, int) else 0),
+        "source": without_credentials(source),
+        "data": data,
+    }
+    return json.dumps(body, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+
+
+def _camel(key: str) -> str:
+    """A field's name as the REST API has it: camel case, durations in `…Seconds`."""
+    key = key.removesuffix("_s") + "_seconds" if key.endswith("_s") else key
+    return _UNDERSCORE.sub(lambda found: found[1].upper(), key)
+
+
+def _shown(value: object) -> object:
+    return without_credentials(value) if isinstance(value, str) else value

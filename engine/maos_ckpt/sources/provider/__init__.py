@@ -1,0 +1,1 @@
+"""State that lives as objects in a process: read by calling it, put back by calling it."""
