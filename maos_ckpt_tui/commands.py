@@ -176,7 +176,7 @@ COMMANDS: tuple[Command, ...] = (
         ("palette", "colon,ctrl+p", "palette", _R, 21, "Find an action or checkpoint by name", ""),
         ("next_theme", "t", "theme", _R, 0, "Switch the colours", "dark, light, the terminal's own sixteen"),
         ("leave", "q", "quit", _R, 22, "Close the console", "a running save finishes first"),
-        ("stop_engine", "Q", "stop engine", _D, 0, "Stop the engine that this console is attached to", "asks first"),
+        ("stop_engine", "Q", "stop engine", _D, 0, "Stop the engine, for everybody", "asks first"),
     ),
 )
 

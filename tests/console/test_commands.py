@@ -75,6 +75,7 @@ def test_whatever_changes_something_is_marked_so() -> None:
         "apply",
         "run",
         "run_all",
+        "stop_engine",
     }
 
 
