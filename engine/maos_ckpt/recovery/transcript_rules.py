@@ -93,10 +93,14 @@ class TranscriptCheck:
         self._end()
         if self._torn.number:
             text = f"{_transcripts(self._torn.number)} would hold a line whose predecessor is missing."
-            yield Finding(Severity.WARNING, "transcripts", text, "parentUuid", tuple(self._torn.first), self._torn.number)
+            yield Finding(
+                Severity.WARNING, "transcripts", text, "parentUuid", tuple(self._torn.first), self._torn.number
+            )
         if self._strange.number:
             text = f"{_transcripts(self._strange.number)} would hold lines of another session or directory."
-            yield Finding(Severity.WARNING, "transcripts", text, "sessionId", tuple(self._strange.first), self._strange.number)
+            yield Finding(
+                Severity.WARNING, "transcripts", text, "sessionId", tuple(self._strange.first), self._strange.number
+            )
 
     def _end(self) -> None:
         file, self._file = self._file, None
