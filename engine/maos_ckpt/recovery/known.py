@@ -27,6 +27,8 @@ from maos_ckpt.tree.large import load_row
 
 #: Keys that a name which is nobody's is compared with.
 _NEAREST_KEYS_MAX: Final = 5000
+#: … and characters of each: nobody mistypes what is longer, and comparing takes its time.
+_NEAREST_CHARACTERS_MAX: Final = 200
 _OWNERS: Final = {"agents": ("agent", "--agent"), "orchestrations": ("orchestration", "--orchestration")}
 
 
@@ -63,7 +65,7 @@ def _require_owner(table: str, name: str, target: StoredState, live: State) -> N
         for number, (key, _) in enumerate(every(state, COLLECTIONS[table])):
             if number >= _NEAREST_KEYS_MAX:
                 break
-            known[str(decode_key(key)[0])] = None
+            known[str(decode_key(key)[0])[:_NEAREST_CHARACTERS_MAX]] = None
     nearest = difflib.get_close_matches(name, known, 3, 0.4)
     what, option = _OWNERS[table]
     hint = f"Did you mean {' or '.join(map(repr, nearest))}?" if nearest else f"There is no {what} at all."
@@ -117,7 +119,7 @@ def _require_equal_field(text: str, target: State, beat: Callable[[], None]) -> 
             field_text(field, descriptor, load_row(record[1], target.get))
             return
         if len(keys) < _NEAREST_KEYS_MAX:
-            keys.append("/".join((*name, forms[0])))
+            keys.append("/".join((*name, forms[0]))[:_NEAREST_CHARACTERS_MAX])
     raise _no_record(field.path, "/".join(name), keys)
 
 
@@ -146,7 +148,7 @@ def _names_record(
                 if matches(pattern, name, forms):
                     return True
                 if len(keys) < _NEAREST_KEYS_MAX:
-                    keys.append("/".join((*name, forms[0])))
+                    keys.append("/".join((*name, forms[0]))[:_NEAREST_CHARACTERS_MAX])
     return False
 
 
