@@ -28,6 +28,8 @@ from maos_ckpt.tree.large import load_row
 
 #: Keys that a name which is nobody's is compared with.
 _NEAREST_KEYS_MAX: Final = 5000
+#: … and characters of each: nobody mistypes what is longer, and comparing takes its time.
+_NEAREST_CHARACTERS_MAX: Final = 200
 _NEAREST_TOLD: Final = 3
 _OWNERS: Final = {"agents": ("agent", "--agent"), "orchestrations": ("orchestration", "--orchestration")}
 
@@ -102,7 +104,7 @@ def _ids(table: str, states: Sequence[State]) -> dict[str, None]:
     known: dict[str, None] = {}
     for state in states:
         for key, _ in itertools.islice(every(state, COLLECTIONS[table]), _NEAREST_KEYS_MAX):
-            known[str(decode_key(key)[0])] = None
+            known[str(decode_key(key)[0])[:_NEAREST_CHARACTERS_MAX]] = None
     return known
 
 
@@ -144,7 +146,7 @@ def _require_equal_field(text: str, target: State, beat: Callable[[], None]) -> 
             field_text(field, descriptor, load_row(record[1], target.get))
             return
         if len(keys) < _NEAREST_KEYS_MAX:
-            keys.append("/".join((*name, forms[0])))
+            keys.append("/".join((*name, forms[0]))[:_NEAREST_CHARACTERS_MAX])
     raise _no_record(field.path, "/".join(name), keys)
 
 
@@ -173,7 +175,7 @@ def _names_record(
                 if matches(pattern, name, forms):
                     return True
                 if len(keys) < _NEAREST_KEYS_MAX:
-                    keys.append("/".join((*name, forms[0])))
+                    keys.append("/".join((*name, forms[0]))[:_NEAREST_CHARACTERS_MAX])
     return False
 
 
