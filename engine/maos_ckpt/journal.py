@@ -39,9 +39,9 @@ TEXT_CHARACTERS_MAX = 4000
 #: Checkpoint ids that one event names at most.
 LIST_ITEMS_MAX = 1000
 _LOCK_TRIES = 20
+_LOCK_PAUSE_S = 0.01
 #: So often the figures are read again where a rotation came between.
 _LOOKS_MAX = 5
-_LOCK_PAUSE_S = 0.01
 #: Events that a power cut must not make us forget.
 _DURABLE = frozenset({"RecoveryCompleted", "RecoveryResumed", "CheckpointsRemoved", "DrillCompleted"})
 
