@@ -7,6 +7,7 @@ from maos_ckpt.cli import shapes
 from maos_ckpt.cli.alerts_text import alert_pairs, hook_pairs
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import rfc3339
+from maos_ckpt.engine.lock import engine_owner
 from maos_ckpt.errors import ExitCode, UsageError
 from maos_ckpt.hooks.courier import Way
 from maos_ckpt.operations import alerts as standing
@@ -56,6 +57,8 @@ def _list(context: Context) -> int:
         context.out.document({"alerts": [shapes.alert(one) for one in found], "hooks": shape})
         return ExitCode.DONE
     pairs = alert_pairs(found, now_ms) or [("none", "no alert stands")]
+    if engine_owner(workspace.repository) is None:
+        pairs.append(("note", "no engine runs here, so nothing is judged: this is how the last one left it"))
     context.out.lines(_table([*pairs, *hook_pairs(ways, now_ms, failing_only=False)]))
     return ExitCode.DONE
 
