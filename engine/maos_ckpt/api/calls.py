@@ -145,9 +145,9 @@ async def _stop(exchange: Exchange) -> Response:
 
 ENDPOINTS = (
     *(
-        Endpoint("POST", f"/calls/{one.name}", one.scope, partial(_call, one), f"EngineClient.{one.name}")
+        Endpoint("POST", f"/calls/{one.name}", one.scope, partial(_call, one), f"EngineClient.{one.name}", listed=False)
         for one in METHODS.values()
     ),
-    Endpoint("POST", "/calls/stop_engine", Scope.ADMIN, _stop, "end the engine, in order"),
-    Endpoint("GET", "/calls/events", Scope.READ, _events, "events and progress as MessagePack frames"),
+    Endpoint("POST", "/calls/stop_engine", Scope.ADMIN, _stop, "end the engine, in order", listed=False),
+    Endpoint("GET", "/calls/events", Scope.READ, _events, "events and progress as MessagePack frames", listed=False),
 )
