@@ -46,6 +46,7 @@ TABLE: list[tuple[str, str, dict[str, str], bytes, int]] = [
     ("POST", "/recovery", JSON, b'{"components": "tasks"}', 422),
     ("POST", "/recovery", JSON, b'{"components": [""]}', 422),
     ("POST", "/recovery", JSON, b'{"plan": "0"}', 422),
+    ("POST", "/recovery", JSON, b'{"plan": "000000000000", "dryRun": true}', 422),
     ("POST", "/recovery", JSON, b'{"merge": "sideways"}', 422),
     ("POST", "/checkpoints", JSON, b'{"tags": [" "]}', 422),
     ("POST", "/checkpoints", JSON, b'{"description": 1}', 422),

@@ -45,6 +45,9 @@ def test_a_dry_run_changes_nothing_and_its_plan_is_applied_and_undone(place: Hou
     assert api.post(f"/plans/{back['digest']}/apply").json()["verified"]
     assert dump_exact(place.database) == spoilt
     problem(api.post(f"/plans/{digest}/apply"), 404)
+    # Both recoveries took a safety checkpoint, which nobody means who asks for the latest one.
+    assert api.get("/checkpoints").json()["checkpoints"][0]["trigger"] == "safety"
+    assert api.get("/checkpoints/latest").json()["id"] == saved
 
 
 def test_a_part_is_recovered_alone(place: House, api: httpx2.Client) -> None:
