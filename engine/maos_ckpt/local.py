@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from maos_ckpt.client import EVERYTHING, EngineClient, EventSink
 from maos_ckpt.config import Config
 from maos_ckpt.engine.service import Engine
-from maos_ckpt.ids import resolve
 from maos_ckpt.model import (
     Checkpoint,
     DiffResult,
@@ -50,6 +49,7 @@ from maos_ckpt.operations.registry import (
     VerifyArguments,
 )
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.repository.catalogue import named_among
 
 
 class LocalClient(EngineClient):
@@ -90,9 +90,7 @@ class LocalClient(EngineClient):
 
     def checkpoint(self, name: str) -> Checkpoint:
         """See `EngineClient.checkpoint`."""
-        found = self._engine.checkpoints()
-        wanted = resolve(name, [one.id for one in found])
-        return next(one for one in found if one.id == wanted)
+        return named_among(name, self._engine.checkpoints())
 
     def hold(self, names: frozenset[str]) -> None:
         """See `EngineClient.hold`."""

@@ -21,10 +21,9 @@ from maos_ckpt.client import EngineClient
 
 #: Where the API lies in a server that is its own.
 PREFIX = "/api/checkpoint"
-#: All there is; each area exports its own.
+#: All there is; each area exports its own. Routes are tried in this order, so what is asked for often comes first.
 ENDPOINTS: tuple[Endpoint, ...] = (
     *health.ENDPOINTS,
-    *calls.ENDPOINTS,
     *checkpoints.ENDPOINTS,
     *contents.ENDPOINTS,
     *recoveries.ENDPOINTS,
@@ -33,6 +32,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *upkeep.ENDPOINTS,
     *metrics.ENDPOINTS,
     *openapi.ENDPOINTS,
+    *calls.ENDPOINTS,
 )
 
 

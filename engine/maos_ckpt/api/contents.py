@@ -31,7 +31,7 @@ _TEXT_CHARACTERS_MAX = 1000
 _MARK_CHARACTERS_MAX = 8192
 #: A checkpoint, or the live state.
 Side = Annotated[str, Meta(pattern=f"^(live|{Name.__metadata__[0].pattern.strip('^$')})$", max_length=18)]
-Optional = Annotated[str, Meta(pattern=f"^({Name.__metadata__[0].pattern.strip('^$')})?$", max_length=18)]
+MaybeName = Annotated[str, Meta(pattern=f"^({Name.__metadata__[0].pattern.strip('^$')})?$", max_length=18)]
 Text = Annotated[str, Meta(max_length=_TEXT_CHARACTERS_MAX)]
 
 
@@ -74,7 +74,7 @@ class FindAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
 class RecommendationAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A checkpoint to say something about, too."""
 
-    checkpoint: Optional = ""
+    checkpoint: MaybeName = ""
 
 
 async def _records(exchange: Exchange) -> Response:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 
-import msgspec
 from starlette.responses import Response
 
 from maos_ckpt import __version__
+from maos_ckpt.api.answers import json_answer
 from maos_ckpt.api.endpoint import Endpoint, Exchange
 from maos_ckpt.model.access import Scope
 
@@ -25,7 +24,7 @@ class Health:
 async def _health(exchange: Exchange) -> Response:
     status = await exchange.call(exchange.client.status)
     found = Health("degraded" if status.last_error else "healthy", __version__, status.role)
-    return Response(msgspec.json.encode(found), HTTPStatus.OK, media_type="application/json")
+    return json_answer(exchange.request, found)
 
 
 ENDPOINTS = (Endpoint("GET", "/health", Scope.READ, _health, "whether the engine is well", answer=Health),)

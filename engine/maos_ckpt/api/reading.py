@@ -65,7 +65,7 @@ def query(request: Request, kind: type[T]) -> T:
     """
     if len(request.url.query) > QUERY_CHARACTERS_MAX:
         raise HttpProblem(HTTPStatus.REQUEST_URI_TOO_LONG, UsageError("The query is too long.", kept=_KEPT))
-    fields = {one.encode_name: _kind(one.type) for one in msgspec.structs.fields(kind)}  # type: ignore[arg-type]
+    fields = _parameters(kind)
     given: dict[str, object] = {}
     for name, value in request.query_params.multi_items():
         if isinstance(fields.get(name), msgspec.inspect.ListType):
@@ -78,6 +78,11 @@ def query(request: Request, kind: type[T]) -> T:
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
         raise UsageError(f"The query is not what it should be: {error}.", kept=_KEPT) from error
+
+
+@functools.cache
+def _parameters(kind: Any) -> dict[str, msgspec.inspect.Type]:
+    return {one.encode_name: _kind(one.type) for one in msgspec.structs.fields(kind)}
 
 
 def _kind(annotation: Any) -> msgspec.inspect.Type:

@@ -174,8 +174,14 @@ def _checked(asked: Recovery) -> Selection:
     return selection
 
 
-def _digest(plan: str | UnsetType) -> str | None:
-    return None if isinstance(plan, UnsetType) else plan
+def _digest(asked: Recovery | Undo) -> str | None:
+    if isinstance(asked.plan, UnsetType):
+        return None
+    if asked.dry_run:
+        raise UsageError(
+            "A plan is applied, and a dry run applies nothing.", kept="Nothing was changed.", hint="Leave one out."
+        )
+    return asked.plan
 
 
 def _dry(exchange: Exchange, kind: PlanKind, name: str, selection: Selection, plan: Plan) -> RecoveryAnswer:
@@ -192,16 +198,14 @@ def _done(result: RecoveryResult) -> RecoveryAnswer:
 
 async def _recover(exchange: Exchange) -> Response:
     asked = await read_body(exchange, Recovery)
-    selection, client = _checked(asked), exchange.client
+    selection, digest, client = _checked(asked), _digest(asked), exchange.client
 
     def recover() -> RecoveryAnswer:
         if asked.dry_run:
             plan = client.plan(asked.checkpoint_id, selection, asked.limit)
             return _dry(exchange, PlanKind.RECOVERY, plan.checkpoint, selection, plan)
         return _done(
-            client.recover(
-                asked.checkpoint_id, selection, digest=_digest(asked.plan), reason=asked.reason, limit=asked.limit
-            )
+            client.recover(asked.checkpoint_id, selection, digest=digest, reason=asked.reason, limit=asked.limit)
         )
 
     return await carry_out(exchange, "plan" if asked.dry_run else "restore", recover)
@@ -209,12 +213,12 @@ async def _recover(exchange: Exchange) -> Response:
 
 async def _undo(exchange: Exchange) -> Response:
     asked = await read_body(exchange, Undo)
-    only, client = asked.selection, exchange.client
+    only, digest, client = asked.selection, _digest(asked), exchange.client
 
     def undo() -> RecoveryAnswer:
         if asked.dry_run:
             return _dry(exchange, PlanKind.UNDO, "", only, client.undo_plan(asked.limit, only))
-        return _done(client.undo(digest=_digest(asked.plan), reason=asked.reason, limit=asked.limit, only=only))
+        return _done(client.undo(digest=digest, reason=asked.reason, limit=asked.limit, only=only))
 
     return await carry_out(exchange, "undo plan" if asked.dry_run else "undo", undo)
 

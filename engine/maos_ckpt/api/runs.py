@@ -20,9 +20,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
 
-from maos_ckpt.api.problems import HttpProblem
+from maos_ckpt.api.problems import HttpProblem, status_of
 from maos_ckpt.errors import CkptError, NotFoundError, UnavailableError, UsageError
 from maos_ckpt.seams import SYSTEM, Seams
 
@@ -192,11 +191,12 @@ def fingerprint(method: str, path: str, body: bytes) -> str:
     return hashlib.sha256(f"{method} {path}\n".encode() + body).hexdigest()
 
 
-def failure_of(run: Run) -> CkptError | None:
-    """Why a run failed, for those who ask later; None where it did not."""
+def failure_of(run: Run) -> tuple[CkptError, HTTPStatus] | None:
+    """Why a run failed, for those who ask later, and with which status; None where it did not."""
     if run.state is not RunState.FAILED:
         return None
-    error: Any = run.future.exception()
+    error = run.future.exception()
     if isinstance(error, HttpProblem):
-        return error.error
-    return error if isinstance(error, CkptError) else CkptError("Something unexpected went wrong.")
+        return error.error, error.status
+    known = error if isinstance(error, CkptError) else CkptError("Something unexpected went wrong.")
+    return known, status_of(known)

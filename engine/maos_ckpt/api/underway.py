@@ -15,7 +15,7 @@ from starlette.responses import Response
 from maos_ckpt.api.answers import json_answer
 from maos_ckpt.api.codec import encode, shown, special
 from maos_ckpt.api.endpoint import Endpoint, Exchange
-from maos_ckpt.api.problems import HttpProblem, problem_fields, status_of
+from maos_ckpt.api.problems import HttpProblem, problem_fields
 from maos_ckpt.api.reading import JSON, Operation, body, placeholder
 from maos_ckpt.api.runs import Reply, Run, RunState, failure_of, fingerprint, reply_of
 from maos_ckpt.errors import UsageError
@@ -118,9 +118,9 @@ def _wait_s(prefer: str) -> float:
 
 def _report(run: Run) -> OperationReport:
     result: bytes | None = None
-    error = failure_of(run)
-    if error is not None:
-        result = msgspec.json.encode(problem_fields(error, status_of(error)), enc_hook=str)
+    failure = failure_of(run)
+    if failure is not None:
+        result = msgspec.json.encode(problem_fields(*failure), enc_hook=str)
     elif run.state is RunState.SUCCEEDED:
         result = run.future.result().body
     return OperationReport(

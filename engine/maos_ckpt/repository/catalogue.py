@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from maos_ckpt.backends.local import LocalBackend
@@ -27,6 +27,26 @@ from maos_ckpt.repository.remote import RemoteCopy
 _LOG = logging.getLogger(__name__)
 #: Objects that one warning names.
 _NAMED_MAX = 3
+
+#: How every name that counts back from the newest begins.
+_LATEST = "latest"
+
+
+def named_among(name: str, newest_first: Sequence[Checkpoint]) -> Checkpoint:
+    """The checkpoint that `name` means: an id, a unique part of one, `latest`, `latest~N`.
+
+    `latest` passes over safety checkpoints: those hold what a recovery wrote over, and whoever asks for the latest
+    state twice must not get the damage back. It passes over damaged ones, too.
+
+    Raises:
+        NotFoundError, UsageError: see `ids.resolve`.
+    """
+    meant = newest_first
+    if name.startswith(_LATEST):
+        meant = [one for one in meant if one.trigger is not Trigger.SAFETY] or meant
+        meant = [one for one in meant if one.state is not CheckpointState.DAMAGED] or meant
+    wanted = resolve(name, [one.id for one in meant])
+    return next(one for one in newest_first if one.id == wanted)
 
 
 class Catalogue:
@@ -87,19 +107,12 @@ class Catalogue:
         return manifest
 
     def resolve(self, name: str) -> Checkpoint:
-        """The checkpoint that `name` means: an id, a unique part of one, `latest`, `latest~N`.
-
-        `latest` passes over safety checkpoints: those hold what a recovery wrote over, and whoever asks for the latest
-        state twice must not get the damage back. It passes over damaged ones, too, and a warning says so.
-        """
+        """The checkpoint that `name` means (see `named_among`); a warning tells of damaged ones that `latest` passed
+        over."""
         checkpoints = self.checkpoints()
-        named = name.startswith("latest")
-        usual = [one for one in checkpoints if one.trigger is not Trigger.SAFETY] or checkpoints
-        usual = [one for one in usual if one.state is not CheckpointState.DAMAGED] or usual
-        wanted = resolve(name, [one.id for one in (usual if named else checkpoints)])
-        found = next(one for one in checkpoints if one.id == wanted)
+        found = named_among(name, checkpoints)
         self._resolved[found.id] = found.seq
-        if named:
+        if name.startswith(_LATEST):
             self._tell_of_hidden(name, found, checkpoints)
         return found
 
