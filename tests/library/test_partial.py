@@ -139,22 +139,14 @@ def test_one_that_moves_between_plan_and_restore_is_left_as_it_is(tmp_path: Path
         calls = 0
 
         def capture(self) -> dict[Any, Any]:
-            # The safety checkpoint reads it first; then it is looked at once more before it is given anything.
+            # A recovery reads it for the safety checkpoint, and once more before it is given anything.
             self.calls += 1
-            return {**self.state, "moved": self.calls} if self.calls > 1 else self.state
+            return self.state if self.calls == 1 else {"a": 100 + self.calls}
 
-    managers["agents"] = Moving(a=1)
+    managers["agents"] = moving = Moving(a=1)
     workspace = workspace_of(tmp_path, managers)
     whole = save(workspace)
-    managers["agents"].state["a"] = 2
-    managers["agents"].calls = 0
-
-    class Ticking(Manager):
-        def capture(self) -> dict[Any, Any]:
-            managers["agents"].state["a"] = managers["agents"].calls
-            return self.state
-
-    workspace = workspace_of(tmp_path, {**managers, "tasks": Ticking(t=b"\0")})
+    moving.state, moving.calls = {"a": 2}, 0
     result = recover(workspace, whole.id, "agents")
     assert result.skipped == ("agents/provider.managers was left as it was: 'a' moved since the plan was made.",)
     assert managers["agents"].restored == 0
