@@ -186,6 +186,17 @@ def test_a_quiesce_hook_that_fails_leaves_the_system_running(how: str) -> None:
     assert one.turn.acquire(timeout=1)
 
 
+def test_a_quiesce_hook_that_takes_hold_too_late_is_answered_by_a_resume() -> None:
+    gate = threading.Lock()
+    gate.acquire()
+    one = host(config(hook_timeout_s=0.2), quiesce=gate.acquire, resume=gate.release)
+    # The first resume lets go of what the test itself holds, so that the hook gets hold of it after all.
+    with pytest.raises(SourceError, match=r"longer than 0\.2 s"):
+        one.session().hold()
+    wait_until(lambda: not gate.locked(), "the late hook's resume")
+    assert gate.acquire(timeout=1)
+
+
 def test_a_resume_hook_that_fails_is_run_again_and_told() -> None:
     calls = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,28 @@ def test_one_that_does_not_take_its_state_back_keeps_what_it_had(tmp_path: Path,
     ]
     assert managers["tasks"].state == {"other": 1}
     assert managers["agents"].state == {"a": 1, "b": {"deep": [1, 2]}}
+
+
+def test_a_system_that_is_let_go_on_during_a_recovery_is_told_of(tmp_path: Path) -> None:
+    class Slow(Manager):
+        def restore(self, items: dict[Any, Any]) -> None:
+            time.sleep(0.4)
+            super().restore(items)
+
+    steps: list[str] = []
+    manager = Slow(a=1)
+    workspace = create_checkpoint_system(
+        {"barrier": {"recoveryHoldTimeoutS": 0.3}},
+        {"agents": manager},
+        directory=tmp_path,
+        quiesce=lambda: steps.append("quiesce"),
+        resume=lambda: steps.append("resume"),
+    ).workspace
+    whole = save(workspace)
+    manager.state = {}
+    result = recover(workspace, whole.id)
+    assert (manager.state, steps) == ({"a": 1}, ["quiesce", "resume"] * 2)
+    assert any("let go on after 0." in note for note in result.notes)
 
 
 def test_one_that_moves_between_plan_and_restore_is_left_as_it_is(tmp_path: Path, managers: dict[str, Any]) -> None:
