@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from maos_ckpt.api.mounting import checkpoint_api
     from maos_ckpt.library.start import create_checkpoint_system, quick_start
     from maos_ckpt.library.system import CheckpointSystem
     from maos_ckpt.library.trends import MetricsCollector, PerformanceTrends
@@ -22,16 +23,18 @@ __all__ = [
     "CheckpointSystem",
     "MetricsCollector",
     "PerformanceTrends",
+    "checkpoint_api",
     "set_log_level",
 ]
 
 _HOMES = {
     "quick_start": "library.start",
     "create_checkpoint_system": "library.start",
-    "set_log_level": "logs",
     "CheckpointSystem": "library.system",
     "MetricsCollector": "library.trends",
     "PerformanceTrends": "library.trends",
+    "checkpoint_api": "api.mounting",
+    "set_log_level": "logs",
 }
 
 
