@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.attaching import attached, progress_shown
-from maos_ckpt.cli.commands.checkpoints import confirmed_to_go, list_lines, tell_checkpoint, tell_marked, tell_saved
+from maos_ckpt.cli.commands.checkpoints import (
+    confirmed_to_go,
+    list_lines,
+    tell_checkpoint,
+    tell_marked,
+    tell_saved,
+    tell_tags,
+)
 from maos_ckpt.cli.commands.contents import change_limit, tell_diff
 from maos_ckpt.cli.commands.drills import tell_drill, tell_history
 from maos_ckpt.cli.commands.insight import tell_found, tell_recommendation
@@ -76,6 +83,15 @@ def unpin(context: Context) -> int:
     """`maos-ckpt unpin`."""
     with attached(context) as client:
         return tell_marked(context, client.set_pinned(context.arguments.id, False), "is not pinned")
+
+
+def tag(context: Context) -> int:
+    """`maos-ckpt tag`."""
+    a = context.arguments
+    with attached(context) as client:
+        if a.tags or a.remove:
+            return tell_tags(context, client.change_tags(a.id, a.tags, a.remove))
+        return tell_tags(context, client.checkpoint(a.id))
 
 
 def delete(context: Context) -> int:
