@@ -47,7 +47,7 @@ def delivering(journal: Journal) -> Delivering:
     @contextlib.contextmanager
     def work(hooks: Hooks, *, budget_s: float = 5.0, send: Send | None = None) -> Iterator[Courier]:
         def post(entry: journals.Entry) -> str:
-            return webhook.send(hooks, entry, SOURCE, SYSTEM.clock)
+            return webhook.send(hooks, SOURCE, SYSTEM.clock, entry)
 
         courier = Courier("webhook", journal, SYSTEM, EVENT_TYPES, send or post, budget_s)
         courier.start()

@@ -22,7 +22,10 @@ from maos_ckpt.model.alerts import AlertName
 from maos_ckpt.operations import checkpoints
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.seams import SYSTEM
+from tests.alerts.receiver import receiver
 from tests.lab.build import build_state
+
+OK = {"ok": True, "failure": None}
 
 
 class Told:
@@ -121,6 +124,24 @@ def test_a_webhook_that_does_not_take_anything_is_told(told: Told, monkeypatch: 
     status = told.text("status")
     assert "nothing arrives since" in status
     assert "secret-token" not in status + told.text("config", "show") + told.text("alerts")
+
+
+def test_hooks_are_tried_out_and_each_says_how_it_went(
+    told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "No hook is configured" in told.text("alerts", "test", code=2)
+    with receiver() as hook, receiver(then=500) as monitor:
+        out = tmp_path / "heard"
+        monkeypatch.setenv("MAOS_CKPT_HOOKS_WEBHOOK_URL", hook.url)
+        monkeypatch.setenv("MAOS_CKPT_HOOKS_COMMAND", f"/bin/sh\n-c\ncat > {out}")
+        assert told.json("alerts", "test") == {"webhook": OK, "command": OK}
+        (came,) = hook.took()
+        assert json.loads(came.body)["data"]["alert"] == json.loads(out.read_text())["data"]["alert"] == "test"
+        monkeypatch.setenv("MAOS_CKPT_HOOKS_HEARTBEAT_URL", monitor.url)
+        place = ["--source", told.workspace.source, "--repo", str(told.workspace.repository)]
+        assert main([*place, "alerts", "test"], lambda *_: 1) == 6
+        assert monitor.took()[0].path.endswith("/start")
+    assert not told.workspace.repository.exists()
 
 
 def test_where_there_is_no_repository_no_alert_stands_and_there_are_no_metrics(told: Told) -> None:

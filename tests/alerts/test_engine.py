@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from maos_ckpt.alerts import book, rules
 from maos_ckpt.config.alerting import Alerts, Hooks
 from maos_ckpt.engine import alarms
-from maos_ckpt.events import AlertCleared, AlertRaised
+from maos_ckpt.environment import child_environment
+from maos_ckpt.events import AlertCleared, AlertRaised, CheckpointCreated
 from maos_ckpt.model.alerts import AlertState
-from tests.alerts.receiver import Came, receiver
+from tests.alerts.receiver import HANG, Came, receiver
 from tests.engine.conftest import MakeWorkspace
 from tests.engine.conftest import configured as configured
 from tests.engine.conftest import workspace as workspace
@@ -88,3 +92,51 @@ def test_no_alert_is_judged_by_an_observer(configured: MakeWorkspace) -> None:
         observer.status()
         assert engine.alerts() == ()
         assert events.of(AlertRaised) == []
+
+
+ENGINE = """
+import sys, msgspec
+from pathlib import Path
+from maos_ckpt.config import Config
+from maos_ckpt.engine import alarms
+from maos_ckpt.local import LocalClient
+from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.seams import SYSTEM
+alarms.FIRST_S = 0.0
+repository, source, home, config = sys.argv[1:]
+config = msgspec.json.decode(config, type=Config)
+client = LocalClient(Workspace(Path(repository), source, Path(home), config, SYSTEM))
+client.start()
+sys.stdin.read()
+"""
+
+
+def test_an_alert_that_a_killed_engine_could_not_tell_is_told_by_the_next_one(configured: MakeWorkspace) -> None:
+    """SIGKILL while the webhook hangs: the same event, id and incident arrive afterwards, and once."""
+    with receiver(HANG) as server:
+        hooks = Hooks(webhook_url=server.url)
+        full = configured(interval_seconds=FAR_S, alerts=Alerts(disk_free_bytes=1 << 60), hooks=hooks)
+        words = [str(full.repository), full.source, str(full.claude_home), msgspec.json.encode(full.config).decode()]
+        command = [sys.executable, "-c", ENGINE, *words]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, env=child_environment()) as process:
+            (first,) = server.wait_for(1)
+            process.kill()
+        with running(full) as (client, _):
+            again = server.wait_for(2)[1]
+            (alert,) = client.alerts()
+            assert json.loads(again.body)["data"]["key"] == alert.key
+        assert again.headers["webhook-id"] == first.headers["webhook-id"]
+        assert again.body == first.body
+        assert len(server.took()) == 2
+
+
+def test_a_hook_that_a_reload_brings_is_told_of_what_comes_then(configured: MakeWorkspace) -> None:
+    with receiver() as server:
+        workspace = configured(interval_seconds=FAR_S)
+        with running(workspace) as (client, events):
+            events.wait_for(CheckpointCreated)
+            hooks = Hooks(webhook_url=server.url, webhook_events=("checkpointCreated",))
+            client.reconfigure(msgspec.structs.replace(workspace.config, hooks=hooks))
+            saved = client.save()
+            (came,) = server.wait_for(1)
+            assert json.loads(came.body)["data"]["checkpoint"] == saved.id

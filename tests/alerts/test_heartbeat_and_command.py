@@ -110,7 +110,7 @@ def entry(event: Event) -> Entry:
 
 def run(program: tuple[str, ...], tmp_path: Path, event: Event = FAILED, within_s: float = 20.0) -> str:
     hooks = Hooks(command=program, command_timeout_s=within_s)
-    return command.run(hooks, entry(event), SOURCE, tmp_path, SYSTEM.processes)
+    return command.run(hooks, SOURCE, tmp_path, SYSTEM.processes, entry(event))
 
 
 def test_a_program_reads_the_event_and_sees_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +157,7 @@ def test_a_program_that_fails_is_run_again_for_the_same_event(
     hooks = Hooks(command=(sys.executable, "-c", script, str(out)))
 
     def send(one: Entry) -> str:
-        return command.run(hooks, one, SOURCE, tmp_path, SYSTEM.processes)
+        return command.run(hooks, SOURCE, tmp_path, SYSTEM.processes, one)
 
     with delivering(hooks, send=send, budget_s=30.0):
         journal.append(OperationFailed(SYSTEM.clock.now_ms(), "save", "source", "away"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -21,34 +22,33 @@ from maos_ckpt.seams import SYSTEM
 from tests.api.conftest import serve
 
 
-def test_the_audit_log_names_the_token_that_a_recovery_was_asked_with(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_audit_log_names_whom_the_api_let_in(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     async def recover(exchange: Exchange) -> Response:
-        result = await exchange.call_long(
-            exchange.client.recover, "latest", Selection(components=("tasks",)), digest=None, reason="a drill"
-        )
+        tasks = Selection(components=("tasks",))
+        result = await exchange.call_long(exchange.client.recover, "latest", tasks, digest=None, reason="a test")
         return Response(json.dumps({"verified": result.verified}))
 
-    endpoint = Endpoint("POST", "/recover", Scope.RECOVER, recover, "a test's")
-    monkeypatch.setattr(application_module, "ENDPOINTS", (endpoint,))
+    async def delete(exchange: Exchange) -> Response:
+        return Response(await exchange.call_long(exchange.client.delete, exchange.path["id"]))
+
+    endpoints = (
+        Endpoint("POST", "/recover", Scope.RECOVER, recover, "in a process of its own"),
+        Endpoint("DELETE", "/{id}", Scope.SAVE, delete, "in the engine's own process"),
+    )
+    monkeypatch.setattr(application_module, "ENDPOINTS", endpoints)
     with serve(workspace, Server(listen=("127.0.0.1:0",))) as served:
-        served.client.save()
+        saved = [served.client.save().id for _ in range(2)]
         made = served.tokens.create("ops", (Scope.RECOVER,))
         with served.over_tcp(made.text) as client:
             assert client.post("/api/checkpoint/recover").json()["verified"]
+            assert client.delete(f"/api/checkpoint/{saved[0]}").status_code == 403
         with served.over_unix() as client:
-            assert client.post("/api/checkpoint/recover").json()["verified"]
-        with served.over_tcp(served.token(Scope.SAVE)) as client:
-            assert client.post("/api/checkpoint/recover").status_code == 403
-        served.client.recover("latest", Selection(), digest=None, reason="by hand")
-    entries = [one for one in AuditLog(workspace.repository, SYSTEM).newest_first() if one.verb == "restore"]
-    done = [(one.reason, one.who.via) for one in entries if one.result == "done"]
-    assert done[0] == ("by hand", "")
-    assert done[1][0] == "a drill"
-    assert done[1][1].startswith("uid ")
-    assert done[2] == ("a drill", f"token {made.token.id} (ops)")
-    assert len(done) == 3
+            assert client.delete(f"/api/checkpoint/{saved[0]}").text == saved[0]
+        served.client.delete(saved[1])
+    entries = AuditLog(workspace.repository, SYSTEM).newest_first()
+    told = [(one.verb, one.who.via) for one in entries if one.result == "done" and one.verb in ("delete", "restore")]
+    by_user = f"uid {os.geteuid()}"
+    assert told == [("delete", ""), ("delete", by_user), ("restore", f"token {made.token.id} (ops)")]
 
 
 def test_whom_something_is_done_for_ends_with_the_block() -> None:

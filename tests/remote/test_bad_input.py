@@ -8,7 +8,6 @@ import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import msgspec
@@ -20,6 +19,7 @@ from maos_ckpt.api.names import CLIENT, ENGINE, KEY, MEDIA_TYPE
 from maos_ckpt.api.remote import RemoteClient
 from maos_ckpt.client import EngineClient
 from maos_ckpt.errors import CkptError, EngineUnreachableError, PermissionRefusedError, UnavailableError, UsageError
+from tests.api.conftest import make_certificate
 from tests.remote.conftest import Served
 
 KEYED = {"content-type": MEDIA_TYPE, KEY: "k" * 32, CLIENT: "c" * 24}
@@ -245,7 +245,7 @@ def test_a_socket_that_is_none_and_one_that_nobody_listens_at(tmp_path: Path) ->
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with tls_server(tmp_path) as (port, authority):
-        address = parse_address(f"https://localhost:{port}", Path("/"))
+        address = parse_address(f"https://127.0.0.1:{port}", Path("/"))
         monkeypatch.delenv("SSL_CERT_FILE", raising=False)
         client = RemoteClient(address, token="t0ken-that-must-not-show")
         with pytest.raises(PermissionRefusedError, match="certificate") as caught:
@@ -263,9 +263,9 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, monkey
 @contextlib.contextmanager
 def tls_server(directory: Path) -> Iterator[tuple[int, Path]]:
     """A TLS server with a certificate of its own; gives its port and the certificate."""
-    key, certificate = make_certificate(directory)
+    made = make_certificate(directory, "impostor")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(made.certificate, made.key)
     listening = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -278,31 +278,7 @@ def tls_server(directory: Path) -> Iterator[tuple[int, Path]]:
 
     threading.Thread(target=serve, daemon=True).start()
     try:
-        yield listening.getsockname()[1], certificate
+        yield listening.getsockname()[1], made.certificate
     finally:
         listening.shutdown(socket.SHUT_RDWR)
         listening.close()
-
-
-def make_certificate(directory: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for localhost; returns the paths of key and certificate."""
-    import datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    builder: Any = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
-    builder = builder.not_valid_after(now + datetime.timedelta(days=1))
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    certificate = builder.sign(key, hashes.SHA256())
-    paths = directory / "key.pem", directory / "certificate.pem"
-    encoding = serialization.Encoding.PEM
-    paths[0].write_bytes(key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-    paths[1].write_bytes(certificate.public_bytes(encoding))
-    return paths

@@ -11,6 +11,7 @@ does half of its work and then fails.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import hashlib
 import threading
 from collections import OrderedDict
@@ -109,7 +110,11 @@ class Runs:
             self._runs[run.id] = run
             if key:
                 self._keys[who, key] = run
-        threading.Thread(target=self._carry_out, args=(run, call), name=f"api {operation}", daemon=True).start()
+        # Who asked is known by the context, which a thread does not take along by itself.
+        asked_in = contextvars.copy_context()
+        threading.Thread(
+            target=asked_in.run, args=(self._carry_out, run, call), name=f"api {operation}", daemon=True
+        ).start()
         return run, False
 
     def _carry_out(self, run: Run, call: Callable[[], Reply]) -> None:

@@ -60,7 +60,12 @@ def add_globals(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--config", metavar="PATH", help="configuration file")
     add("--repo", metavar="PATH|URL", help="repository, or s3://BUCKET/PREFIX; by default .maos-ckpt beside the source")
-    add("--source", metavar="SPEC", action="append", help="what to checkpoint: maos:DIR or sqlite:PATH")
+    add(
+        "--source",
+        metavar="SPEC",
+        action="append",
+        help="maos:DIR, sqlite:PATH or provider:MODULE:ATTR; may be repeated",
+    )
     add("--s3-endpoint", metavar="URL", help="S3 store other than AWS, as http(s)://HOST[:PORT]")
     add("--connect", metavar="ADDRESS", help="a running engine instead: unix:PATH or https://HOST:PORT")
     add("--token-file", metavar="FILE", help="with --connect over TCP: the file that holds the token")
@@ -265,8 +270,11 @@ def _metrics(parser: argparse.ArgumentParser) -> None:
 
 
 def _alerts(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", nargs="?", choices=("list", "ack", "snooze"), default="list", help="what to do")
+    parser.add_argument(
+        "action", nargs="?", choices=("list", "ack", "snooze", "test"), default="list", help="what to do"
+    )
     parser.add_argument("name", metavar="ALERT", nargs="?", default="", help="with ack and snooze: which, by its name")
+    parser.epilog = "`test` sends a test to the webhook, the command and the heartbeat that are configured."
     text = "with snooze: for so long, as 90s, 30m, 2h, 1d; by default 1h"
     parser.add_argument("--for", metavar="AGE", dest="for_s", type=span, default=3600.0, help=text)
 
@@ -411,6 +419,15 @@ COMMANDS = {
 
 #: Run where no command is named.
 NO_COMMAND = Command("", "", "", "service:service", add_engine_options, "service:attached")
+
+
+def needs_repository(what: str) -> UsageError:
+    """What to say to who wants it of an engine that --connect names."""
+    return UsageError(
+        f"`{PROGRAM} {what}` works on the repository itself and does not go through an engine.",
+        kept="Nothing was changed.",
+        hint="Run it on the machine of the repository, without --connect.",
+    )
 
 
 def find_command(words: list[str]) -> tuple[Command, list[str]]:

@@ -13,7 +13,7 @@ from maos_ckpt.processes import Processes
 from maos_ckpt.sources.commands import run_command
 
 
-def run(hooks: Hooks, entry: Entry, source: str, directory: Path, processes: Processes) -> str:
+def run(hooks: Hooks, source: str, directory: Path, processes: Processes, entry: Entry) -> str:
     """One attempt; what went wrong, or "". The event is JSON on the program's standard input; MAOS_EVENT and
     MAOS_EVENT_ID name it. Nothing of an event stands among the arguments."""
     environment = harmless_environment() | {"MAOS_EVENT": public_name(entry[0]), "MAOS_EVENT_ID": event_id(entry)}

@@ -31,6 +31,11 @@ def ping_url(url: str, what: str) -> str:
     return urlunsplit(parts._replace(path=parts.path.rstrip("/") + what)) if what else url
 
 
+def ping(url: str, what: str) -> str:
+    """One attempt; what went wrong, or ""."""
+    return request("GET", ping_url(url, what), b"", {"user-agent": f"maos-ckpt/{__version__}"}, ATTEMPT_S)
+
+
 class Heartbeat:
     """Pings one URL, in a thread of its own from `start` to `close`."""
 
@@ -81,8 +86,7 @@ class Heartbeat:
             for attempt in range(ATTEMPTS_MAX):
                 if attempt and self._ending.wait(PAUSE_S):
                     break
-                headers = {"user-agent": f"maos-ckpt/{__version__}"}
-                failure = request("GET", ping_url(self._url, what), b"", headers, ATTEMPT_S)
+                failure = ping(self._url, what)
                 if not failure:
                     break
             if failure and failure != self.failure:

@@ -39,7 +39,7 @@ def signature(secret: bytes, name: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(signed.digest()).decode("ascii")
 
 
-def send(hooks: Hooks, entry: Entry, source: str, clock: Clock) -> str:
+def send(hooks: Hooks, source: str, clock: Clock, entry: Entry) -> str:
     """One attempt; what went wrong, or "". Nothing is sent unsigned that should be signed."""
     body, name, timestamp = message(entry, source), event_id(entry), clock.now_ms() // 1000
     headers = {

@@ -1,4 +1,4 @@
-"""alerts: those that stand, with what to do; acknowledge or snooze one."""
+"""alerts: those that stand, with what to do; acknowledge or snooze one; try out who is told."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ def alerts(context: Context) -> int:
     arguments = context.arguments
     if arguments.action == "list":
         return _list(context)
+    if arguments.action == "test":
+        return _test(context)
     return tell_changed(context, standing.acknowledge(context.workspace, arguments.name, asked_snooze_s(context)))
 
 
@@ -49,6 +51,16 @@ def tell_changed(context: Context, changed: Alert) -> int:
     else:
         context.out.lines(_table(alert_pairs([changed], now_ms)))
     return ExitCode.DONE
+
+
+def _test(context: Context) -> int:
+    """Send every hook a test; code 6 where one of them did not take it."""
+    found = standing.try_hooks(context.workspace)
+    if context.out.as_json:
+        context.out.document({name: {"ok": not failure, "failure": failure or None} for name, failure in found.items()})
+    else:
+        context.out.lines(_table([(name, failure or "it took the test") for name, failure in found.items()]))
+    return ExitCode.UNAVAILABLE if any(found.values()) else ExitCode.DONE
 
 
 def _list(context: Context) -> int:

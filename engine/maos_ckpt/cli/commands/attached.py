@@ -18,6 +18,7 @@ from maos_ckpt.cli.commands.insight import tell_found, tell_recommendation
 from maos_ckpt.cli.commands.processes import tell_processes
 from maos_ckpt.cli.commands.upkeep import tell_verification
 from maos_ckpt.cli.context import Context
+from maos_ckpt.cli.options import needs_repository
 from maos_ckpt.errors import ExitCode, UsageError
 from maos_ckpt.model import VerifyLevel, VerifyTier
 from maos_ckpt.search.find import MATCHES_LISTED
@@ -40,7 +41,7 @@ def list_(context: Context) -> int:
     """`maos-ckpt list`."""
     a = context.arguments
     if a.systems:
-        raise _needs_repository("list --systems")
+        raise needs_repository("list --systems")
     with attached(context) as client:
         found = client.checkpoints(_ALL if a.tag is not None else a.limit or _ALL)
         damaged = client.status().damaged_manifests
@@ -57,14 +58,6 @@ def list_(context: Context) -> int:
         return ExitCode.DONE
     context.out.lines(list_lines(found, context.seams.clock.now_ms(), context.width))
     return ExitCode.DONE
-
-
-def _needs_repository(what: str) -> UsageError:
-    return UsageError(
-        f"`maos-ckpt {what}` works on the repository itself and does not go through an engine.",
-        kept="Nothing was changed.",
-        hint="Run it on the machine of the repository, without --connect.",
-    )
 
 
 def show(context: Context) -> int:
@@ -145,7 +138,7 @@ def verify(context: Context) -> int:
     if a.all and a.ids:
         raise UsageError("Give either ids or --all.", kept="Nothing was checked.")
     if a.repair or VerifyTier(a.tier) is not VerifyTier.ALL:
-        raise _needs_repository("verify with --repair or --tier")
+        raise needs_repository("verify with --repair or --tier")
     with attached(context) as client, progress_shown(context, client):
         result = client.verify(a.ids, VerifyLevel(a.level))
     return tell_verification(context, result)

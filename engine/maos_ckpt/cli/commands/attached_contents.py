@@ -9,6 +9,7 @@ from maos_ckpt.cli.commands.alerts import asked_snooze_s, tell_alerts, tell_chan
 from maos_ckpt.cli.commands.contents import tell_history, tell_record
 from maos_ckpt.cli.commands.metrics import tell_metrics
 from maos_ckpt.cli.context import Context
+from maos_ckpt.cli.options import needs_repository
 from maos_ckpt.errors import ExitCode
 from maos_ckpt.history import VERSIONS_TOLD
 from maos_ckpt.operations.contents import PAGE_RECORDS_MAX
@@ -51,6 +52,8 @@ def metrics(context: Context) -> int:
 
 def alerts(context: Context) -> int:
     """`maos-ckpt alerts`; how they are sent is the engine's own matter."""
+    if context.arguments.action == "test":
+        raise needs_repository("alerts test")
     with attached(context) as client:
         if context.arguments.action == "list":
             return tell_alerts(context, client.alerts(), None)
