@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -18,8 +19,16 @@ from maos_ckpt.api.address import parse_address, unix_address
 from maos_ckpt.api.names import CLIENT, ENGINE, KEY, MEDIA_TYPE
 from maos_ckpt.api.remote import RemoteClient
 from maos_ckpt.client import EngineClient
-from maos_ckpt.errors import CkptError, EngineUnreachableError, PermissionRefusedError, UnavailableError, UsageError
+from maos_ckpt.errors import (
+    CkptError,
+    ConflictError,
+    EngineUnreachableError,
+    PermissionRefusedError,
+    UnavailableError,
+    UsageError,
+)
 from tests.api.conftest import make_certificate
+from tests.engine.support import wait_until
 from tests.remote.conftest import Served
 
 KEYED = {"content-type": MEDIA_TYPE, KEY: "k" * 32, CLIENT: "c" * 24}
@@ -103,6 +112,35 @@ def test_a_call_that_goes_on_is_said_to_and_can_be_joined(
         statuses.append(http.post("/save", content=SAVE, headers=headers).status_code)
     assert statuses.count(202) > 1
     assert statuses[-1] == 200
+
+
+def test_a_key_outlives_its_answer_so_that_nothing_is_done_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ongoing, "KEPT_MAX", 2)
+    made: list[int] = []
+
+    def work(number: int) -> bytes:
+        made.append(number)
+        return b"x" * (number + 1)
+
+    async def ask(calls: ongoing.OngoingCalls, number: int) -> bytes | None:
+        return await calls.join(f"key {number}", b"request", lambda: work(number))
+
+    calls = ongoing.OngoingCalls()
+    for number in range(5):
+        assert asyncio.run(ask(calls, number)) == b"x" * (number + 1)
+        wait_until(lambda: calls.running == 0, "the call to be noted")
+    assert asyncio.run(ask(calls, 4)) == b"xxxxx"
+    with pytest.raises(ConflictError, match="not kept"):
+        asyncio.run(ask(calls, 0))
+    assert made == [0, 1, 2, 3, 4]
+    monkeypatch.setattr(ongoing, "KEPT_BYTES_MAX", 4)
+    asyncio.run(ask(calls, 5))
+    with pytest.raises(ConflictError, match="not kept"):
+        asyncio.run(ask(calls, 4))
+    # Long after, it is a new call.
+    monkeypatch.setattr(ongoing, "KEPT_S", -1.0)
+    assert asyncio.run(ask(calls, 0)) == b"x"
+    assert made == [0, 1, 2, 3, 4, 5, 0]
 
 
 def test_events_from_a_cursor_that_is_none_are_refused(http: httpx2.Client) -> None:
