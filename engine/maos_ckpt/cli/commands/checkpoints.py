@@ -205,6 +205,11 @@ def tag(context: Context) -> int:
         one = checkpoints.change_tags(context.workspace, arguments.id, arguments.tags, arguments.remove)
     else:
         one = checkpoints.show(context.workspace, arguments.id)
+    return tell_tags(context, one)
+
+
+def tell_tags(context: Context, one: Checkpoint) -> int:
+    """A checkpoint's tags."""
     return tell_marked(context, one, "has " + (clip(", ".join(one.tags), 200) if one.tags else "no tags"))
 
 

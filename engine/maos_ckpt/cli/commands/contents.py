@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import clip, count, moment, name, size, table
 from maos_ckpt.errors import ExitCode
 from maos_ckpt.export import json_record
-from maos_ckpt.fields import json_value
 from maos_ckpt.history import VERSIONS_TOLD
 from maos_ckpt.model import ChangeKind, Counts, DiffResult, RecordChange
+from maos_ckpt.model.contents import History
 from maos_ckpt.operations import checkpoints
 from maos_ckpt.safe_text import safe_text
 
@@ -98,17 +99,22 @@ def records(context: Context) -> int:
     found = checkpoints.records(context.workspace, arguments.id, arguments.component, arguments.record)
     shown = 0
     for record in found:
-        if context.out.as_json:
-            context.out.stream_line(json_record(record))
-        else:
-            path = f"{record.component}/{record.collection}/{record.key}"
-            context.out.lines([name(path), *(_value_line(k, json_value(v)) for k, v in record.values.items())])
+        tell_record(context, json_record(record))
         shown += 1
         if arguments.limit and shown >= arguments.limit:
             break
     if not shown and not context.out.as_json:
         context.out.notice("No record matches.")
     return ExitCode.DONE
+
+
+def tell_record(context: Context, shape: dict[str, Any]) -> None:
+    """One record of a stream, given as its JSON form."""
+    if context.out.as_json:
+        context.out.stream_line(shape)
+    else:
+        path = f"{shape['component']}/{shape['collection']}/{shape['key']}"
+        context.out.lines([name(path), *(_value_line(key, value) for key, value in shape["value"].items())])
 
 
 def _value_line(column: str, value: object) -> str:
@@ -120,7 +126,11 @@ def history(context: Context) -> int:
     """`maos-ckpt history`."""
     context.stop_on_signals()
     limit = context.arguments.limit or VERSIONS_TOLD
-    found = checkpoints.history(context.workspace, context.arguments.key, limit)
+    return tell_history(context, checkpoints.history(context.workspace, context.arguments.key, limit))
+
+
+def tell_history(context: Context, found: History) -> int:
+    """How one record changed."""
     versions = found.versions
     matched = list(dict.fromkeys(f"{one.component}/{one.collection}/{one.key}" for one in versions))
     if context.out.as_json:
