@@ -193,6 +193,12 @@ def tag(context: Context) -> int:
     return _marked(context, one, "has " + (clip(", ".join(one.tags), 200) if one.tags else "no tags"))
 
 
+def tell_of_s3(context: Context) -> None:
+    """Say what becomes of the copy in S3, where there is one: a removal is carried out there by who replicates."""
+    if context.workspace.remote is not None:
+        context.out.notice("In S3 nothing is removed yet: the next replication does that, by the engine that holds it.")
+
+
 def delete(context: Context) -> int:
     """`maos-ckpt delete`: asks on a terminal."""
     arguments = context.arguments
@@ -207,4 +213,6 @@ def delete(context: Context) -> int:
             context.out.notice("Nothing was changed.")
             return ExitCode.DONE
     removed = checkpoints.delete(context.workspace, identity)
-    return _marked(context, removed, "is deleted; `maos-ckpt prune` gives its space back")
+    code = _marked(context, removed, "is deleted; `maos-ckpt prune` gives its space back")
+    tell_of_s3(context)
+    return code
