@@ -289,7 +289,8 @@ def _tell(note: Note, result: RecoveryResult) -> None:
     if result.partial or not result.verified:
         note.result = PARTIAL
     how = "verified" if result.verified else "NOT verified"
-    note.detail = f"{result.plan.summary.total} changes, {how}"
+    number = result.plan.summary.total
+    note.detail = f"{number} change{'' if number == 1 else 's'}, {how}"
 
 
 def _record(workspace: Workspace, result: RecoveryResult, reason: str, *, undo: bool) -> None:

@@ -222,6 +222,12 @@ def confirmed_to_go(context: Context, one: Checkpoint) -> bool:
     return False
 
 
+def tell_of_s3(context: Context) -> None:
+    """Say what becomes of the copy in S3, where there is one: a removal is carried out there by who replicates."""
+    if context.workspace.remote is not None:
+        context.out.notice("In S3 nothing is removed yet: the next replication does that, by the engine that holds it.")
+
+
 def delete(context: Context) -> int:
     """`maos-ckpt delete`: asks on a terminal."""
     arguments = context.arguments
@@ -234,4 +240,6 @@ def delete(context: Context) -> int:
         if not confirmed_to_go(context, one):
             return ExitCode.DONE
     removed = checkpoints.delete(context.workspace, identity)
-    return tell_marked(context, removed, "is deleted; `maos-ckpt prune` gives its space back")
+    code = tell_marked(context, removed, "is deleted; `maos-ckpt prune` gives its space back")
+    tell_of_s3(context)
+    return code
