@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from maos_ckpt.client import EngineClient
+from maos_ckpt.client import EVERYTHING, EngineClient
 from maos_ckpt.errors import CkptError
-from maos_ckpt.model import RESCUE, Checkpoint, MergePolicy, Plan, RecoveryResult, Selection
+from maos_ckpt.model import RESCUE, Checkpoint, MergePolicy, Plan, RecoveryResult, ResumePoint, Selection
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.safe_text import safe_text
 from maos_ckpt_tui.sentences import at_ms
@@ -30,7 +30,8 @@ _LAST = "take the last recovery back: to the state of its safety checkpoint"
 class Recovery:
     """`plan(limit)` computes, `apply(digest, reason)` carries out, `words(plan)` says what it does; all three block.
 
-    `what` are those words as far as they are known without a plan.
+    `what` are those words as far as they are known without a plan. `part(selection)` is the same recovery of a part,
+    where it has parts; `title` and what is taken with the part stay.
     """
 
     title: str
@@ -39,19 +40,25 @@ class Recovery:
     plan: Callable[[int], Plan]
     apply: Callable[[str | None, str], RecoveryResult]
     words: Callable[[Plan], str]
+    part: Callable[[Selection], Recovery] | None = None
 
 
 def selection_words(selection: Selection) -> str:
     """A selection in words."""
     if selection.whole:
         return "everything, exactly as it was"
-    named = (*selection.components, *selection.records, *(f'what contains "{one}"' for one in selection.searches))
-    named += tuple(f"agent {one}" for one in selection.agents)
-    named += tuple(f"orchestration {one}" for one in selection.orchestrations)
-    words = ", ".join((*named, *selection.fields)) or "everything"
+    words = named_words(selection)
     how = "exactly as it was" if selection.exact else _POLICIES[selection.merge]
     how += ", with what it refers to" if selection.with_dependencies else ""
     return f"{words} ({how})"
+
+
+def named_words(selection: Selection) -> str:
+    """What a selection names, in words."""
+    named = (*selection.components, *selection.records, *(f'what contains "{one}"' for one in selection.searches))
+    named += tuple(f"agent {one}" for one in selection.agents)
+    named += tuple(f"orchestration {one}" for one in selection.orchestrations)
+    return safe_text(", ".join((*named, *selection.fields)) or "everything")
 
 
 def recover(client: EngineClient, checkpoint: Checkpoint, selection: Selection) -> Recovery:
@@ -64,25 +71,55 @@ def recover(client: EngineClient, checkpoint: Checkpoint, selection: Selection) 
         lambda limit: client.plan(checkpoint.id, selection, limit),
         lambda digest, reason: client.recover(checkpoint.id, selection, digest=digest, reason=reason),
         lambda _: what,
+        lambda part: recover(
+            client,
+            checkpoint,
+            replace(
+                part,
+                exact=selection.exact or selection.whole,
+                with_dependencies=selection.with_dependencies,
+                merge=selection.merge,
+            ),
+        ),
     )
 
 
-def take_back(client: EngineClient, now_ms: int) -> Recovery:
-    """Undo the last recovery."""
+def take_back(client: EngineClient, now_ms: int, only: Selection = EVERYTHING) -> Recovery:
+    """Undo the last recovery, or `only` a part of it."""
+    part = "" if only.all_records else f", of it only {named_words(only)}"
 
     def words(plan: Plan) -> str:
         try:
-            return undo_words(plan.checkpoint, client.recent_events(_ENTRIES_MAX), now_ms)
+            return undo_words(plan.checkpoint, client.recent_events(_ENTRIES_MAX), now_ms) + part
         except CkptError:
-            return _LAST  # The plan counts; which recovery it is about is only said less exactly.
+            return _LAST + part  # The plan counts; which recovery it is about is only said less exactly.
 
     return Recovery(
         "undo",
-        _LAST,
+        _LAST + part,
         True,
-        client.undo_plan,
-        lambda digest, reason: client.undo(digest=digest, reason=reason),
+        lambda limit: client.undo_plan(limit, only),
+        lambda digest, reason: client.undo(digest=digest, reason=reason, only=only),
         words,
+        lambda part: take_back(client, now_ms, part),
+    )
+
+
+def go_on(client: EngineClient, point: ResumePoint) -> Recovery:
+    """Put an agent's transcript back, so that its conversation can be continued."""
+    what = f"the transcript of {safe_text(point.agent)} as it was in {short(point.checkpoint)}, and nothing else"
+
+    def apply(digest: str | None, reason: str) -> RecoveryResult:
+        result = client.recover(point.checkpoint, point.selection, digest=digest, reason=reason)
+        return replace(result, resume_commands=(point.command,) if point.command and not result.skipped else ())
+
+    return Recovery(
+        "continue an agent",
+        what,
+        False,
+        lambda limit: client.plan(point.checkpoint, point.selection, limit),
+        apply,
+        lambda _: what,
     )
 
 

@@ -44,7 +44,7 @@ def error_paragraphs(error: CkptError) -> list[tuple[str, str]]:
         lines += [("", "plain"), (f"Next: {error.hint}", "accent")]
     told = f"{error.message} {error.kept} {error.hint}"
     # What has parts of its own is for machines.
-    single = [(key, value) for key, value in error.data.items() if not isinstance(value, dict)]
+    single = [(key, value) for key, value in error.data.items() if not isinstance(value, dict | list | tuple)]
     facts = [(key, str(value)[:_FACT_CHARACTERS_MAX]) for key, value in single[:_FACTS_MAX]]
     facts = [(key, value) for key, value in facts if value and value not in told]
     if facts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maos_ckpt.model import Checkpoint, ProcessReport, VerifyLevel, VerifyResult
+from maos_ckpt.model import Checkpoint, ProcessReport, ResumePoint, VerifyLevel, VerifyResult
 from maos_ckpt_tui.modals.choice import Choice, ChoiceModal
 from maos_ckpt_tui.modals.confirm import delete_modal
 from maos_ckpt_tui.modals.report import VerifyReport
@@ -110,12 +110,36 @@ class CheckpointActions(ConsoleScreen):
 
         self.app.push_screen(PlanScreen(mend(self.console.client)))
 
+    def action_resume(self) -> None:
+        """Ask which agent, then say how to continue it."""
+        from maos_ckpt_tui.modals.prompt import PromptModal  # See `action_recover`.
+
+        intro = "Its conversation goes on from where its transcript was last: live, or in the newest checkpoint of it."
+        self.app.push_screen(PromptModal("Continue which agent?", intro, "the agent's id", "look"), self._resume)
+
+    def _resume(self, agent: str | None) -> None:
+        client = self.console.client
+        if agent:
+            self.ask(lambda: client.resume_point(agent), self._resumable, group="resume")
+
+    def _resumable(self, point: ResumePoint) -> None:
+        if point.checkpoint:
+            from maos_ckpt_tui.recovery import go_on
+            from maos_ckpt_tui.screens.plan import PlanScreen  # See `action_recover`.
+
+            self.app.push_screen(PlanScreen(go_on(self.console.client, point)))
+        else:
+            from maos_ckpt_tui.modals.resume import ResumeModal  # See `action_recover`.
+
+            self.app.push_screen(ResumeModal(point))
+
     def action_processes(self) -> None:
         """Show every live MAOS of the engine's machine."""
         self.console.say("Looking at the processes…")
         self.ask(self.console.client.processes, self._show_processes, group="processes")
 
     def _show_processes(self, report: ProcessReport) -> None:
+        self.console.say("")
         from maos_ckpt_tui.modals.processes import ProcessesModal  # See `action_recover`.
 
         self.app.push_screen(ProcessesModal(report, self.console.now_ms()))

@@ -9,10 +9,11 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from maos_ckpt.errors import CkptError
-from maos_ckpt.model import RESCUE, Plan, Severity
+from maos_ckpt.model import RESCUE, Plan, Selection, Severity
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.changes import ChangeTree
 from maos_ckpt_tui.commands import PLAN, bindings_for
+from maos_ckpt_tui.modals.choice import ChoiceModal
 from maos_ckpt_tui.modals.confirm import DangerModal
 from maos_ckpt_tui.modals.report import FINDING_TONES, FindingsModal
 from maos_ckpt_tui.recovery import Recovery
@@ -101,7 +102,7 @@ class PlanScreen(ChangeScreen):
 
     def __init__(self, recovery: Recovery) -> None:
         super().__init__()
-        self._recovery = recovery
+        self._recovery = self._whole = recovery
         self._reason = ""
         self.plan: Plan | None = None
 
@@ -127,6 +128,9 @@ class PlanScreen(ChangeScreen):
         """Nothing to apply before there is a plan, or where it is empty."""
         if action == "apply" and (self.plan is None or self.plan.summary.total == 0):
             return False
+        if action == "part":
+            narrowed = self._recovery is not self._whole
+            return self._whole.part is not None and self.plan is not None and (narrowed or bool(self.plan.changes))
         if action == "findings":
             return self.plan is not None and bool(self.plan.findings)
         return super().check_action(action, parameters)
@@ -150,7 +154,10 @@ class PlanScreen(ChangeScreen):
 
     def _planned(self, made: tuple[Plan, str]) -> None:
         plan, what = made
+        whole = self._recovery is self._whole
         self.plan, self._recovery = plan, replace(self._recovery, what=what)
+        if whole:
+            self._whole = self._recovery
         self.console.hold_shown()
         self.query_one(PlanSummary).show(what, plan)
         note: list[Span] = []
@@ -171,6 +178,21 @@ class PlanScreen(ChangeScreen):
         """All findings in full."""
         if self.plan is not None:
             self.app.push_screen(FindingsModal(self.plan.findings))
+
+    def action_part(self) -> None:
+        """Choose a part, and plan that."""
+        from maos_ckpt_tui.parts import part_choices  # Loaded when first needed.
+
+        row = self.changes.current
+        if self.plan is not None:
+            choices = part_choices(self.plan, None if row is None else row.change, self._recovery is not self._whole)
+            self.app.push_screen(ChoiceModal("Plan a part of it", choices, leave="back to the plan"), self._part_chosen)
+
+    def _part_chosen(self, part: Selection | None) -> None:
+        if part is not None and self._whole.part is not None:
+            # What the words say of the whole is kept with it.
+            self._recovery = self._whole if part.all_records else self._whole.part(part)
+            self.action_replan()
 
     def action_apply(self) -> None:
         """Ask for reason and confirmation."""

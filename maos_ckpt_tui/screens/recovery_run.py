@@ -153,6 +153,7 @@ class RecoveryRunScreen(ConsoleScreen):
         self._reason = reason
         self._replan = replan
         self._applying = True
+        self._cancelling = False
         self.result: RecoveryResult | None = None
 
     def compose(self) -> ComposeResult:
@@ -168,14 +169,16 @@ class RecoveryRunScreen(ConsoleScreen):
         self._apply(self._plan.digest)
 
     def _apply(self, digest: str | None) -> None:
-        self._applying = True
+        self._applying, self._cancelling = True, False
         apply, reason = self._recovery.apply, self._reason
         self.query_one(Outcome).show(None, None)
         self.refresh_bindings()
         self.ask(lambda: apply(digest, reason), self._done, group="apply", failed=self._failed)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While it runs there is nothing to do but watch."""
+        """While it runs there is nothing to do but watch, or to cancel it."""
+        if action == "cancel" and (not self._applying or self._cancelling):
+            return False
         if self._applying and action in ("back", "undo", "copy"):
             return False
         if action == "undo" and (self.result is None or not self.result.applied):
@@ -208,6 +211,22 @@ class RecoveryRunScreen(ConsoleScreen):
         self.app.pop_screen()
         if choice == FRESH:
             self._replan()
+
+    def action_cancel(self) -> None:
+        """Ask the engine to stop at the next safe point; how it ended tells the recovery itself."""
+        self._cancelling = True
+        self.refresh_bindings()
+        self.ask(self.console.client.cancel_recovery, self._asked_to_stop, group="cancel", quiet=True)
+
+    def _asked_to_stop(self, asked: bool) -> None:
+        if not self._applying:
+            return
+        if asked:
+            self.console.say("It stops at the next safe point; once it has committed, it is finished instead.", "warn")
+        else:
+            self._cancelling = False
+            self.refresh_bindings()
+            self.console.say("There is nothing to cancel now.", "warn")
 
     def action_back(self) -> None:
         """Back to the overview, past the steps; where nothing was done, to the plan, which keeps what was chosen."""

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from maos_ckpt.client import EventSink
+from maos_ckpt.client import EVERYTHING, EventSink
 from maos_ckpt.errors import CkptError, NotFoundError
 from maos_ckpt.metrics.figures import Figures
 from maos_ckpt.metrics.report import report
@@ -206,10 +206,12 @@ class FrozenClient:
         about = Advice(asked.id, asked.created_at_ms, ("2 s of work would be lost: 1 turn.",), (held, UNREAD), {}, 2.0)
         return Recommendation(advice, about, None, len(self.listed), True)
 
-    def undo_plan(self, limit: int = 1000) -> Plan:
+    def undo_plan(self, limit: int = 1000, only: Selection = EVERYTHING) -> Plan:
         return self.plan(self._newest().id, Selection(exact=True), limit)
 
-    def undo(self, *, digest: str | None, reason: str, limit: int = 1000) -> RecoveryResult:
+    def undo(
+        self, *, digest: str | None, reason: str, limit: int = 1000, only: Selection = EVERYTHING
+    ) -> RecoveryResult:
         return self.recover(self._newest().id, Selection(exact=True), digest=digest, reason=reason)
 
     def _newest(self) -> Checkpoint:

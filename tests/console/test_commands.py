@@ -64,6 +64,8 @@ def test_whatever_changes_something_is_marked_so() -> None:
         "recover",
         "undo",
         "rescue",
+        "resume",
+        "cancel",
         "save",
         "pin",
         "delete",
@@ -75,6 +77,7 @@ def test_whatever_changes_something_is_marked_so() -> None:
         "apply",
         "run",
         "run_all",
+        "stop_engine",
     }
 
 

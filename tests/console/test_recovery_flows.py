@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.console.real import Lab, build_lab, console
+from tests.engine.support import locked
 from tests.lab.build import BuiltState
 from tests.lab.mutate import mutate
 from tests.lab.writers import LiveMaos
@@ -142,3 +143,84 @@ async def test_recovering_beside_a_running_maos(tmp_path: Path) -> None:
             await operator.sees("Recovered", "held still for", "safety")
         report = maos.stop()
     assert report["errors"] == {} or report["errors"] == 0 or report["errors"] == []
+
+
+async def test_a_running_recovery_can_be_cancelled(lab: Lab) -> None:
+    async with console(lab.client()) as operator:
+        short = await operator.save("good")
+        mutate(lab.state.directory, 0.2, seed=6)
+        before = lab.dump()
+        await operator.press("r", "enter")
+        await operator.sees("a apply")
+        with locked(lab.state.database):
+            await operator.press("a")
+            await operator.confirm(short)
+            await operator.sees("step 4 of 4", "x cancel", "writers")
+            await operator.press("x")
+            await operator.sees("Not done")
+        assert lab.dump() == before
+        assert "x cancel" not in operator.screen
+
+
+async def test_a_part_of_a_recovery_and_of_its_undo_is_planned_alone(lab: Lab) -> None:
+    async with console(lab.client()) as operator:
+        short = await operator.save("good")
+        good = lab.dump()
+        one, other = lab.one("SELECT min(id) FROM tasks"), lab.one("SELECT max(id) FROM tasks")
+        lab.execute("UPDATE tasks SET description = 'mad' WHERE id IN (?, ?)", one, other)
+        lab.execute("UPDATE agents SET status = 'mad'")
+        bad = lab.dump()
+        await operator.press("r", "enter")
+        await operator.sees("a apply", "p a part")
+        await operator.press("p")
+        await operator.sees("Plan a part of it", "tasks, 2 records")
+        await operator.press("down", "enter")
+        await operator.sees("2 records", "tasks (exactly as it was)", "a apply")
+        await operator.press("a")
+        await operator.confirm(short)
+        await operator.sees("Recovered and verified")
+        assert (lab.dump()["tasks"], lab.dump()["agents"]) == (good["tasks"], bad["agents"])
+        await operator.press("u")
+        await operator.sees("Plan to undo", "a apply")
+        await operator.press("down", "down", "p")
+        await operator.sees(f"this record, {one}")
+        await operator.press("enter")
+        await operator.sees("1 record", "of it only", "a apply")
+        word = operator.app.screen.plan.checkpoint[-6:]  # type: ignore[attr-defined]
+        await operator.press("a")
+        await operator.confirm(word)
+        await operator.sees("Taken back and verified")
+        assert lab.one("SELECT group_concat(id) FROM tasks WHERE description = 'mad'") == one
+        await operator.press("u")
+        await operator.sees("brings back the recovery of", "1 record")
+
+
+async def test_an_agent_is_continued_from_the_console(lab: Lab) -> None:
+    async with console(lab.client()) as operator:
+        await operator.save("good")
+        transcripts = list(lab.state.claude_home.glob("projects/*/*.jsonl"))
+        names = ", ".join(f"'{path.stem}'" for path in transcripts)
+        agent = lab.one(f"SELECT id FROM agents WHERE session_id IN ({names})")
+
+        async def go_on(agent: str) -> None:
+            await operator.until(lambda: len(operator.app.screen_stack) == 1, "the overview")
+            await operator.press("a")
+            await operator.sees("Continue which agent?")
+            await operator.type(agent)
+            await operator.press("enter")
+
+        await go_on(agent[:-2])
+        await operator.sees("is not in", "Did you mean", agent)
+        await operator.press("enter")
+        await go_on(agent)
+        await operator.sees("is in place; to continue it", "claude")
+        await operator.press("escape")
+        for path in transcripts:
+            path.unlink()
+        await go_on(agent)
+        await operator.sees("Plan to continue an agent", "a apply")
+        word = operator.app.screen.plan.checkpoint[-6:]  # type: ignore[attr-defined]
+        await operator.press("a")
+        await operator.confirm(word)
+        await operator.sees("Recovered and verified", "To resume the agents", "claude")
+        assert sum(path.exists() for path in transcripts) == 1

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,28 +10,9 @@ from maos_ckpt.errors import CkptError, InterruptedByUserError, RecoveryRunningE
 from maos_ckpt.events import CheckpointCreated
 from maos_ckpt.model import Selection
 from tests.engine.conftest import MakeWorkspace
-from tests.engine.support import WAIT_S, database, running, wait_until
+from tests.engine.support import WAIT_S, database, locked, running, wait_until
 from tests.lab.mutate import mutate
 from tests.lab.values import dump_exact
-
-LOCKER = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=10)
-connection.execute("BEGIN IMMEDIATE")
-print("locked", flush=True)
-sys.stdin.readline()
-"""
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that keeps the database locked for the length of the block."""
-    command = [sys.executable, "-c", LOCKER, str(path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "locked\n"
-        yield process
-        process.communicate("\n", timeout=WAIT_S)
 
 
 def test_a_second_recovery_is_refused_and_the_first_can_be_cancelled(configured: MakeWorkspace) -> None:

@@ -42,7 +42,7 @@ def folded(*parts: list[Entry]) -> Figures:
 
 @pytest.mark.parametrize("hours", [1, 5, 24, 168])
 def test_a_report_says_what_counting_by_hand_says(hours: int) -> None:
-    everything = entries(hours, 3000, hours * 1.3)
+    everything = entries(hours, 1500, hours * 1.3)
     assert_report(report(folded(everything), Holding(), NOW_MS, hours), everything, NOW_MS)
 
 
@@ -53,7 +53,7 @@ def test_nothing_gives_no_figures_rather_than_zeros() -> None:
     assert found.since_ms is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1 << 30), st.lists(st.integers(0, 300), max_size=6))
 def test_wherever_the_journal_is_cut_the_figures_are_the_same(seed: int, cuts: list[int]) -> None:
     everything = entries(seed, 300, hours=400)

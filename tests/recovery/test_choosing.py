@@ -34,6 +34,20 @@ def test_a_selection_that_names_nothing_is_refused_with_what_is_nearest(
     assert [one.trigger for one in _checkpoints(site)] == ["manual"]
 
 
+def test_what_is_nearest_is_told_in_a_few_words_however_long_the_keys_are(site: Site) -> None:
+    site.run(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5)"
+        " INSERT INTO agents (id, name) SELECT i || hex(randomblob(50000)), 'x' FROM n"
+    )
+    site.run("DELETE FROM agents WHERE id LIKE '%-%'")
+    site.save()
+    for selection in (Selection(records=("agents/agents/9",)), Selection(agents=("9" * 150,))):
+        with pytest.raises(NotFoundError) as caught:
+            site.plan(selection=selection)
+        assert caught.value.hint
+        assert len(caught.value.hint) < 1000
+
+
 def _checkpoints(site: Site) -> list[Checkpoint]:
     with site.workspace.reading() as repository:
         return list(repository.checkpoints())

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from maos_ckpt.model import Finding, Selection
+from maos_ckpt.recovery.reference_rules import RUNNING_TASK
 from tests.recovery.conftest import Site
 
 SESSION = "0b5c4a9e-8f1d-4c3a-9b7e-2f6d1a0c5e48"
@@ -23,6 +24,15 @@ def in_flight(site: Site, **selection: object) -> dict[str, list[Finding]]:
         if one.kind == "in_flight":
             found.setdefault(one.object, []).append(one)
     return found
+
+
+@pytest.mark.parametrize("status", sorted(RUNNING_TASK))
+def test_whatever_a_running_task_is_called_that_it_is_set_back_is_told(site: Site, status: str) -> None:
+    site.run("INSERT INTO tasks (id, description, status) VALUES ('t1', 'dig', 'pending')")
+    site.save()
+    site.run(f"UPDATE tasks SET status = '{status}'")
+    (stopped,) = in_flight(site, components=("tasks",))["tasks"]
+    assert stopped.affected == ("tasks/tasks/t1",)
 
 
 def test_tasks_that_run_live_and_tasks_that_would_run_again_are_told(site: Site) -> None:

@@ -13,6 +13,7 @@ import pytest
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
 from maos_ckpt.codec.values import encode_key
 from maos_ckpt.model import Checkpoint, Finding, Selection, Severity, Trigger
+from maos_ckpt.recovery import transcript_rules
 from maos_ckpt.recovery.lookup import every, lookup
 from maos_ckpt.recovery.missing import missing_dependencies
 from maos_ckpt.recovery.planner import Planner
@@ -21,7 +22,7 @@ from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import SYSTEM
 from maos_ckpt.sources.maos.layout import Layout
 from maos_ckpt.sources.maos.source import MaosSource
-from maos_ckpt.states import StoredState, live_state
+from maos_ckpt.states import CollectionName, State, StoredState, live_state
 from tests.lab.build import build_state
 from tests.lab.schemas import create_schema
 
@@ -288,6 +289,25 @@ def test_transcripts_that_lose_a_link_or_belong_elsewhere_are_named(lab: Lab) ->
     assert list(findings(lab.plan(whole, strange, Selection()))) == ["sessionId"]
     lab.transcript(SESSION).unlink()
     assert findings(lab.plan(lab.save(), whole, Selection())) == {}
+
+
+def test_no_more_lines_are_looked_through_for_a_link_than_is_bounded(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain: list[dict[str, object]] = [{"uuid": str(number), "parentUuid": str(number - 1)} for number in range(1, 30)]
+    lab.transcript(SESSION, *chain)
+    live = lab.save()
+    asked: list[int] = []
+    real = transcript_rules.lookup
+
+    def counted(state: State, collection: CollectionName, keys: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        asked.append(len(keys))
+        return real(state, collection, keys)
+
+    monkeypatch.setattr(transcript_rules, "lookup", counted)
+    monkeypatch.setattr(transcript_rules, "LINKS_MAX", 5)
+    for parent in ("29", "2"):
+        lab.transcript(SESSION, *chain, {"uuid": "new", "parentUuid": parent})
+        assert findings(lab.plan(live, lab.save(), Selection())) == {}
+    assert asked == [5, 5]
 
 
 def needed(lab: Lab, live: Checkpoint, wanted: Checkpoint, **selection: object) -> set[str]:

@@ -99,7 +99,7 @@ def test_files_that_changed_came_or_went_are_as_they_were_byte_for_byte(layout: 
     assert not extra.exists()
     assert result.skipped == ()
     assert result.files == 6
-    assert result.resume_commands == (f"cd '/srv/my team' && claude --resume {SESSION}",)
+    assert result.resume_commands == (f"cd {layout.directory} && claude --resume {SESSION}",)
     assert [one.name for one in grown.parent.iterdir() if one.name.startswith(".")] == []
     assert put_back(layout, tmp_path, wanted) == FilesWritten()
 
@@ -143,7 +143,7 @@ def test_doing_it_again_after_a_crash_finishes_it(layout: Layout, tmp_path: Path
     result = write_files(layout, SYSTEM, plan, lambda done: None)
     assert (result.files, result.skipped) == (1, ())
     assert first.read_bytes() == second.read_bytes() == line(1) + line(2)
-    assert result.resume_commands == (f"cd '/srv/my team' && claude --resume {SESSION}",)
+    assert result.resume_commands == (f"cd {layout.directory} && claude --resume {SESSION}",)
 
 
 @pytest.mark.parametrize("moved", ["rewritten", "appended", "gone"])
@@ -353,12 +353,12 @@ def test_a_transcript_that_somebody_has_open_for_writing_is_left_alone(layout: L
         ("-", None),
     ],
 )
-def test_resume_commands_are_safe_to_paste(layout: Layout, tmp_path: Path, cwd: str, command: str | None) -> None:
-    path = transcript(layout)
-    path.write_bytes(line(1, cwd))
-    wanted = records(layout, tmp_path)
-    path.unlink()
-    result = put_back(layout, tmp_path, wanted)
+def test_resume_commands_are_safe_to_paste(layout: Layout, cwd: str, command: str | None) -> None:
+    """Of a transcript of another directory than the MAOS's, which its last line names."""
+    path = layout.projects / "-another-directory" / f"{SESSION}.jsonl"
+    path.parent.mkdir()
+    added = _added("claude", f"-another-directory/{path.name}".encode(), line(1, cwd))
+    result = write_files(layout, SYSTEM, [added], lambda done: None)
     assert result.resume_commands == (() if command is None else (command,))
     assert path.read_bytes() == line(1, cwd)
 
@@ -377,5 +377,5 @@ def test_a_resume_command_names_a_claude_home_that_is_not_the_usual_one(layout: 
     path.write_bytes(line(1, "/srv/plain"))
     wanted = records(other, tmp_path)
     path.unlink()
-    command = f"cd /srv/plain && CLAUDE_CONFIG_DIR='{other.claude_home}' claude --resume {SESSION}"
+    command = f"cd {layout.directory} && CLAUDE_CONFIG_DIR='{other.claude_home}' claude --resume {SESSION}"
     assert put_back(other, tmp_path, wanted).resume_commands == (command,)

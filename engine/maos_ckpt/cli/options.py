@@ -60,7 +60,12 @@ def add_globals(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--config", metavar="PATH", help="configuration file")
     add("--repo", metavar="PATH|URL", help="repository, or s3://BUCKET/PREFIX; by default .maos-ckpt beside the source")
-    add("--source", metavar="SPEC", action="append", help="what to checkpoint: maos:DIR or sqlite:PATH")
+    add(
+        "--source",
+        metavar="SPEC",
+        action="append",
+        help="maos:DIR, sqlite:PATH or provider:MODULE:ATTR; may be repeated",
+    )
     add("--s3-endpoint", metavar="URL", help="S3 store other than AWS, as http(s)://HOST[:PORT]")
     add("--connect", metavar="ADDRESS", help="a running engine instead: unix:PATH or https://HOST:PORT")
     add("--token-file", metavar="FILE", help="with --connect over TCP: the file that holds the token")

@@ -89,8 +89,8 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         tuple[Annotated[str, Meta(min_length=1, max_length=4096)], ...],
         Meta(
             max_length=100,
-            description="A program with its arguments, run without a shell for each event, which it reads as JSON, in the"
-            " directory that the repository lies in.",
+            description="A program with its arguments, run without a shell for each event, which it reads as JSON, in"
+            " the directory that the repository lies in.",
         ),
     ] = ()
     command_events: _EventNames = _ALERT_EVENTS

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import ConflictError, IntegrityError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import LOCAL_TIER, Checkpoint, Progress, TierRead
@@ -20,7 +21,6 @@ from maos_ckpt.repository.needed import needed_chunks, needed_places
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
 
-ProgressSink = Callable[[Progress], None]
 #: How much of a pack is fetched at a time.
 _PORTION_BYTES = 8 << 20
 #: What tells one version of a file from another: inode, size in bytes, time of change.

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from maos_ckpt.codec.secret import Secret
 from maos_ckpt.drill.checks import SqlCheck
 from maos_ckpt.drill.scratch import Place
-from maos_ckpt.model import Checkpoint, Progress
+from maos_ckpt.model import Checkpoint
 from maos_ckpt.repository.connect import RemoteSettings
 from maos_ckpt.repository.keyring import Unlock
 from maos_ckpt.seams import Seams
-
-ProgressSink = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True)

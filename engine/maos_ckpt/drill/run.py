@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from maos_ckpt.client import ProgressSink
 from maos_ckpt.drill import checks
 from maos_ckpt.drill.copied import Copied, copy_repository, fetch_packs, needed_packs
-from maos_ckpt.drill.origin import Base, Origin, ProgressSink
+from maos_ckpt.drill.origin import Base, Origin
 from maos_ckpt.drill.scenarios import SCENARIOS
 from maos_ckpt.drill.scratch import Place, require_space
 from maos_ckpt.drill.stage import NotPassedError, Stage

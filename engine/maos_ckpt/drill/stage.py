@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
+from maos_ckpt.client import ProgressSink
 from maos_ckpt.codec.secret import Secret
-from maos_ckpt.drill.origin import Base, Origin, ProgressSink
+from maos_ckpt.drill.origin import Base, Origin
 from maos_ckpt.drill.reads import Reads
 from maos_ckpt.drill.scratch import Place
 from maos_ckpt.model import (

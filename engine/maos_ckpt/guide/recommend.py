@@ -7,9 +7,10 @@ step is routine; what is left is weighed, and the step that weighs most, with th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import UNREADABLE
 from maos_ckpt.guide import words
 from maos_ckpt.guide.lost import work_lost
@@ -18,7 +19,6 @@ from maos_ckpt.model import Advice, Checkpoint, CheckpointState, Incident, Progr
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.states import LIVE, LiveState, State, StoredState
 
-ProgressSink = Callable[[Progress], None]
 #: Checkpoints looked at where the caller names no number.
 LOOKED_AT = 120
 #: A step that weighs less is no incident.

@@ -76,6 +76,8 @@ class CheckpointSystem:
             SourceError, PermissionRefusedError, ForeignRepositoryError: see `EngineClient.start`; nothing is changed.
         """
         self._loop = self._calls.loop = asyncio.get_running_loop()
+        if self._workspace.config.read_only:
+            return
         repository = await asyncio.to_thread(self._workspace.create_repository)
         try:
             repository.check_source(self._workspace.source)
@@ -83,12 +85,20 @@ class CheckpointSystem:
             repository.close()
 
     async def start(self) -> None:
-        """Begin the schedule; the first checkpoint follows at once where the newest one is older than the interval."""
+        """Begin the schedule; the first checkpoint follows at once where the newest one is older than the interval.
+
+        Raises:
+            SourceError, PermissionRefusedError, ForeignRepositoryError: see `initialize`; the system counts as stopped.
+        """
         if self._started:
             return
-        if self._loop is None:
-            await self.initialize()
-        await asyncio.to_thread(self._client.start)
+        try:
+            if self._loop is None:
+                await self.initialize()
+            await asyncio.to_thread(self._client.start)
+        except BaseException:
+            await self.stop()
+            raise
         self._started = True
 
     async def stop(self, timeout_s: float = STOP_S) -> bool:

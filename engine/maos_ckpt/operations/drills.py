@@ -6,16 +6,14 @@ import contextlib
 import dataclasses
 import difflib
 import hashlib
-import os
 import platform
-import pwd
-import socket
 import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from maos_ckpt import __version__
+from maos_ckpt.audit.actor import actor
 from maos_ckpt.audit.entries import DONE, FAILED
 from maos_ckpt.backends.local import LocalBackend
 from maos_ckpt.backends.read_cache import CacheSettings
@@ -203,10 +201,8 @@ def _report(
 
 
 def _who() -> str:
-    user = str(os.getuid())
-    with contextlib.suppress(KeyError):
-        user = pwd.getpwuid(os.getuid()).pw_name
-    return f"{user}@{socket.gethostname()} (process {os.getpid()})"
+    who = actor()
+    return f"{who.user or who.uid}@{who.host} (process {who.pid})"
 
 
 def _versions() -> dict[str, str]:

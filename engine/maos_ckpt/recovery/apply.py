@@ -11,13 +11,14 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import CkptError, PartialError
 from maos_ckpt.model import Progress, RecoveryResult
 from maos_ckpt.recovery import journal
 from maos_ckpt.recovery.computed import Computed
 from maos_ckpt.recovery.plan import with_findings
 from maos_ckpt.recovery.planner import Planner, computed_planner
-from maos_ckpt.recovery.prepare import Preparation, Prepared, ProgressSink
+from maos_ckpt.recovery.prepare import Preparation, Prepared
 from maos_ckpt.recovery.request import Request
 from maos_ckpt.recovery.steps import Step
 from maos_ckpt.recovery.verification import only_as_planned

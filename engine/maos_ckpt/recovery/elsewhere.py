@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from maos_ckpt.client import ProgressSink
 from maos_ckpt.codec.values import decode_key, display_key
 from maos_ckpt.diff import BrowsedRecord
 from maos_ckpt.errors import ConflictError, IntegrityError, UsageError
@@ -29,7 +30,6 @@ from maos_ckpt.recovery.open_plan import OpenPlan
 from maos_ckpt.recovery.place import parse_place
 from maos_ckpt.recovery.plan import plan_quickly
 from maos_ckpt.recovery.planner import FILE_KINDS, Planner
-from maos_ckpt.recovery.prepare import ProgressSink
 from maos_ckpt.recovery.request import Request, plan_moved
 from maos_ckpt.recovery.requested import requested
 from maos_ckpt.recovery.writing import build

@@ -8,7 +8,7 @@ from typing import Final
 from maos_ckpt.model import CollectionKind, Descriptor, Finding, Severity, Value
 from maos_ckpt.processes import ProcessInfo
 from maos_ckpt.recovery.lookup import RecordView, Shape
-from maos_ckpt.recovery.reference_rules import COLLECTIONS
+from maos_ckpt.recovery.reference_rules import COLLECTIONS, RUNNING_TASK
 from maos_ckpt.recovery.tally import AFFECTED_MAX, Counted, Holder, named
 from maos_ckpt.recovery.touched import TRANSCRIPTS, session_name
 from maos_ckpt.seams import Seams
@@ -18,8 +18,6 @@ from maos_ckpt.states import State
 
 #: Agents and transcripts whose processes are looked for; of more, only these.
 LOOKED_FOR_MAX: Final = 10_000
-#: What MAOS calls a task that somebody works on.
-RUNNING: Final = frozenset({"running", "in_progress", "assigned", "retrying"})
 
 
 class InFlight:
@@ -68,8 +66,8 @@ class InFlight:
         )
 
     def _take_task(self, before: RecordView | None, after: RecordView | None, holder: Holder) -> None:
-        was = before is not None and before.get("status") in RUNNING
-        will = after is not None and after.get("status") in RUNNING
+        was = before is not None and before.get("status") in RUNNING_TASK
+        will = after is not None and after.get("status") in RUNNING_TASK
         if was and not will:
             self._stopped.add(holder)
         elif will and not was:

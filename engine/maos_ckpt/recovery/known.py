@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -27,6 +28,9 @@ from maos_ckpt.tree.large import load_row
 
 #: Keys that a name which is nobody's is compared with.
 _NEAREST_KEYS_MAX: Final = 5000
+#: … and characters of each: nobody mistypes what is longer, and comparing takes its time.
+_NEAREST_CHARACTERS_MAX: Final = 200
+_NEAREST_TOLD: Final = 3
 _OWNERS: Final = {"agents": ("agent", "--agent"), "orchestrations": ("orchestration", "--orchestration")}
 
 
@@ -71,17 +75,13 @@ def _require_captured(component: str, target: StoredState) -> None:
 def _require_owner(table: str, name: str, target: StoredState, live: State) -> None:
     if is_there(target, table, name) or is_there(live, table, name):
         return
-    known: dict[str, None] = {}
-    for state in (target, live):
-        for number, (key, _) in enumerate(every(state, COLLECTIONS[table])):
-            if number >= _NEAREST_KEYS_MAX:
-                break
-            known[str(decode_key(key)[0])] = None
-    nearest = difflib.get_close_matches(name, known, 3, 0.4)
+    nearest = nearest_ids(table, name, (target, live))
     what, option = _OWNERS[table]
-    hint = f"Did you mean {' or '.join(map(repr, nearest))}?" if nearest else f"There is no {what} at all."
-    if known and not nearest:
+    hint = f"Did you mean {' or '.join(map(repr, nearest))}?"
+    if not nearest:
         hint = f"`maos-ckpt records {target.name} --record '{'/'.join(COLLECTIONS[table])}/*'` lists them."
+    if not _ids(table, (target, live)):
+        hint = f"There is no {what} at all."
     raise NotFoundError(
         f"Neither checkpoint {target.name} nor the live state has an {what} {name!r}.",
         kept="Nothing was changed.",
@@ -90,6 +90,22 @@ def _require_owner(table: str, name: str, target: StoredState, live: State) -> N
         option=option,
         nearest=nearest,
     )
+
+
+def nearest_ids(table: str, name: str, states: Sequence[State]) -> list[str]:
+    """Ids of a table's records that come nearest to `name`, the best first: those that begin so, and similar ones."""
+    known = _ids(table, states)
+    begun = [one for one in known if name and one.startswith(name)]
+    return list(dict.fromkeys((*begun, *difflib.get_close_matches(name, known, _NEAREST_TOLD, 0.4))))[:_NEAREST_TOLD]
+
+
+def _ids(table: str, states: Sequence[State]) -> dict[str, None]:
+    """The first ids of a table."""
+    known: dict[str, None] = {}
+    for state in states:
+        for key, _ in itertools.islice(every(state, COLLECTIONS[table]), _NEAREST_KEYS_MAX):
+            known[str(decode_key(key)[0])[:_NEAREST_CHARACTERS_MAX]] = None
+    return known
 
 
 def require_records(quiet: Selection, states: Sequence[State], beat: Callable[[], None] = lambda: None) -> None:
@@ -130,7 +146,7 @@ def _require_equal_field(text: str, target: State, beat: Callable[[], None]) -> 
             field_text(field, descriptor, load_row(record[1], target.get))
             return
         if len(keys) < _NEAREST_KEYS_MAX:
-            keys.append("/".join((*name, forms[0])))
+            keys.append("/".join((*name, forms[0]))[:_NEAREST_CHARACTERS_MAX])
     raise _no_record(field.path, "/".join(name), keys)
 
 
@@ -159,7 +175,7 @@ def _names_record(
                 if matches(pattern, name, forms):
                     return True
                 if len(keys) < _NEAREST_KEYS_MAX:
-                    keys.append("/".join((*name, forms[0])))
+                    keys.append("/".join((*name, forms[0]))[:_NEAREST_CHARACTERS_MAX])
     return False
 
 

@@ -6,12 +6,13 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.fields import VALUES_LISTED_MAX
 from maos_ckpt.model import Plan, RecordChange
 from maos_ckpt.recovery.damage import distrust_latest, naming_damage
 from maos_ckpt.recovery.known import require_collections, require_records
-from maos_ckpt.recovery.plan import RECORDS_PER_S, ProgressSink, damage_findings, plan_changes
+from maos_ckpt.recovery.plan import RECORDS_PER_S, damage_findings, plan_changes
 from maos_ckpt.recovery.planner import Planner
 from maos_ckpt.recovery.request import Request
 from maos_ckpt.recovery.requested import requested

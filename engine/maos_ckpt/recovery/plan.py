@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from maos_ckpt.client import ProgressSink
 from maos_ckpt.model import (
     Finding,
     Plan,
-    Progress,
     Severity,
 )
 from maos_ckpt.processes import ProcessInfo
@@ -28,7 +28,6 @@ from maos_ckpt.sources.base import Source
 from maos_ckpt.sources.change import Change
 from maos_ckpt.sources.sqlite.faults import describe_process
 
-ProgressSink = Callable[[Progress], None]
 #: What a recovery is reckoned with where none has been measured: records written per second, on a slow machine.
 RECORDS_PER_S: Final = 20_000.0
 #: Bytes of live state read per second, where reading it has not been timed.

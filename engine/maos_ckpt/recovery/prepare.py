@@ -10,6 +10,7 @@ from typing import Final
 
 from maos_ckpt.capture.known_changes import KnownChanges
 from maos_ckpt.capture.save import SaveRequest, save_checkpoint
+from maos_ckpt.client import ProgressSink
 from maos_ckpt.codec.policy import CodecSettings
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import Checkpoint, Plan, Progress, Trigger
@@ -29,7 +30,6 @@ from maos_ckpt.sources.base import Source
 from maos_ckpt.sources.sqlite.live import Held
 from maos_ckpt.states import SavedState, StoredState
 
-ProgressSink = Callable[[Progress], None]
 #: Damaged chunks of the newest checkpoint that one recovery finds, one at a time.
 _DISTRUSTS_MAX: Final = 4
 _ID_BYTES: Final = 8

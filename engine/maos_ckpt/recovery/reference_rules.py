@@ -59,6 +59,8 @@ _SESSION_ID = re.compile(r"session-(.+)-(?:pending|\d+)")
 MESSAGE_TYPES = frozenset(
     ("info", "request", "response", "broadcast", "coordination", "error", "discovery", "dependency")
 )
+#: What a task is that somebody works on, by those who write to MAOS's tables.
+RUNNING_TASK: Final = frozenset(("active", "assigned", "in_progress", "retrying", "running", "started"))
 _JSON_COLUMNS: Final = {
     "agents": ("capabilities", "metadata"),
     "sessions": ("conversation_history",),

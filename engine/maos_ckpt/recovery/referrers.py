@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from maos_ckpt.capture.referrers import (
@@ -21,6 +21,7 @@ from maos_ckpt.capture.referrers import (
     range_of,
     record_of,
 )
+from maos_ckpt.client import ProgressSink
 from maos_ckpt.codec.values import decode_key
 from maos_ckpt.errors import UNREADABLE
 from maos_ckpt.model import Collection, Descriptor, Progress
@@ -31,7 +32,6 @@ from maos_ckpt.states import CollectionName, StoredState
 from maos_ckpt.tree.cursor import records
 from maos_ckpt.tree.diff import StoredStream, differences
 
-ProgressSink = Callable[[Progress], None]
 #: What the tree covers: the records that come and go with an agent. Few others refer to agents, in few records.
 COVERED: Final[tuple[CollectionName, ...]] = (
     ("memory", "key_value_store"),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from maos_ckpt.client import ProgressSink
 from maos_ckpt.codec.values import display_key, encode_row
 from maos_ckpt.fields import VALUES_LISTED_MAX, changed_fields, named
 from maos_ckpt.model import ChangeKind, Counts, Descriptor, FieldChange, Progress, RecordChange, Row, Selection
 from maos_ckpt.recovery.planner import Planner
 from maos_ckpt.sources.change import Change
 
-ProgressSink = Callable[[Progress], None]
 _REPORT_EVERY = 1000
 
 

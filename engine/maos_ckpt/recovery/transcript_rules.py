@@ -22,7 +22,7 @@ from maos_ckpt.tree.large import load_row
 
 #: A line longer than this is not looked into.
 LINE_BYTES_MAX: Final = 4 << 20
-#: Lines of one transcript whose links are remembered.
+#: Lines of one transcript whose links are remembered, and lines that stay before them in which theirs are looked for.
 LINKS_MAX: Final = 200_000
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -104,14 +104,17 @@ class TranscriptCheck:
         left = set(open_ends)
         if left & file.gone:
             return False
-        stays = [number for number in range(1, max(open_ends.values())) if number not in file.touched]
+        last = max(open_ends.values())
+        first = max(1, last - LINKS_MAX)
+        stays = [number for number in range(first, last) if number not in file.touched]
         keys = [encode_key((file.path, number)) for number in stays]
         name = (file.component, file.collection)
         for _, value in lookup(self._live, name, keys):
             left.discard(str(_entry(load_row(value, self._live.get)[0]).get("uuid")))
             if not left:
                 return True
-        return not left
+        # Of what lies further back nobody knows, so nothing is said of it.
+        return not left or first > 1
 
 
 def _entry(text: Value) -> dict[str, object]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Final
 
-from maos_ckpt.client import EVERYTHING
+from maos_ckpt.client import EVERYTHING, ProgressSink
 from maos_ckpt.errors import NotFoundError, UsageError
 from maos_ckpt.model import Finding, RecoveryResult, Selection, Severity
 from maos_ckpt.recovery import journal
 from maos_ckpt.recovery.apply import recover
 from maos_ckpt.recovery.open_plan import OpenPlan, open_plan
 from maos_ckpt.recovery.plan import RECORDS_PER_S
-from maos_ckpt.recovery.prepare import ProgressSink
 from maos_ckpt.recovery.request import Request
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams

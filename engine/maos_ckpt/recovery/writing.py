@@ -8,10 +8,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import CollectionKind, Progress
 from maos_ckpt.recovery import journal
-from maos_ckpt.recovery.prepare import Prepared, ProgressSink
+from maos_ckpt.recovery.prepare import Prepared
 from maos_ckpt.recovery.request import Request
 from maos_ckpt.recovery.schema_changes import schema_rows
 from maos_ckpt.recovery.steps import Step

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from maos_ckpt.client import ProgressSink
 from maos_ckpt.codec.values import display_key
 from maos_ckpt.diff import check_component
 from maos_ckpt.errors import UNREADABLE, NotFoundError
@@ -14,7 +14,6 @@ from maos_ckpt.search.pattern import Pattern, compile_text
 from maos_ckpt.search.scan import CollectionScan, Hit, Pieces
 from maos_ckpt.states import CollectionName, StoredState
 
-ProgressSink = Callable[[Progress], None]
 #: Matches told where the caller names no limit, and at most.
 MATCHES_LISTED = 1000
 MATCHES_MAX = 100_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import NotFoundError, UsageError
 from maos_ckpt.model import Checkpoint, RecoveryResult
 from maos_ckpt.recovery.apply import recover
@@ -12,7 +13,6 @@ from maos_ckpt.recovery.computed import Compute, Computed
 from maos_ckpt.recovery.open_plan import OpenPlan, open_plan
 from maos_ckpt.recovery.plan import RECORDS_PER_S
 from maos_ckpt.recovery.planner import KEYS_ONLY
-from maos_ckpt.recovery.prepare import ProgressSink
 from maos_ckpt.recovery.request import Request
 from maos_ckpt.recovery.rescue.diagnosis import diagnose
 from maos_ckpt.recovery.rescue.living import look

@@ -12,6 +12,7 @@ from maos_ckpt.codec.values import decode_key
 from maos_ckpt.errors import UsageError
 from maos_ckpt.model import Value
 from maos_ckpt.recovery.lookup import Record, RecordView
+from maos_ckpt.recovery.reference_rules import RUNNING_TASK
 from maos_ckpt.recovery.rescue.living import Living
 from maos_ckpt.recovery.rescue.tables import Table, json_of, local_ms, text, texts_of, utc_ms
 from maos_ckpt.sources.sqlite.faults import describe_process
@@ -21,8 +22,6 @@ from maos_ckpt.states import State
 AGENTS_MAX: Final = 200_000
 COMPLETED: Final = "completed"
 FAILED: Final = "failed"
-#: What a task is that somebody works on, by those who write to MAOS's tables.
-RUNNING_TASK: Final = frozenset(("active", "assigned", "in_progress", "running", "started"))
 #: What an agent is that has a process.
 RUNNING_AGENT: Final = frozenset(("active", "busy", "running"))
 

@@ -10,6 +10,7 @@ from maos_ckpt.codec.values import decode_key, encode_key
 from maos_ckpt.errors import ConflictError, NotFoundError
 from maos_ckpt.model import Checkpoint, ResumePoint, Selection, Trigger
 from maos_ckpt.processes import Processes
+from maos_ckpt.recovery.known import nearest_ids
 from maos_ckpt.recovery.lookup import Shape, every, lookup
 from maos_ckpt.recovery.rescue.conversations import Conversations
 from maos_ckpt.recovery.rescue.crew import Crew
@@ -48,11 +49,14 @@ def resume_point(
         return ResumePoint(agent, session, checkpoint, command, _only(path))
     where = at.id if at is not None else "the live state or the checkpoints looked at"
     what = "has no transcript" if known else "is not"
+    nearest = [] if known else nearest_ids("agents", agent, [next(_states(repository, live, at))[1]])
+    hint = f"Did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
     raise NotFoundError(
         f"The agent {agent!r} {what} in {where}.",
         kept="Nothing was changed.",
-        hint="`maos-ckpt records latest --component agents` lists the agents and their sessions.",
+        hint=hint or "`maos-ckpt records latest --component agents` lists the agents and their sessions.",
         name=agent,
+        nearest=nearest,
     )
 
 

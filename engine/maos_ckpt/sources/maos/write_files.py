@@ -164,7 +164,12 @@ class _Writer:
             raise UnsafePathError(f"{describe_process(writer)} may be writing to it")
 
     def _offer_resume(self, path: bytes, line: bytes) -> None:
-        """Say how to continue the session; transcripts of sub-agents are no sessions of their own."""
+        """Say how to continue the session, whose last line with a directory is `line`; transcripts of sub-agents are no
+        sessions of their own.
+
+        Claude Code finds a session only from the directory that its folder is named after: where the agent has gone
+        since does not count.
+        """
         session = session_of(path)
         if session is None or os.path.basename(os.fsdecode(path)) != session + TRANSCRIPT_SUFFIX:
             return
@@ -172,6 +177,8 @@ class _Writer:
             directory = json.loads(line).get("cwd")
         except (ValueError, RecursionError, AttributeError):
             return
+        if os.fsdecode(path).split("/")[0] in self._layout.slugs:
+            directory = str(self._layout.original or self._layout.directory)
         command = resume_command(session, directory, self._layout) if isinstance(directory, str) else None
         if command is not None and len(self._commands) < COMMANDS_MAX:
             self._commands.append(command)
