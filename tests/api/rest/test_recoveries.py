@@ -232,5 +232,3 @@ def test_plans_are_listed_and_forgotten(place: House, api: httpx2.Client) -> Non
 def test_an_unknown_checkpoint_is_no_plan(api: httpx2.Client, place: House) -> None:
     unknown = api.post("/plans", json={"checkpointId": "cp_000000000000000"})
     assert problem(unknown, 404)["kind"] == NotFoundError.kind
-    far = api.post("/recovery", json={"checkpointId": "latest~999999"})
-    assert problem(far, 404)["kind"] == NotFoundError.kind
