@@ -1,4 +1,4 @@
-"""One house for each file of tests, and clients of its API."""
+"""One house for all files of tests, which come one after the other, and clients of its API."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.api.house import House, house, workspace_at
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """An engine with two checkpoints (one scheduled), and its API."""
     with house(workspace_at(tmp_path_factory.mktemp("house"), 200_000)) as one:

@@ -11,7 +11,7 @@ from maos_ckpt.api.application import ENDPOINTS
 from maos_ckpt.api.endpoint import Endpoint
 from maos_ckpt.model.access import Scope, granted
 from tests.api.hostile import STREAM, Before, attack
-from tests.api.house import House
+from tests.api.house import House, house, workspace_at
 from tests.api.rest.test_checkpoints import problem
 
 JSON = {"content-type": "application/json"}
@@ -95,6 +95,13 @@ TABLE: list[tuple[str, str, dict[str, str], bytes, int]] = [
     ("POST", "/checkpoints", {**JSON, "idempotency-key": ""}, b"{}", 400),
     ("GET", "/events", {"last-event-id": "1 or 1=1"}, b"", 422),
 ]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house of its own: who has shown that many wrong tokens is not let in elsewhere."""
+    with house(workspace_at(tmp_path_factory.mktemp("hostile"), 60_000, 10_000)) as one:
+        yield one
 
 
 @pytest.fixture(scope="module", autouse=True)

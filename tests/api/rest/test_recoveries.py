@@ -8,7 +8,9 @@ import threading
 
 import httpx2
 
+from maos_ckpt.audit.log import AuditLog
 from maos_ckpt.errors import NotFoundError
+from maos_ckpt.seams import SYSTEM
 from tests.api.house import House
 from tests.api.rest.test_checkpoints import newest, problem
 from tests.engine.support import wait_until
@@ -182,6 +184,9 @@ def test_a_recovery_whose_client_goes_away_is_finished_and_its_answer_kept(place
     assert dump_exact(place.database) == wanted
     done = [fields for name, fields in place.engine.recent_events() if name == "RecoveryCompleted"]
     assert [one["reason"] for one in done].count("gone") == 1
+    acts = AuditLog(place.workspace.repository, SYSTEM).newest_first()
+    # A run is somebody's, though it has a thread of its own.
+    assert next(one for one in acts if one.reason == "gone").who.via.endswith("(tests)")
 
 
 def test_a_client_that_goes_in_the_middle_of_its_body_changes_nothing(place: House, api: httpx2.Client) -> None:
@@ -227,5 +232,3 @@ def test_plans_are_listed_and_forgotten(place: House, api: httpx2.Client) -> Non
 def test_an_unknown_checkpoint_is_no_plan(api: httpx2.Client, place: House) -> None:
     unknown = api.post("/plans", json={"checkpointId": "cp_000000000000000"})
     assert problem(unknown, 404)["kind"] == NotFoundError.kind
-    far = api.post("/recovery", json={"checkpointId": "latest~999999"})
-    assert problem(far, 404)["kind"] == NotFoundError.kind
