@@ -83,7 +83,7 @@ def test_what_a_recovery_leaves_out_is_named_and_exit_code_8(cli: Cli) -> None:
         connection.execute("ALTER TABLE tasks DROP COLUMN result")
     for form in (["--dry-run"], ["--yes"]):
         only = cli.run("restore", one, "--component", "tasks", *form)
-        assert "columns result" in only.out, "nothing to write, and yet something to say"
+        assert "column result" in only.out, "nothing to write, and yet something to say"
         assert "Nothing to write" in only.out
         assert only.code == (8 if form == ["--yes"] else 0)
     cli.execute("UPDATE tasks SET status = 'lost'")
@@ -94,7 +94,7 @@ def test_what_a_recovery_leaves_out_is_named_and_exit_code_8(cli: Cli) -> None:
     cli.execute("UPDATE tasks SET status = 'lost'")
     text = cli.run("restore", one, "--component", "tasks", "--yes")
     assert text.code == 8
-    assert "columns result" in text.out
+    assert "column result" in text.out
     assert "DONE IN PART" in text.out
 
 

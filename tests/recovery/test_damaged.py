@@ -141,6 +141,7 @@ def test_taking_it_back_says_what_it_cannot_do_and_does_the_rest(site: Site) -> 
     (finding,) = (one for one in planned.findings if one.kind == "damaged")
     assert str(moved) in finding.message
     assert finding.severity is Severity.WARNING
+    assert not any("pragma" in one.message for one in planned.findings)
     undone = site.undo(planned.digest)
     assert (undone.applied, undone.verified) == (True, True)
     assert "damaged" in kinds(undone.plan.findings)

@@ -7,7 +7,6 @@ its name. What a failure leaves is removed.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,10 +18,8 @@ from maos_ckpt.client import ProgressSink
 from maos_ckpt.codec.values import decode_key, display_key
 from maos_ckpt.diff import BrowsedRecord
 from maos_ckpt.errors import (
-    CkptError,
     ConflictError,
     IntegrityError,
-    PermissionRefusedError,
     PlanMovedError,
     StorageError,
     UsageError,
@@ -36,7 +33,7 @@ from maos_ckpt.recovery.damage import naming_damage
 from maos_ckpt.recovery.kept_changes import KeptChanges
 from maos_ckpt.recovery.known import require_collections, require_records
 from maos_ckpt.recovery.open_plan import OpenPlan
-from maos_ckpt.recovery.place import parse_place
+from maos_ckpt.recovery.place import parse_place, unwritable
 from maos_ckpt.recovery.plan import plan_quickly
 from maos_ckpt.recovery.planner import FILE_KINDS, Planner
 from maos_ckpt.recovery.request import Request
@@ -136,7 +133,7 @@ def recover_elsewhere(
         except StorageError as error:
             if not isinstance(error.__cause__, OSError) or error.data.get("path") != str(path):
                 raise
-            raise _unwritable(error.__cause__, path) from error
+            raise unwritable(error.__cause__, path) from error
     took_s = round(seams.clock.monotonic_s() - started_s, 3)
     return RecoveryResult(
         opened.plan, applied=True, verified=True, safety_checkpoint=None, duration_s=took_s, notes=tuple(notes)
@@ -220,7 +217,7 @@ class _Builder:
                 raise _occupied(path)
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise _unwritable(error, path) from error
+            raise unwritable(error, path) from error
 
     def maos(self, directory: Path) -> list[str]:
         """`maos:DIR`: the working directory, with the transcripts' home and the user's own configuration below it."""
@@ -235,7 +232,7 @@ class _Builder:
             self.seams.fs.sync_directory(directory.parent)
         except OSError as error:
             shutil.rmtree(place, ignore_errors=True)
-            raise _unwritable(error, directory) from error
+            raise unwritable(error, directory) from error
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
@@ -312,19 +309,6 @@ def _occupied(path: Path) -> ConflictError:
         f"There is something at {path} already.",
         kept="It was not touched.",
         hint="Name a file that does not exist yet.",
-        path=str(path),
-    )
-
-
-def _unwritable(error: OSError, path: Path) -> CkptError:
-    """The error for a place that nothing can be built at."""
-    refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
-    return (PermissionRefusedError if refused else StorageError)(
-        f"Nothing can be built at {path}: {os.strerror(error.errno) if error.errno else error}.",
-        kept="The live state and the checkpoints were not touched.",
-        hint="Name another place with --to."
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT)
-        else "Free space there, or name another place with --to.",
         path=str(path),
     )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Final
 
-from maos_ckpt.errors import ConflictError, UsageError
+from maos_ckpt.errors import CkptError, ConflictError, PermissionRefusedError, StorageError, UsageError
 
 FORMS: Final = "sqlite:NEW.db, maos:DIR or dir:PATH"
 
@@ -33,3 +34,16 @@ def parse_place(to: str, live: Path | None) -> tuple[str, Path]:
             path=str(path),
         )
     return kind, path
+
+
+def unwritable(error: OSError, path: Path) -> CkptError:
+    """The error for a place that nothing can be built at."""
+    refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+    return (PermissionRefusedError if refused else StorageError)(
+        f"Nothing can be built at {path}: {os.strerror(error.errno) if error.errno else error}.",
+        kept="The live state and the checkpoints were not touched.",
+        hint="Name another place with --to."
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT)
+        else "Free space there, or name another place with --to.",
+        path=str(path),
+    )

@@ -7,14 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from maos_ckpt.codec.values import decode_key, encode_key
-from maos_ckpt.model import (
-    CollectionKind,
-    Finding,
-    MergePolicy,
-    Row,
-    Selection,
-    Severity,
-)
+from maos_ckpt.model import CollectionKind, Finding, MergePolicy, Row, Selection, Severity
 from maos_ckpt.recovery.computed import Computed
 from maos_ckpt.recovery.field_changes import FieldChanges
 from maos_ckpt.recovery.fitting import Fittings, column_notes
@@ -245,8 +238,7 @@ class Planner:
 
     @property
     def _tells_of_later_ones(self) -> bool:
-        """Whether it is told that records stay that came since: who takes something back, or keeps by a policy what is
-        there, expects it."""
+        """Whether it is told what stays that came since: an undo, and a policy that keeps what is there, say so."""
         return self.pinned is None and not self.only and self.selection.merge is MergePolicy.REPLACE
 
     def _fits(self, pair: CollectionPair, change: Change) -> bool:
@@ -265,7 +257,10 @@ class Planner:
         kind, name = (str(part) for part in change.parts[:2])
         if change.after is None:
             if (kind, name) not in self.droppable:
-                self._note(pair, "schema", Severity.INFO, f"has a {kind} {name} that the checkpoint does not; it stays")
+                # A database always has its settings; that they stay says nothing.
+                if kind != PRAGMA_TYPE:
+                    what = f"has a {kind} {name} that the checkpoint does not; it stays"
+                    self._note(pair, "schema", Severity.INFO, what)
                 return False
             if kind == "table" and not self._takes_whole_table(name):
                 what = f"keeps the table {name}, which holds records outside of the selection"
