@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from maos_ckpt.library.start import create_checkpoint_system, quick_start, set_log_level
+    from maos_ckpt.api.mounting import checkpoint_api
+    from maos_ckpt.library.start import create_checkpoint_system, quick_start
     from maos_ckpt.library.system import CheckpointSystem
     from maos_ckpt.library.trends import MetricsCollector, PerformanceTrends
+    from maos_ckpt.logs import set_log_level
 
 __version__ = "0.1.0"
 
@@ -21,16 +23,18 @@ __all__ = [
     "CheckpointSystem",
     "MetricsCollector",
     "PerformanceTrends",
+    "checkpoint_api",
     "set_log_level",
 ]
 
 _HOMES = {
-    "quick_start": "start",
-    "create_checkpoint_system": "start",
-    "set_log_level": "start",
-    "CheckpointSystem": "system",
-    "MetricsCollector": "trends",
-    "PerformanceTrends": "trends",
+    "quick_start": "library.start",
+    "create_checkpoint_system": "library.start",
+    "CheckpointSystem": "library.system",
+    "MetricsCollector": "library.trends",
+    "PerformanceTrends": "library.trends",
+    "checkpoint_api": "api.mounting",
+    "set_log_level": "logs",
 }
 
 
@@ -40,4 +44,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(f"maos_ckpt.library.{home}"), name)
+    return getattr(importlib.import_module(f"maos_ckpt.{home}"), name)

@@ -79,7 +79,7 @@ class EngineClient(Protocol):
         ...
 
     def save(self, description: str = "", tags: Sequence[str] = (), *, trigger: Trigger = Trigger.MANUAL) -> Checkpoint:
-        """Long: one checkpoint now."""
+        """Long: one checkpoint now; `trigger` is `manual` or `api`."""
         ...
 
     def records(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from maos_ckpt.codec.values import RAW_TEXT, RawText, display_key, encode_key
 from maos_ckpt.diff import matches
-from maos_ckpt.errors import NotFoundError, UsageError
+from maos_ckpt.errors import IntegrityError, NotFoundError, UsageError
 from maos_ckpt.fields import changed_fields, named, same_record
 from maos_ckpt.model import ChangeKind, Checkpoint, Descriptor, Row, Value
 from maos_ckpt.model.contents import History, Version
@@ -40,11 +40,18 @@ def history(repository: Repository, key: str, limit: int = VERSIONS_TOLD) -> His
     Raises:
         NotFoundError: no checkpoint holds such a record; `data["nearest"]` names some.
         UsageError: a glob that several records match; `data["candidates"]` names some.
+        IntegrityError: it is read nowhere, and in `data["checkpoint"]` it cannot be told whether it is there.
     """
     found = _versions(repository, lambda descriptor: _shown_as(descriptor, key), limit)
     if not found.versions:
         found = _versions(repository, lambda descriptor: _typed_as(descriptor, key), limit)
     if not found.versions:
+        if found.unread:
+            raise IntegrityError(
+                f"No sound checkpoint holds a record {key!r}, and {found.unread[0]} is damaged where it may be.",
+                hint="Run `maos-ckpt verify --all`.",
+                checkpoint=found.unread[0],
+            )
         place, encoded = _search(repository, key)
         found = _versions(repository, lambda descriptor: {encoded} if descriptor.path == place else set(), limit)
     return found
@@ -55,21 +62,30 @@ def _versions(repository: Repository, keys: Callable[[Descriptor], set[bytes]], 
     number = 0
     last: dict[tuple[str, str, bytes], tuple[Descriptor, Row]] = {}
     previous: dict[tuple[str, str], bytes | None] = {}
+    unread: dict[str, None] = {}
     for checkpoint in reversed(repository.checkpoints()):
         state = StoredState(repository, checkpoint)
         for name, descriptor in state.descriptors().items():
             root = state.root(name)
             if previous.get(name, b"") == root:
                 continue
+            try:
+                rows = [(one, _row(repository, root, one)) for one in keys(descriptor)]
+            except IntegrityError:
+                unread[checkpoint.id] = None
+                continue
             previous[name] = root
-            for encoded in keys(descriptor):
-                value = find(repository.chunks, root, encoded)
-                row = None if value is None else load_row(value, repository.chunks.get)
+            for encoded, row in rows:
                 version = _version(checkpoint, descriptor, encoded, row, last)
                 if version is not None:
                     versions.append(version)
                     number += 1
-    return History(tuple(versions), number - len(versions))
+    return History(tuple(versions), number - len(versions), tuple(unread))
+
+
+def _row(repository: Repository, root: bytes | None, key: bytes) -> Row | None:
+    value = find(repository.chunks, root, key)
+    return None if value is None else load_row(value, repository.chunks.get)
 
 
 def _search(repository: Repository, pattern: str) -> tuple[str, bytes]:

@@ -39,9 +39,9 @@ TEXT_CHARACTERS_MAX = 4000
 #: Checkpoint ids that one event names at most.
 LIST_ITEMS_MAX = 1000
 _LOCK_TRIES = 20
+_LOCK_PAUSE_S = 0.01
 #: So often the figures are read again where a rotation came between.
 _LOOKS_MAX = 5
-_LOCK_PAUSE_S = 0.01
 #: Events that a power cut must not make us forget.
 _DURABLE = frozenset({"RecoveryCompleted", "RecoveryResumed", "CheckpointsRemoved", "DrillCompleted"})
 
@@ -144,7 +144,12 @@ class Journal:
                 return
         except FileNotFoundError:
             return
-        self._carry_over()
+        try:
+            self._carry_over()
+        except OSError as error:
+            # What happens now is worth more than the bound, which the next event tries to keep again.
+            _LOG.warning("the journal grows on, since its figures cannot be kept: %s", error)
+            return
         for number in range(ROTATED_FILES_MAX - 1, 0, -1):
             older = self._rotated(number)
             if older.exists():
@@ -223,8 +228,10 @@ class Journal:
         entries: list[Entry] = []
         with contextlib.ExitStack() as stack:
             for file in reversed(self._open_files(stack, position.inode)):
-                inode = os.fstat(file.fileno()).st_ino
-                offset = position.offset if inode == position.inode else 0
+                stat = os.fstat(file.fileno())
+                inode = stat.st_ino
+                # A shorter file is another one, to which the number of a removed one was given.
+                offset = position.offset if inode == position.inode and position.offset <= stat.st_size else 0
                 file.seek(offset)
                 data = file.read()
                 entries += _entries(data)

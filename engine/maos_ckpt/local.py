@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from maos_ckpt.client import EVERYTHING, EngineClient, EventSink
 from maos_ckpt.config import Config
 from maos_ckpt.engine.service import Engine
+from maos_ckpt.errors import UsageError
 from maos_ckpt.model import (
     Checkpoint,
     DiffResult,
@@ -50,6 +51,9 @@ from maos_ckpt.operations.registry import (
 )
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.repository.catalogue import named_among
+
+#: What a checkpoint that somebody asks for may be taken as.
+ASKED_FOR = (Trigger.MANUAL, Trigger.API)
 
 
 class LocalClient(EngineClient):
@@ -98,6 +102,13 @@ class LocalClient(EngineClient):
 
     def save(self, description: str = "", tags: Sequence[str] = (), *, trigger: Trigger = Trigger.MANUAL) -> Checkpoint:
         """See `EngineClient.save`."""
+        if trigger not in ASKED_FOR:
+            # A made-up safety checkpoint would take the place of a real one, and with it an undo.
+            raise UsageError(
+                f"A checkpoint that is asked for cannot pass for a {trigger.value} one.",
+                kept="Nothing was changed.",
+                hint=f"Use {' or '.join(one.value for one in ASKED_FOR)}.",
+            )
         keep_last = self._workspace.config.max_checkpoints
         saved = self._engine.run("save", SaveArguments(trigger, description, tuple(tags), keep_last))
         assert isinstance(saved, Checkpoint)

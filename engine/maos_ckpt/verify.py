@@ -224,7 +224,10 @@ class _Verification:
         last_good = next((one.id for one in checkpoints if one.id not in damaged), "") if damaged else ""
         if damaged:
             what = f"{last_good} is the newest of them that is whole." if last_good else "None of them is whole."
-            message = f"{len(damaged)} of {len(checkpoints)} checkpoints are damaged. {what}"
+            noun = "checkpoint" if len(checkpoints) == 1 else "checkpoints"
+            message = (
+                f"{len(damaged)} of {len(checkpoints)} {noun} {'is' if len(damaged) == 1 else 'are'} damaged. {what}"
+            )
             self._find(Severity.INFO, "last good", message, last_good)
         tiers = self._read()
         return VerifyResult(

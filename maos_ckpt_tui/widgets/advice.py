@@ -5,7 +5,7 @@ from __future__ import annotations
 from maos_ckpt.model import Advice, Recommendation
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.viewmodel import short
-from maos_ckpt_tui.widgets.lines import Line, LineView, Span, paragraph
+from maos_ckpt_tui.widgets.lines import Line, LineView, Span, fit, paragraph
 
 _HEIGHT_TALL = 30
 #: Reasons and warnings shown where the screen is low, and where it is high.
@@ -34,7 +34,10 @@ class AdviceView(LineView):
         rows = _ROWS_EACH_TALL if tall else _ROWS_EACH
         lines: list[Line] = []
         for text, tone in self._told(self._found, _TOLD_TALL if tall else _TOLD):
-            lines += paragraph(text, width, tone, " ")[:rows]
+            told = paragraph(text, width, tone, " ")
+            if len(told) > rows:
+                told = [*told[: rows - 1], fit([*told[rows - 1], (" …", tone)], width)]
+            lines += told
         return lines
 
     def _told(self, found: Recommendation, number: int) -> list[Span]:

@@ -76,6 +76,7 @@ def test_alerts_are_listed_with_their_runbook_here_and_in_status(told: Told) -> 
         assert "disk-space, raised just now: It is nearly full" in text
         assert "maos-ckpt prune --keep-last N" in text
         assert "\x1b" not in text
+    assert "no engine runs here" in told.text("alerts")
     (shape,) = told.json("alerts")["alerts"]
     assert (shape["name"], shape["state"], shape["until"], shape["by"]) == ("disk-space", "firing", None, None)
     assert told.json("status")["alerts"] == [shape]

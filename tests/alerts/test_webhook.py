@@ -18,7 +18,7 @@ from maos_ckpt.hooks import courier as couriers
 from maos_ckpt.hooks.courier import way_of
 from maos_ckpt.hooks.http import request
 from maos_ckpt.hooks.webhook import signature
-from maos_ckpt.journal import Journal
+from maos_ckpt.journal import Entry, Journal
 from maos_ckpt.seams import SYSTEM
 from tests.alerts.conftest import ATTEMPT_S, SOURCE, Delivering
 from tests.alerts.receiver import CLOSE, DRIP, GARBAGE, HANG, Came, receiver
@@ -210,3 +210,21 @@ def test_a_damaged_note_of_how_far_a_hook_is_begins_anew(
         journal.append(TicksMissed(now_ms(), 3, ""))
         assert counts(server.wait_for(1)) == [3]
     assert couriers.way_of(journal.directory, "webhook") is not None
+
+
+def test_an_error_that_nobody_foresaw_is_told_and_the_event_is_tried_again(
+    journal: Journal, delivering: Delivering, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried: list[str] = []
+
+    def send(entry: Entry) -> str:
+        tried.append(entry[0])
+        if len(tried) == 1:
+            raise ZeroDivisionError
+        return ""
+
+    with delivering(Hooks(), send=send):
+        journal.append(raised())
+        wait_until(lambda: len(tried) == 2, "the second try")
+    assert tried == ["AlertRaised"] * 2
+    assert "the webhook failed" in caplog.text

@@ -116,5 +116,5 @@ def test_the_guide_shows_a_configuration_that_is_taken(tmp_path: Path) -> None:
     (tmp_path / "maos-ckpt.toml").write_text("".join(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)))
     config = load(cwd=tmp_path, variables={}, config_home=tmp_path).config
     assert config.server.listen == ("0.0.0.0:8470",)
-    for name in re.findall(r"\]\(([^)]+)\)", text):
+    for name in re.findall(r"\]\(([^):]+)\)", text):
         assert (DEPLOY / name).exists()

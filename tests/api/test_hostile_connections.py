@@ -205,7 +205,7 @@ def test_an_upgrade_to_a_websocket_is_just_a_request(served: Served) -> None:
 
 
 def test_more_connections_than_there_may_be_are_told_so(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "CONNECTIONS_MAX", 5)
+    monkeypatch.setattr(protocol, "LOCAL_CONNECTIONS_MAX", 5)
     with contextlib.ExitStack() as stack:
         time.sleep(0.2)
         for _ in range(5):
@@ -239,7 +239,7 @@ def test_more_requests_than_there_may_be_are_told_so(
 
 
 def test_strangers_do_not_take_the_place_of_the_engines_user(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "CONNECTIONS_MAX", 3)
+    monkeypatch.setattr(protocol, "TCP_CONNECTIONS_MAX", 3)
     with contextlib.ExitStack() as stack:
         for _ in range(5):
             stack.enter_context(socket.create_connection(served.address))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import sqlite3
 from pathlib import Path
 
@@ -35,7 +36,11 @@ def test_a_new_database_has_exactly_schema_and_content(
     before, new = state(cli), tmp_path / "deep" / "new.db"
     dry = cli.ok("restore", one, "--to", f"sqlite:{new}", "--dry-run", "--json").json
     assert (dry["applied"], new.exists()) == (False, False)
-    done = cli.ok("restore", one, "--to", f"sqlite:{new}", "--plan", dry["plan"]["digest"], "--json").json
+    other = cli.fails(4, "restore", one, "--to", f"sqlite:{new}", "--plan", "0" * 64)
+    assert "live" not in other["message"]
+    shown = cli.ok("restore", one, "--to", f"sqlite:{new}", "--dry-run", "--limit", "0").out.splitlines()[-1]
+    assert shown == f"to build exactly this: {dry['command']}"
+    done = cli.ok(*shlex.split(dry["command"])[1:], "--json").json
     assert (done["applied"], done["verified"], done["safety_checkpoint"]) == (True, True, None)
     assert sorted_dump(new) == tables
     assert [path.name for path in new.parent.iterdir()] == ["new.db"]
@@ -125,6 +130,10 @@ def test_neither_the_live_place_nor_another_kind_is_written_to(cli: Cli, tmp_pat
     for kind in ("maos", "dir"):
         assert cli.fails(4, "restore", one, "--to", f"{kind}:{tmp_path / 'full'}")["kind"] == "conflict"
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["file"]
+    for kind in ("sqlite", "maos"):
+        refused = cli.fails(6, "restore", one, "--to", f"{kind}:/proc/nowhere")
+        assert refused["message"].startswith("Nothing can be built at /proc/nowhere")
+        assert "--to" in refused["hint"]
 
 
 def test_a_database_without_maos_is_put_elsewhere_too(cli: Cli, tmp_path: Path) -> None:

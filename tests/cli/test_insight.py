@@ -24,6 +24,8 @@ def test_find_and_guide_tell_people_and_programs_and_nothing_hostile_reaches_a_t
     assert advice["asked"]["warnings"][0].startswith("It holds the damage")
     shown = cli.ok("guide").out
     assert shown.startswith(f"recommended: {first}, ")
+    told = cli.ok("guide", "--claude-home", str(cli.cwd)).out.splitlines()[-1]
+    assert told == f"    to see its plan: maos-ckpt restore {first} --claude-home {cli.cwd} --dry-run"
     error = cli.fails(2, "restore")
     assert error["hint"].startswith(f"{first} is recommended. The last one before it went wrong (")
 

@@ -16,6 +16,7 @@ import pytest
 from tests.backends.servers import Server, moto_server
 from tests.cli.conftest import TIMEOUT_S, Cli
 from tests.cli.test_service import running
+from tests.lab.values import dump_exact
 
 _PREFIXES = (f"teams-{number}" for number in itertools.count())
 #: Nobody listens there.
@@ -194,6 +195,32 @@ def test_the_command_that_applies_a_plan_means_the_same_system_in_the_same_store
     assert plan["plan"]["summary"]["modified"] > 0
     done = elsewhere.ok(*shlex.split(plan["command"])[1:], "--json").json
     assert done["verified"]
+
+
+def test_a_checkpoint_of_a_bucket_is_built_at_another_place(
+    replicated: Cli, elsewhere: Cli, moto: Server, prefix: str
+) -> None:
+    place = ["--repo", f"s3://{moto.bucket}/{prefix}", "--system", "alpha"]
+    before, new = dump_exact(replicated.database), elsewhere.cwd / "new.db"
+    replicated.execute("DELETE FROM tasks")
+    plan = elsewhere.ok("restore", "latest", "--to", f"sqlite:{new}", "--dry-run", "--json", *place).json
+    assert not new.exists()
+    assert elsewhere.ok(*shlex.split(plan["command"])[1:], "--json").json["verified"]
+    found = dump_exact(new)
+    assert {name: found[name] for name in before if name != "sqlite_master"} == {
+        name: rows for name, rows in before.items() if name != "sqlite_master"
+    }
+    elsewhere.ok("restore", "latest", "--to", f"maos:{elsewhere.cwd / 'team'}", "--component", "tasks", *place)
+    assert dump_exact(elsewhere.cwd / "team" / "maos.db")["tasks"] == before["tasks"]
+    assert replicated.ok("diff", "latest", "live", "--stat", "--json").json["summary"]["removed"] > 0
+
+
+def test_a_removal_says_that_s3_is_not_touched_yet(replicated: Cli) -> None:
+    for _ in range(2):
+        replicated.execute("UPDATE agents SET status = status || 'x'")
+        replicated.ok("save")
+    assert "In S3 nothing is removed yet" in replicated.ok("delete", "latest", "--yes").err
+    assert "In S3 nothing is removed yet" in replicated.ok("prune", "--keep-last", "1").err
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,8 @@ def test_the_demos_incident_can_be_taken_back(empty: Cli) -> None:
         demo.wait_for("EngineStopped")
         assert demo.process.wait(TIMEOUT_S) == 0
     work = Cli(empty.cwd / "kept" / "work", empty.home)
-    arguments = ("--claude-home", str(empty.cwd / "kept" / "claude-home"), "--json")
+    # What was kept says itself where its transcripts are.
+    arguments = ("--json",)
     damage = work.ok("diff", first, "latest", *arguments).json
     failed = [
         one

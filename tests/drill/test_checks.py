@@ -14,6 +14,7 @@ import pytest
 from maos_ckpt.config.types import Performance
 from maos_ckpt.drill.checks import SqlCheck, parse_check, run_command, run_sql
 from maos_ckpt.errors import ConfigError, UsageError
+from maos_ckpt.model import Progress
 from maos_ckpt.model.drills import DrillScenario
 from maos_ckpt.seams import SYSTEM
 from tests.drill.conftest import Protected
@@ -131,3 +132,18 @@ def test_an_unknown_scenario_is_refused_with_the_nearest(alone: Protected) -> No
     with pytest.raises(UsageError) as refused:
         drills.drill(alone.workspace, "latest", ("full-lose",), drills.MANUAL, "", lambda step: None)
     assert refused.value.data["nearest"] == "full-loss"
+
+
+def test_a_drill_that_takes_too_long_is_ended_and_has_not_passed(alone: Protected) -> None:
+    alone.configure(max_minutes=2 / 60)
+
+    def slowly(step: Progress) -> None:
+        if step.phase == DrillScenario.FULL_LOSS and step.detail == "the fault":
+            SYSTEM.clock.sleep(2.2)
+
+    report = alone.drill(DrillScenario.FULL_LOSS, DrillScenario.MAD_AGENT, progress=slowly)
+    assert not report.passed
+    for result in report.scenarios:
+        assert not result.passed
+        assert "The drill took longer than 0.0333333 min and was ended." in result.why
+    assert not any(path.is_dir() for path in (alone.repository / "drills").iterdir())

@@ -141,6 +141,14 @@ def test_a_reader_waits_for_the_end_of_a_half_written_line(journal: Journal) -> 
     assert numbers(journal.read(position)[0]) == [1]
 
 
+def test_a_place_behind_the_end_of_a_file_is_of_another_one(journal: Journal) -> None:
+    journal.append(missed(1))
+    lost = Position(journal.end().inode, 10_000)
+    assert numbers(journal.read(lost)[0]) == [1]
+    journal.append(missed(2))
+    assert numbers(journal.read(journal.end())[0]) == []
+
+
 def test_since_leaves_out_what_is_older(journal: Journal) -> None:
     for number in range(10):
         journal.append(missed(number))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from maos_ckpt.engine.workers import Workers
 from maos_ckpt.errors import (
     ConflictError,
     NotFoundError,
@@ -31,6 +32,7 @@ from maos_ckpt.events import (
 from maos_ckpt.local import LocalClient
 from maos_ckpt.model import Checkpoint, Selection, Trigger, VerifyLevel
 from maos_ckpt.operations import checkpoints, keeping
+from maos_ckpt.operations.registry import PlanArguments, RecommendArguments
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.seams import SYSTEM
 from tests.engine.conftest import MakeWorkspace
@@ -293,3 +295,25 @@ def test_a_locked_out_writer_is_not_felt_by_the_sources_owner(configured: MakeWo
                     connection.execute("UPDATE agents SET status = ?", (str(number),))
         events.wait_for(CheckpointCreated, 3)
         assert not events.of(OperationFailed)
+
+
+def test_a_plan_does_not_wait_for_advice_that_nobody_waits_for(workspace: Workspace) -> None:
+    checkpoints.save(workspace, Trigger.MANUAL, "", (), lambda step: None)
+    workers = Workers(workspace, progressed=lambda step: None, failed=lambda name, error: None, done=lambda: None)
+    held = threading.Event()
+    busy = threading.Thread(target=lambda: workers.drills.submit("drill", held.wait).result())
+    busy.start()
+    wait_until(lambda: workers.drills.running is not None, "the lane to be busy")
+    advised: list[object] = []
+    asking = threading.Thread(target=lambda: advised.append(workers.run("recommend", RecommendArguments(None))))
+    asking.start()
+    try:
+        assert workers.run("plan", PlanArguments("latest", Selection(), 10)).summary.total == 0
+        assert not advised
+    finally:
+        held.set()
+        asking.join(WAIT_S)
+        busy.join(WAIT_S)
+        workers.close(writer_stops=True)
+        assert workers.join(WAIT_S)
+    assert len(advised) == 1

@@ -13,6 +13,7 @@ from maos_ckpt.guide import signs
 from maos_ckpt.model import Advice, Checkpoint, Recommendation, VerifyLevel
 from maos_ckpt.operations import checkpoints, insights
 from tests.recovery.conftest import Site, site
+from tests.recovery.test_damaged_parts import spoil
 
 __all__ = ["site"]
 
@@ -158,6 +159,18 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_it_and_that_is_said(si
     assert any(one.startswith(nearer.id) and "nearer, and damaged" in one for one in result.recommended.warnings)
     assert result.asked is not None
     assert any(one.startswith("It is damaged") for one in result.asked.warnings)
+
+
+def test_a_checkpoint_that_turns_out_to_be_damaged_as_it_is_read_is_not_recommended(site: Site) -> None:
+    older = work(site, 2)
+    nearer = work(site, 1)
+    fail_agents(site)
+    work(site, 1)
+    spoil(site, nearer, "queue/messages")
+    result = guide(site)
+    assert result.recommended is not None
+    assert result.recommended.checkpoint == older.id
+    assert any(one.startswith(nearer.id) and "nearer, and damaged" in one for one in result.recommended.warnings)
 
 
 def test_an_older_one_and_one_with_the_damage_are_warned_of(site: Site) -> None:

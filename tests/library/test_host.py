@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import logging
 import sys
@@ -74,6 +75,21 @@ def test_what_fails_costs_only_itself_and_is_told(tmp_path: Path) -> None:
     hanging.go_on.set()
     wait_until(lambda: all(future.done() for future in one.hanging.values()), "the hanging capture")
     assert by_component(session.capture(str(_fresh(tmp_path))))["queue"].missing == ""
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+def test_one_that_wants_to_end_the_program_ends_nothing(error: BaseException, tmp_path: Path) -> None:
+    def leave() -> None:
+        raise error
+
+    async def leave_later() -> None:
+        raise error
+
+    session = host(agents=leave, tasks=leave_later, queue=Manager(a=1)).session()
+    found = by_component(session.capture(str(tmp_path)))
+    assert type(error).__name__ in found["agents"].missing
+    assert found["tasks"].missing
+    assert found["queue"].missing == ""
 
 
 def _fresh(directory: Path) -> Path:
@@ -184,6 +200,17 @@ def test_a_quiesce_hook_that_fails_leaves_the_system_running(how: str) -> None:
     go_on.set()
     assert steps.done == ["resume"]
     assert one.turn.acquire(timeout=1)
+
+
+def test_a_quiesce_hook_that_takes_hold_too_late_is_answered_by_a_resume() -> None:
+    gate = threading.Lock()
+    gate.acquire()
+    one = host(config(hook_timeout_s=0.2), quiesce=gate.acquire, resume=gate.release)
+    # The first resume lets go of what the test itself holds, so that the hook gets hold of it after all.
+    with pytest.raises(SourceError, match=r"longer than 0\.2 s"):
+        one.session().hold()
+    wait_until(lambda: not gate.locked(), "the late hook's resume")
+    assert gate.acquire(timeout=1)
 
 
 def test_a_resume_hook_that_fails_is_run_again_and_told() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import Any
 
@@ -134,27 +135,41 @@ def test_one_that_does_not_take_its_state_back_keeps_what_it_had(tmp_path: Path,
     assert managers["agents"].state == {"a": 1, "b": {"deep": [1, 2]}}
 
 
+def test_a_system_that_is_let_go_on_during_a_recovery_is_told_of(tmp_path: Path) -> None:
+    class Slow(Manager):
+        def restore(self, items: dict[Any, Any]) -> None:
+            time.sleep(0.4)
+            super().restore(items)
+
+    steps: list[str] = []
+    manager = Slow(a=1)
+    workspace = create_checkpoint_system(
+        {"barrier": {"recoveryHoldTimeoutS": 0.3}},
+        {"agents": manager},
+        directory=tmp_path,
+        quiesce=lambda: steps.append("quiesce"),
+        resume=lambda: steps.append("resume"),
+    ).workspace
+    whole = save(workspace)
+    manager.state = {}
+    result = recover(workspace, whole.id)
+    assert (manager.state, steps) == ({"a": 1}, ["quiesce", "resume"] * 2)
+    assert any("let go on after 0." in note for note in result.notes)
+
+
 def test_one_that_moves_between_plan_and_restore_is_left_as_it_is(tmp_path: Path, managers: dict[str, Any]) -> None:
     class Moving(Manager):
         calls = 0
 
         def capture(self) -> dict[Any, Any]:
-            # The safety checkpoint reads it first; then it is looked at once more before it is given anything.
+            # A recovery reads it for the safety checkpoint, and once more before it is given anything.
             self.calls += 1
-            return {**self.state, "moved": self.calls} if self.calls > 1 else self.state
+            return self.state if self.calls == 1 else {"a": 100 + self.calls}
 
-    managers["agents"] = Moving(a=1)
+    managers["agents"] = moving = Moving(a=1)
     workspace = workspace_of(tmp_path, managers)
     whole = save(workspace)
-    managers["agents"].state["a"] = 2
-    managers["agents"].calls = 0
-
-    class Ticking(Manager):
-        def capture(self) -> dict[Any, Any]:
-            managers["agents"].state["a"] = managers["agents"].calls
-            return self.state
-
-    workspace = workspace_of(tmp_path, {**managers, "tasks": Ticking(t=b"\0")})
+    moving.state, moving.calls = {"a": 2}, 0
     result = recover(workspace, whole.id, "agents")
     assert result.skipped == ("agents/provider.managers was left as it was: 'a' moved since the plan was made.",)
     assert managers["agents"].restored == 0

@@ -209,7 +209,7 @@ def test_wrong_calls_are_told_before_anything_is_made(tmp_path: Path) -> None:
         with pytest.raises((UsageError, ConfigError)):
             create_checkpoint_system(*arguments, directory=tmp_path)
     with pytest.raises(UsageError):
-        set_log_level("loud")  # type: ignore[arg-type]
+        set_log_level("loud")
     assert list(tmp_path.iterdir()) == []
 
     async def too_early() -> None:

@@ -166,8 +166,12 @@ class FullDisk(SystemFilesystem):
 
 def test_where_figures_cannot_be_carried_over_nothing_is_rotated_away(journal: Journal, tmp_path: Path) -> None:
     everything = full(journal)
-    assert not Journal(tmp_path, dataclasses.replace(SYSTEM, fs=FullDisk())).append(happening(Random(1), NOW_MS))
-    check(journal, everything)
+    event = happening(Random(1), NOW_MS)
+    assert Journal(tmp_path, dataclasses.replace(SYSTEM, fs=FullDisk())).append(event)
+    entry = decode(encode(event))
+    assert entry is not None
+    check(journal, [*everything, entry])
+    check(journal, [*everything, entry, *written(journal, 50, seed=3)])
 
 
 @pytest.mark.parametrize(

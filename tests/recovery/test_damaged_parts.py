@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from maos_ckpt.errors import IntegrityError
 from maos_ckpt.model import Checkpoint, Selection
+from maos_ckpt.operations.checkpoints import history
+from maos_ckpt.operations.exports import export
 from tests.recovery.conftest import Site
 
 
@@ -90,3 +94,35 @@ def test_damage_of_the_checkpoint_that_equals_the_live_state_hinders_no_other(si
     assert site.run("SELECT description FROM tasks") == [("dig",)]
     assert site.undo().verified
     assert site.run("SELECT description FROM tasks") == [("dig more",)]
+
+
+def test_an_older_checkpoint_is_offered_rather_than_a_newer_one_that_may_hold_the_incident(site: Site) -> None:
+    saved = []
+    for word in ("dig", "dig on", "gone"):
+        site.run("INSERT OR REPLACE INTO tasks (id, description) VALUES ('t1', '" + word + "')")
+        saved.append(site.save())
+    spoil(site, saved[1], "tasks/tasks")
+    with pytest.raises(IntegrityError) as caught:
+        site.plan(saved[1].id)
+    assert caught.value.data["nearest"] == saved[0].id
+
+
+def test_an_export_of_a_damaged_checkpoint_says_what_is_sound(
+    spoilt: tuple[Site, Checkpoint, Checkpoint], tmp_path: Path
+) -> None:
+    site, damaged, intact = spoilt
+    with pytest.raises(IntegrityError) as caught:
+        export(site.workspace, damaged.id, tmp_path / "out", lambda _: None)
+    assert caught.value.kept == "Nothing was written."
+    assert not (tmp_path / "out").exists()
+    assert f"Export {intact.id}" in caught.value.hint
+    assert f"restore {damaged.id} --to dir:DIR --component agents" in caught.value.hint
+
+
+def test_a_history_is_told_around_a_damaged_checkpoint(spoilt: tuple[Site, Checkpoint, Checkpoint]) -> None:
+    site, damaged, intact = spoilt
+    site.save()
+    found = history(site.workspace, "tasks/tasks/t1")
+    assert found.unread == (damaged.id,)
+    assert [one.checkpoint for one in found.versions][:1] == [intact.id]
+    assert [field.after for one in found.versions[1:] for field in one.fields] == ["gone"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from maos_ckpt.model import MergePolicy, Selection
+from maos_ckpt.cli.recovery_text import plan_lines
+from maos_ckpt.model import MergePolicy, Selection, Severity
 from maos_ckpt.recovery.merge import Newer, newer
 from tests.recovery.conftest import Site, kinds
 
@@ -121,3 +124,19 @@ def test_fields_follow_the_policy_too(site: Site) -> None:
     assert (done.plan.kept, done.verified) == (1, True)
     assert site.run("SELECT metadata, status FROM agents WHERE id = 'a-0000000a'") == [('{"task": 2}', "idle")]
     assert "kept" in kinds(done.plan.findings)
+
+
+def test_a_part_tells_that_what_came_since_stays_and_names_the_first_of_them(site: Site) -> None:
+    saved = site.save()
+    for number in range(30):
+        site.run(f"INSERT INTO tasks (id, description) VALUES ('n{number:02}', 'new')")
+    part = Selection(components=("tasks",))
+    plan = site.plan(saved.id, part)
+    (found,) = (one for one in plan.findings if one.kind == "since")
+    assert plan.summary.total == 0
+    assert (found.severity, found.number, len(found.affected), found.beyond(5)) == (Severity.INFO, 30, 20, 25)
+    assert found.message == "30 records that came since stay; an exact recovery removes them."
+    assert "besides what is said above, the live state equals the selected part" in plan_lines(plan)[-1]
+    assert "    … and 25 more" in plan_lines(plan)
+    for other in (replace(part, exact=True), replace(part, merge=MergePolicy.ADD_MISSING), Selection()):
+        assert not any(one.kind == "since" for one in site.plan(saved.id, other).findings)

@@ -106,6 +106,17 @@ def test_columns_without_a_place_are_told_by_plan_and_result(site: Site) -> None
     assert (again.applied, again.partial, again.plan.summary.total) == (False, True, 0)
 
 
+def test_columns_that_came_since_are_told(site: Site) -> None:
+    saved = site.save()
+    site.run("ALTER TABLE agents ADD COLUMN mood TEXT DEFAULT 'fine'", "UPDATE agents SET name = 'Eve'")
+    plan = site.plan(saved.id, Selection(components=("agents",)))
+    assert [one.message for one in plan.findings if one.kind == "later_columns"] == [
+        "agents/agents has the column mood since, which no checkpointed value is put into."
+    ]
+    done = site.recover(saved.id, Selection(components=("agents",)), plan.digest)
+    assert (done.verified, done.partial) == (True, False)
+
+
 def test_columns_that_are_new_since_are_kept_and_no_fault(site: Site) -> None:
     site.save()
     site.run("ALTER TABLE agents ADD COLUMN mood TEXT", "UPDATE agents SET mood = 'fine', name = 'Eve'")

@@ -16,6 +16,7 @@ from maos_ckpt.api.places import find_socket
 from maos_ckpt.api.remote import RemoteClient
 from maos_ckpt.client import EngineClient
 from maos_ckpt.config import Config
+from maos_ckpt.config.types import Server
 from maos_ckpt.local import LocalClient
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.seams import SYSTEM
@@ -55,13 +56,11 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(workspace: Workspace) -> Iterator[Served]:
+def served(workspace: Workspace, settings: Server | None = None) -> Iterator[Served]:
     """An engine behind its real doors; both are closed at the end."""
-    local, doors, stopped = (
-        LocalClient(workspace),
-        Doors(workspace.repository, workspace.config.server, SYSTEM, Path),
-        list[bool](),
-    )
+    local, stopped = LocalClient(workspace), list[bool]()
+    doors = Doors(workspace.repository, settings or workspace.config.server, SYSTEM, Path)
+    doors.prepare()
     local.start()
     try:
         doors.open(local, lambda: stopped.append(True))
@@ -105,10 +104,12 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         client, events = LocalClient(workspace), Events()
         client.subscribe(events)
         client.start()
+        wait_until(lambda: bool(client.checkpoints()), "the first checkpoint")
         yield Subject(EMBEDDED, client, events, workspace)
         assert client.close(WAIT_S)
         return
     with served(workspace) as one, attached(one) as (remote, heard):
+        wait_until(lambda: bool(remote.checkpoints()), "the first checkpoint")
         yield Subject(REMOTE, remote, heard, workspace)
 
 

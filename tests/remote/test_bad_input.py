@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import msgspec
@@ -19,7 +19,16 @@ from maos_ckpt.api.address import parse_address, unix_address
 from maos_ckpt.api.names import CLIENT, ENGINE, KEY, MEDIA_TYPE
 from maos_ckpt.api.remote import RemoteClient
 from maos_ckpt.client import EngineClient
-from maos_ckpt.errors import CkptError, EngineUnreachableError, PermissionRefusedError, UnavailableError, UsageError
+from maos_ckpt.errors import (
+    CkptError,
+    ConflictError,
+    EngineUnreachableError,
+    PermissionRefusedError,
+    UnavailableError,
+    UsageError,
+)
+from tests.api.conftest import make_certificate
+from tests.engine.support import wait_until
 from tests.remote.conftest import Served
 
 KEYED = {"content-type": MEDIA_TYPE, KEY: "k" * 32, CLIENT: "c" * 24}
@@ -103,6 +112,35 @@ def test_a_call_that_goes_on_is_said_to_and_can_be_joined(
         statuses.append(http.post("/save", content=SAVE, headers=headers).status_code)
     assert statuses.count(202) > 1
     assert statuses[-1] == 200
+
+
+def test_a_key_outlives_its_answer_so_that_nothing_is_done_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ongoing, "KEPT_MAX", 2)
+    made: list[int] = []
+
+    def work(number: int) -> bytes:
+        made.append(number)
+        return b"x" * (number + 1)
+
+    async def ask(calls: ongoing.OngoingCalls, number: int) -> bytes | None:
+        return await calls.join(f"key {number}", b"request", lambda: work(number))
+
+    calls = ongoing.OngoingCalls()
+    for number in range(5):
+        assert asyncio.run(ask(calls, number)) == b"x" * (number + 1)
+        wait_until(lambda: calls.running == 0, "the call to be noted")
+    assert asyncio.run(ask(calls, 4)) == b"xxxxx"
+    with pytest.raises(ConflictError, match="not kept"):
+        asyncio.run(ask(calls, 0))
+    assert made == [0, 1, 2, 3, 4]
+    monkeypatch.setattr(ongoing, "KEPT_BYTES_MAX", 4)
+    asyncio.run(ask(calls, 5))
+    with pytest.raises(ConflictError, match="not kept"):
+        asyncio.run(ask(calls, 4))
+    # Long after, it is a new call.
+    monkeypatch.setattr(ongoing, "KEPT_S", -1.0)
+    assert asyncio.run(ask(calls, 0)) == b"x"
+    assert made == [0, 1, 2, 3, 4, 5, 0]
 
 
 def test_events_from_a_cursor_that_is_none_are_refused(http: httpx2.Client) -> None:
@@ -245,7 +283,7 @@ def test_a_socket_that_is_none_and_one_that_nobody_listens_at(tmp_path: Path) ->
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with tls_server(tmp_path) as (port, authority):
-        address = parse_address(f"https://localhost:{port}", Path("/"))
+        address = parse_address(f"https://127.0.0.1:{port}", Path("/"))
         monkeypatch.delenv("SSL_CERT_FILE", raising=False)
         client = RemoteClient(address, token="t0ken-that-must-not-show")
         with pytest.raises(PermissionRefusedError, match="certificate") as caught:
@@ -263,9 +301,9 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, monkey
 @contextlib.contextmanager
 def tls_server(directory: Path) -> Iterator[tuple[int, Path]]:
     """A TLS server with a certificate of its own; gives its port and the certificate."""
-    key, certificate = make_certificate(directory)
+    made = make_certificate(directory, "impostor")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(made.certificate, made.key)
     listening = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -278,31 +316,7 @@ def tls_server(directory: Path) -> Iterator[tuple[int, Path]]:
 
     threading.Thread(target=serve, daemon=True).start()
     try:
-        yield listening.getsockname()[1], certificate
+        yield listening.getsockname()[1], made.certificate
     finally:
         listening.shutdown(socket.SHUT_RDWR)
         listening.close()
-
-
-def make_certificate(directory: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for localhost; returns the paths of key and certificate."""
-    import datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    builder: Any = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
-    builder = builder.not_valid_after(now + datetime.timedelta(days=1))
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    certificate = builder.sign(key, hashes.SHA256())
-    paths = directory / "key.pem", directory / "certificate.pem"
-    encoding = serialization.Encoding.PEM
-    paths[0].write_bytes(key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-    paths[1].write_bytes(certificate.public_bytes(encoding))
-    return paths

@@ -31,9 +31,6 @@ UNKNOWN = "cp_0000000000000"
 
 
 def test_the_engine_takes_its_first_checkpoint_and_says_how_it_stands(subject: Subject) -> None:
-    # An embedded client is told of it; a remote one may have come later, and reads it.
-    while not subject.client.checkpoints():
-        pass
     status = subject.client.status()
     assert (status.role, status.source, status.owner) == ("engine", subject.workspace.source, "")
     assert status.repository == str(subject.workspace.repository)
@@ -141,6 +138,35 @@ def test_rescues_and_resume_points(subject: Subject) -> None:
     # A damaged digest is refused before anything is read.
     with pytest.raises(UsageError):
         subject.client.rescue(digest="no digest", reason="")
+
+
+def test_contents_are_read_page_by_page_and_exported(subject: Subject, tmp_path: Path) -> None:
+    client = subject.client
+    first = client.records("latest", component="agents", limit=1)
+    second = client.records(first.checkpoint, component="agents", after=first.next, limit=1)
+    assert {one.component for one in (*first.records, *second.records)} == {"agents"}
+    assert first.records != second.records
+    record = first.records[0]
+    told = client.history(f"agents/{record.collection}/{record.key}", 2)
+    assert told.versions[-1].key == record.key
+    exported = client.export("latest", str(tmp_path / "files"))
+    assert sum(one.records for one in exported.files) == client.checkpoint("latest").records
+
+
+def test_tags_metrics_and_alerts(subject: Subject) -> None:
+    client = subject.client
+    assert client.change_tags("latest", ["ä", "b"]).tags == ("ä", "b")
+    assert client.change_tags("latest", remove=["b", "ä"]).tags == ()
+    report = client.metrics(2)
+    assert report.hours == 2
+    assert report.saves >= 1
+    with pytest.raises(UsageError):
+        client.metrics(0)
+    assert client.alerts() == ()
+    with pytest.raises(NotFoundError):
+        client.acknowledge("no such alert")
+    with pytest.raises(UsageError):
+        client.save(trigger=Trigger.SAFETY)
 
 
 def test_finding_and_recommending(subject: Subject) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from maos_ckpt.cli.commands import attached_contents
 from maos_ckpt.cli.main import main
 from maos_ckpt.cli.options import COMMANDS
 from tests.cli.conftest import Cli
@@ -23,7 +24,7 @@ from tests.lab.values import dump_exact
 from tests.remote.headless import Headless, headless
 
 #: Commands that take what they need from the repository itself.
-DIRECT = {"tag", "records", "history", "export", "prune", "audit", "doctor", "config", "key", "token", "demo"}
+DIRECT = {"export", "prune", "audit", "doctor", "config", "key", "token", "demo"}
 
 
 @pytest.fixture(scope="module")
@@ -107,12 +108,15 @@ def test_checkpoints_are_taken_listed_shown_marked_and_deleted(far: Far, engine:
     assert far.ask("pin", saved["id"][-6:])["checkpoint"]["pinned"]
     assert far.refuses(4, "delete", saved["id"])["message"]
     assert not far.ask("unpin", saved["id"])["checkpoint"]["pinned"]
+    assert far.ask("tag", saved["id"], "u", "--remove", "t")["checkpoint"]["tags"] == ["u"]
     assert far.ask("delete", saved["id"])["checkpoint"]["id"] == saved["id"]
     assert far.refuses(3, "show", saved["id"])["kind"] == "not_found"
     assert list(far.cwd.iterdir()) == []
 
 
-def test_looking_inside_checking_and_asking_for_advice(far: Far, engine: Headless) -> None:
+def test_looking_inside_checking_and_asking_for_advice(
+    far: Far, engine: Headless, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mutate(engine.database.parent, 0.05, seed=3)
     found = far.ask("diff", "latest", "--limit", "2")
     assert (len(found["changes"]), found["summary"]["modified"] > 0) == (2, True)
@@ -121,6 +125,19 @@ def test_looking_inside_checking_and_asking_for_advice(far: Far, engine: Headles
     assert far.ask("find", "agent", "--limit", "1")["matches"]
     assert far.ask("guide", "latest")["asked"]["checkpoint"]
     assert "processes" in far.ask("ps")
+    lines = far.text("records", "latest", "--component", "agents", "--limit", "2", "--json").splitlines()
+    first, second = map(json.loads, lines)
+    assert first["component"] == second["component"] == "agents"
+    assert first["value"]
+    with monkeypatch.context() as patch:
+        patch.setattr(attached_contents, "PAGE_RECORDS_MAX", 100)
+        every = [json.loads(line) for line in far.text("records", "latest", "--json").splitlines()]
+    assert len(every) == far.ask("show", "latest")["checkpoint"]["records"] > 100
+    assert len({(one["component"], one["collection"], one["key"]) for one in every}) == len(every)
+    assert far.ask("history", f"agents/{first['collection']}/{first['key']}")["versions"]
+    assert far.ask("metrics", "--hours", "3")["total_checkpoints"] >= 1
+    assert far.ask("alerts")["alerts"] == []
+    assert far.refuses(3, "alerts", "ack", "no-such-alert")["kind"] == "not_found"
     assert far.ask("drill", "--history")["drills"] == []
     assert far.refuses(2, "verify", "--repair")["hint"]
 

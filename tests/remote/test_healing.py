@@ -213,6 +213,16 @@ def test_a_forwarded_port_does_as_well_as_the_socket(engine: Served) -> None:
         assert client.close(WAIT_S)
 
 
+def test_clients_that_nobody_waits_for_end_all_the_same(engine: Served, tmp_path: Path) -> None:
+    before = threading.active_count()
+    for number in range(20):
+        client = RemoteClient(unix_address(engine.socket if number % 2 else tmp_path / "none"))
+        with contextlib.suppress(EngineUnreachableError):
+            client.start()
+        assert client.close(0.0)
+    wait_until(lambda: threading.active_count() <= before, "the threads to end")
+
+
 def test_the_audit_log_names_who_asked(engine: Served) -> None:
     client = engine.client()
     client.start()

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maos_ckpt.codec.compression import LEVELS, Codec, compress, compress_delta, decompress
+from maos_ckpt.codec.copying import copy_delta
 from maos_ckpt.codec.crypto import PlainSealer
 from maos_ckpt.codec.policy import CodecPolicy, CodecSettings, Measure, pick
 from maos_ckpt.errors import (
@@ -28,6 +29,7 @@ from maos_ckpt.errors import (
     UsageError,
 )
 from maos_ckpt.fs import SystemFilesystem
+from maos_ckpt.repository import chunks
 from maos_ckpt.repository.manifests import (
     Manifest,
     ManifestCollection,
@@ -55,7 +57,7 @@ def text(rng: random.Random, length: int) -> bytes:
 
 def store(
     repository: Repository,
-    chunks: list[bytes],
+    plains: list[bytes],
     predecessors: dict[bytes, bytes] | None = None,
     *,
     beside: bool = False,
@@ -63,7 +65,7 @@ def store(
 ) -> list[bytes]:
     writer = repository.writer(CodecSettings(hasty=hasty), {}, 1 << 20, beside=beside)
     try:
-        futures = [writer.put(plain, "test", (predecessors or {}).get(plain)) for plain in chunks]
+        futures = [writer.put(plain, "test", (predecessors or {}).get(plain)) for plain in plains]
         ids = [future.result() for future in futures]
         writer.seal()
     finally:
@@ -130,11 +132,11 @@ def test_the_policy_measures_before_it_chooses() -> None:
 def test_chunks_come_back_verified_and_equal_chunks_are_stored_once(tmp_path: Path) -> None:
     repository = open_repository(tmp_path)
     rng = random.Random(3)
-    chunks = [b"\x92\x02" + text(rng, 50_000) for _ in range(5)]
-    ids = store(repository, chunks + chunks[:2])
-    assert ids[:5] == [chunk_id(plain) for plain in chunks]
-    assert [repository.chunks.read(one) for one in ids[:5]] == chunks
-    assert store(repository, chunks) == ids[:5]
+    plains = [b"\x92\x02" + text(rng, 50_000) for _ in range(5)]
+    ids = store(repository, plains + plains[:2])
+    assert ids[:5] == [chunk_id(plain) for plain in plains]
+    assert [repository.chunks.read(one) for one in ids[:5]] == plains
+    assert store(repository, plains) == ids[:5]
     assert len(repository.index.packs()) == 1
     repository.close()
 
@@ -142,12 +144,12 @@ def test_chunks_come_back_verified_and_equal_chunks_are_stored_once(tmp_path: Pa
 def test_a_process_beside_this_one_stores_the_same(tmp_path: Path) -> None:
     repository = open_repository(tmp_path)
     rng = random.Random(9)
-    chunks = [b"\x92\x02" + text(rng, 90_000) for _ in range(200)]
-    ids = store(repository, chunks, beside=True)
-    assert ids == [chunk_id(plain) for plain in chunks]
+    plains = [b"\x92\x02" + text(rng, 90_000) for _ in range(200)]
+    ids = store(repository, plains, beside=True)
+    assert ids == [chunk_id(plain) for plain in plains]
     repository.close()
     reader = Repository.open(tmp_path / "repo", SYSTEM, read_only=True)
-    assert [reader.chunks.read(one) for one in ids] == chunks
+    assert [reader.chunks.read(one) for one in ids] == plains
     reader.close()
 
 
@@ -178,6 +180,21 @@ def test_a_changed_chunk_is_stored_as_a_delta_one_step_deep(tmp_path: Path, hast
         assert found[1].base == chunk_id(one)[:16]
         assert found[1].stored < 1000
         assert repository.chunks.read(chunk_id(plain)) == plain
+    repository.close()
+
+
+@pytest.mark.parametrize("wrong", [b"", b"no frame", copy_delta(b"other" * 9, b"other" * 9)])
+def test_a_copied_delta_that_does_not_give_back_the_chunk_is_left_to_the_compressor(
+    wrong: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "copy_delta", lambda plain, base: wrong)
+    repository = open_repository(tmp_path)
+    one = text(random.Random(4), 50_000)
+    two = one[:20_000] + b"second" + one[20_010:]
+    store(repository, [one])
+    store(repository, [two], {two: chunk_id(one)}, hasty=True)
+    repository.synchronise()
+    assert repository.chunks.read(chunk_id(two)) == two
     repository.close()
 
 

@@ -143,6 +143,7 @@ async def _stop(exchange: Exchange) -> Response:
     return Response(status_code=HTTPStatus.ACCEPTED)
 
 
+#: Not listed in the API's own description: they are between a client and an engine of one version.
 ENDPOINTS = (
     *(
         Endpoint("POST", f"/calls/{one.name}", one.scope, partial(_call, one), f"EngineClient.{one.name}", listed=False)

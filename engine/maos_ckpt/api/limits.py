@@ -17,9 +17,9 @@ BODY_BYTES_MAX = 1 << 20
 #: From a request's head to the end of its body.
 BODY_S_MAX = 10.0
 #: Streams of events count, too: each console has one.
-REQUESTS_MAX = 400
+REQUESTS_MAX = 800
 #: One caller must not take the place of all others.
-CALLER_REQUESTS_MAX = 200
+CALLER_REQUESTS_MAX = 400
 _KEPT = "Nothing was done."
 
 

@@ -29,6 +29,8 @@ KEPT_S = 600.0
 #: … and no more than so many, and so many bytes.
 KEPT_MAX = 128
 KEPT_BYTES_MAX = 64 << 20
+#: Keys are remembered as long, whether their answers still are or not.
+KEYS_MAX = 10_000
 
 
 @dataclass(slots=True)
@@ -118,12 +120,26 @@ class OngoingCalls:
             call.done_s, call.size = self._clock.monotonic_s(), size
 
     def _forget_old(self) -> None:
-        """Drop answers, the oldest call's first, that have been kept long enough or are too many."""
+        """Forget answers, the oldest call's first, that are too many, and calls that nobody comes back for any more.
+
+        A key outlives its answer: what it stands for must not be done again.
+        """
         now_s = self._clock.monotonic_s()
-        done = [(key, call) for key, call in self._calls.items() if call.done_s is not None]
-        bytes_kept = sum(call.size for _, call in done)
-        for number, (key, call) in enumerate(done):
-            old = call.done_s is not None and now_s - call.done_s > KEPT_S
-            if old or len(done) - number > KEPT_MAX or bytes_kept > KEPT_BYTES_MAX:
-                bytes_kept -= call.size
+        for key, call in list(self._calls.items()):
+            if call.done_s is not None and (now_s - call.done_s > KEPT_S or len(self._calls) >= KEYS_MAX):
                 del self._calls[key]
+        answered = [call for call in self._calls.values() if call.size]
+        bytes_kept = sum(call.size for call in answered)
+        for number, call in enumerate(answered):
+            if len(answered) - number > KEPT_MAX or bytes_kept > KEPT_BYTES_MAX:
+                bytes_kept -= call.size
+                call.size, call.future = 0, Future()
+                call.future.set_exception(_forgotten())
+
+
+def _forgotten() -> ConflictError:
+    return ConflictError(
+        "This has been done, and its answer is not kept any more.",
+        kept="What was done stays done.",
+        hint="`maos-ckpt events` tells what came of it.",
+    )

@@ -24,8 +24,10 @@ HEAD_S_MAX = 10.0
 IDLE_S = 30
 #: A client that does not read what it asked for is let go after this long.
 STALLED_S_MAX = 30.0
-#: Over Unix sockets, and as many over TCP: strangers must not keep the engine's own user out.
-CONNECTIONS_MAX = 256
+#: Connections over Unix sockets, enough for fifty consoles with the idle ones that each keeps …
+LOCAL_CONNECTIONS_MAX = 400
+#: … and over TCP, counted apart: strangers must not keep the engine's own user out.
+TCP_CONNECTIONS_MAX = 256
 #: What arrives of a body that nobody wants is thrown away for this long, so that the answer is read before.
 LINGER_S = 2.0
 #: Linux: struct ucred, three integers.
@@ -54,8 +56,9 @@ class DoorProtocol(H11Protocol):
 
         self.app = with_peer
         alike = sum(isinstance(one, DoorProtocol) and one._local == self._local for one in self.connections)
-        if alike > CONNECTIONS_MAX:
-            busy = UnavailableError(f"{CONNECTIONS_MAX} connections are open, and no more are taken.")
+        bound = LOCAL_CONNECTIONS_MAX if self._local else TCP_CONNECTIONS_MAX
+        if alike > bound:
+            busy = UnavailableError(f"{bound} connections are open, and no more are taken.")
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, busy)
             return
         self._expect_head()

@@ -65,8 +65,7 @@ def query(request: Request, kind: type[T]) -> T:
     """
     if len(request.url.query) > QUERY_CHARACTERS_MAX:
         raise HttpProblem(HTTPStatus.REQUEST_URI_TOO_LONG, UsageError("The query is too long.", kept=_KEPT))
-    wanted: Any = kind
-    fields = _parameters(wanted)
+    fields = _parameters(cast("Any", kind))
     given: dict[str, object] = {}
     for name, value in request.query_params.multi_items():
         if isinstance(fields.get(name), msgspec.inspect.ListType):

@@ -35,6 +35,8 @@ _END_S = 5.0
 #: How often an engine that was asked to end is looked for.
 _GONE_POLL_S = 0.1
 _NAME_BYTES = 12
+#: A call that was made while the loop ended is never answered: so often it is looked whether that is so.
+_LOOK_S = 1.0
 
 
 class RemoteClient(RemoteCalls):
@@ -55,9 +57,12 @@ class RemoteClient(RemoteCalls):
         self._seams = seams
         self._feed = Feed()
         self._lock = threading.Lock()
+        #: Apart from the other: a start that hangs must not hold up the end.
+        self._starting = threading.Lock()
         self._closed = False
         self._started = False
         self._held = False
+        self._leaving = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="remote", daemon=True)
         self._thread.start()
@@ -70,7 +75,7 @@ class RemoteClient(RemoteCalls):
 
     def start(self) -> None:
         """Connect and follow the events; raises where the engine does not answer or lets nobody in."""
-        with self._lock:
+        with self._starting:
             if not self._started:
                 self._wait(self._connect())
                 self._started = True
@@ -90,43 +95,37 @@ class RemoteClient(RemoteCalls):
             if self._closed:
                 return True
             self._closed = True
-        ending = asyncio.run_coroutine_threadsafe(self._end(), self._loop)
-        with contextlib.suppress(TimeoutError, CancelledError):
-            ending.result(min(timeout_s, _END_S))
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._leaving.set)
         self._thread.join(min(timeout_s, _END_S))
         self._feed.close()
         return True
 
-    async def _end(self) -> None:
-        own = asyncio.current_task()
-        tasks = [one for one in asyncio.all_tasks() if one is not own]
-        for one in tasks:
-            one.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._live())
+        finally:
+            self._loop.close()
+
+    async def _live(self) -> None:
+        """Until `close`: everything else runs beside this, and is ended by it."""
+        await self._leaving.wait()
+        await _end_others()
         if self._held and self._following.up:
             # Nothing is on this screen any more; the engine forgets by itself where it does not hear of it.
             with contextlib.suppress(TimeoutError, BrokenError, CkptError):
                 async with asyncio.timeout(_FAREWELL_S):
                     await self._asking.ask(METHODS["hold"], encode_arguments("hold", names=frozenset()))
         await self._connection.close()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-        # What `close` had no time to wait for.
-        left = asyncio.all_tasks(self._loop)
-        for one in left:
-            one.cancel()
-        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        self._loop.close()
+        # Calls that were made meanwhile.
+        await _end_others()
 
     def subscribe(self, sink: EventSink) -> Callable[[], None]:
         """See `EngineClient.subscribe`; also gets `ConnectionLost` and `ConnectionRestored`."""
         return self._feed.subscribe(sink)
 
     def stop_engine(self, timeout_s: float) -> bool:
-        """See `EngineClient.stop_engine`."""
+        """See `EngineClient.stop_engine`; it has ended where it does not answer any more, and finishes what runs."""
         self._refuse_if_read_only("stop_engine")
         deadline_s = self._seams.clock.monotonic_s() + timeout_s
         self._wait(self._post("/calls/stop_engine"))
@@ -155,14 +154,23 @@ class RemoteClient(RemoteCalls):
         if self._closed:
             work.close()
             raise _disconnected()
-        future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
-            return future.result()
-        except CancelledError:
+            future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
+            # Closed in this very moment.
+            work.close()
             raise _disconnected() from None
-        except BaseException:
-            future.cancel()
-            raise
+        while True:
+            try:
+                return future.result(_LOOK_S)
+            except CancelledError:
+                raise _disconnected() from None
+            except TimeoutError:
+                if future.done() or not self._thread.is_alive():
+                    raise _disconnected() from None
+            except BaseException:
+                future.cancel()
+                raise
 
     def _refuse_if_read_only(self, name: str) -> None:
         if self._read_only:
@@ -182,6 +190,14 @@ class RemoteClient(RemoteCalls):
                 kept="What it did is done.",
                 hint="Use the same version of maos-ckpt on both sides.",
             ) from error
+
+
+async def _end_others() -> None:
+    await asyncio.sleep(0)
+    tasks = [one for one in asyncio.all_tasks() if one is not asyncio.current_task()]
+    for one in tasks:
+        one.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _disconnected() -> InterruptedByUserError:

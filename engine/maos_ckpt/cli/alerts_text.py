@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from maos_ckpt.cli.text import age, moment
+from maos_ckpt.cli.text import age, count, moment
 from maos_ckpt.hooks.courier import Way
 from maos_ckpt.model.alerts import Alert, AlertState
 
@@ -36,5 +36,5 @@ def hook_pairs(ways: Sequence[tuple[str, Way]], now_ms: int, *, failing_only: bo
         elif not failing_only:
             lost = f", {way.given_up:,} given up" if way.given_up else ""
             last = f", the last one {age(way.sent_ms, now_ms)}" if way.sent_ms else ""
-            pairs.append((name, f"{way.sent:,} events sent{lost}{last}"))
+            pairs.append((name, f"{count(way.sent, 'event')} sent{lost}{last}"))
     return pairs

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from maos_ckpt import __version__
-from maos_ckpt.cli.options import NO_COMMAND, Command, find_command, overview, parser_for
+from maos_ckpt.cli.options import NO_COMMAND, Command, find_command, needs_repository, overview, parser_for
 from maos_ckpt.cli.parser import PROGRAM
 from maos_ckpt.errors import CkptError, ExitCode, InterruptedByUserError, UsageError
 
@@ -84,11 +84,7 @@ def _handler(command: Command, context: Context) -> str:
             raise UsageError("--token-file is for an engine that is reached with --connect.", hint="Add --connect.")
         return command.handler
     if not command.attached:
-        raise UsageError(
-            f"`{PROGRAM} {command.name}` works on the repository itself and does not go through an engine.",
-            kept="Nothing was changed.",
-            hint="Run it on the machine of the repository, without --connect.",
-        )
+        raise needs_repository(command.name)
     return command.attached
 
 

@@ -346,11 +346,25 @@ COMMANDS = {
         Command(
             "unpin", "Checkpoints", "let retention have it again", "checkpoints:unpin", _checkpoint, "attached:unpin"
         ),
-        Command("tag", "Checkpoints", "add or take away tags", "checkpoints:tag", _tag),
+        Command("tag", "Checkpoints", "add or take away tags", "checkpoints:tag", _tag, "attached:tag"),
         Command("delete", "Checkpoints", "remove a checkpoint", "checkpoints:delete", _delete, "attached:delete"),
         Command("diff", "Looking inside", "what differs, record by record", "contents:diff", _diff, "attached:diff"),
-        Command("records", "Looking inside", "a checkpoint's records", "contents:records", _records),
-        Command("history", "Looking inside", "how one record changed", "contents:history", _history),
+        Command(
+            "records",
+            "Looking inside",
+            "a checkpoint's records",
+            "contents:records",
+            _records,
+            "attached_contents:records",
+        ),
+        Command(
+            "history",
+            "Looking inside",
+            "how one record changed",
+            "contents:history",
+            _history,
+            "attached_contents:history",
+        ),
         Command(
             "find", "Looking inside", "which records held a text, and when", "insight:find", _find, "attached:find"
         ),
@@ -377,8 +391,22 @@ COMMANDS = {
         Command(
             "status", "Upkeep", "engine, storage, last success", "status:status", _nothing, "attached_status:status"
         ),
-        Command("metrics", "Upkeep", "how saves and recoveries went, with trends", "metrics:metrics", _metrics),
-        Command("alerts", "Upkeep", "what an operator must know of now", "alerts:alerts", _alerts),
+        Command(
+            "metrics",
+            "Upkeep",
+            "how saves and recoveries went, with trends",
+            "metrics:metrics",
+            _metrics,
+            "attached_contents:metrics",
+        ),
+        Command(
+            "alerts",
+            "Upkeep",
+            "what an operator must know of now",
+            "alerts:alerts",
+            _alerts,
+            "attached_contents:alerts",
+        ),
         Command("events", "Upkeep", "what has happened", "upkeep:events", _events, "attached_status:events"),
         Command("audit", "Upkeep", "who changed what, and why", "audit:audit", _audit),
         Command("doctor", "Upkeep", "check source, storage and machine", "upkeep:doctor", _nothing),
@@ -391,6 +419,15 @@ COMMANDS = {
 
 #: Run where no command is named.
 NO_COMMAND = Command("", "", "", "service:service", add_engine_options, "service:attached")
+
+
+def needs_repository(what: str) -> UsageError:
+    """What to say to who wants it of an engine that --connect names."""
+    return UsageError(
+        f"`{PROGRAM} {what}` works on the repository itself and does not go through an engine.",
+        kept="Nothing was changed.",
+        hint="Run it on the machine of the repository, without --connect.",
+    )
 
 
 def find_command(words: list[str]) -> tuple[Command, list[str]]:

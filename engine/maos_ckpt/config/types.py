@@ -248,6 +248,10 @@ class Drill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             ge=0, le=8760, description="The engine rehearses a recovery so often, when it is idle; 0: never by itself."
         ),
     ] = 0.0
+    max_minutes: Annotated[
+        float,
+        Meta(ge=0, le=10_080, description="A drill that takes longer is ended and has not passed; 0: no limit."),
+    ] = 60.0
     scenarios: Annotated[
         tuple[DrillScenario, ...],
         Meta(

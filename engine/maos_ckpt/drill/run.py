@@ -12,6 +12,7 @@ from pathlib import Path
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.drill import checks
 from maos_ckpt.drill.copied import Copied, copy_repository, fetch_packs, needed_packs
+from maos_ckpt.drill.limit import within
 from maos_ckpt.drill.origin import Base, Origin
 from maos_ckpt.drill.scenarios import SCENARIOS
 from maos_ckpt.drill.scratch import Place, require_space
@@ -48,14 +49,18 @@ class Outcome:
     reads: tuple[TierRead, ...]
 
 
-def run_scenarios(origin: Origin, wanted: Sequence[DrillScenario], scratch: Path, progress: ProgressSink) -> Outcome:
-    """Play these scenarios one after the other, each in a copy of its own below `scratch`.
+def run_scenarios(
+    origin: Origin, wanted: Sequence[DrillScenario], scratch: Path, progress: ProgressSink, limit_s: float = 0.0
+) -> Outcome:
+    """Play these scenarios one after the other, each in a copy of its own below `scratch`. What is not done when
+    `limit_s` have passed (0: never) has not passed.
 
     Raises:
         StorageError: there is no room.
         ConflictError: retention took an object while it was copied.
         InterruptedByUserError: the drill was asked to stop.
     """
+    progress = within(limit_s, progress, origin.seams.clock)
     missing = {one: SCENARIOS[one].missing(origin) for one in wanted}
     playing = [one for one in wanted if not missing[one]]
     base, copied = Base(Place(scratch / "base"), failure="It was not needed."), None

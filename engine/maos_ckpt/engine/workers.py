@@ -23,6 +23,10 @@ from maos_ckpt.recovery.alone import already_running
 _LOG = logging.getLogger(__name__)
 
 
+#: A drill takes minutes; advice reads many checkpoints, and whoever has asked may not wait for it.
+_ASIDE = frozenset({"drill", "recommend"})
+
+
 class Workers:
     """The lanes `writers`, `readers` and `drills`. Thread-safe.
 
@@ -46,7 +50,7 @@ class Workers:
         self._done = done
         self.writers = Lane("writers", workspace.seams)
         self.readers = Lane("readers", workspace.seams)
-        # A drill takes minutes and disturbs nobody, so that nobody waits for it.
+        # What takes long and changes nothing has a lane of its own, so that no plan waits for it.
         self.drills = Lane("drills", workspace.seams)
         self._children: dict[str, Child] = {}
         self._stopping: set[str] = set()
@@ -64,7 +68,7 @@ class Workers:
             CkptError: whatever the operation raised.
         """
         operation = OPERATIONS[name]
-        lane = self.drills if name == "drill" else self.writers if operation.writes else self.readers
+        lane = self.drills if name in _ASIDE else self.writers if operation.writes else self.readers
         caller = acted_for()
         with self._only_recovery() if operation.cancellable else contextlib.nullcontext():
             return lane.submit(name, lambda: self.carry_out(name, arguments, lane, caller)).result()

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from maos_ckpt.client import ProgressSink
-from maos_ckpt.errors import UNREADABLE
+from maos_ckpt.errors import UNREADABLE, IntegrityError
 from maos_ckpt.guide import words
 from maos_ckpt.guide.lost import work_lost
 from maos_ckpt.guide.signs import EXAMPLES_MAX, Reader, SignKey, Step, score
@@ -25,6 +25,8 @@ LOOKED_AT = 120
 _TROUBLE_MIN = 3.0
 #: Steps without trouble that may lie within one incident.
 _QUIET_STEPS_MAX = 2
+#: So many checkpoints may turn out to be damaged as they are about to be recommended; of more, the first is taken.
+_UNSOUND_MAX = 10
 _OPERATION = "guide"
 
 
@@ -76,12 +78,16 @@ class _Guide:
         #: Those that can be compared, newest first.
         self._row: list[Checkpoint] = []
         self._complete = not unread
+        #: Those that turned out to be damaged.
+        self._unsound: set[str] = set()
+        self._lost: dict[str, dict[str, int]] = {}
 
     def run(self, asked: Checkpoint | None, looked_at: int) -> Recommendation:
         sound = [one for one in self._all if one.state is not CheckpointState.DAMAGED]
         self._row = sound[:looked_at]
         incident = self._incident(self._read())
         chosen = self._choose(sound, incident)
+        chosen = self._readable(chosen, sound, incident)
         recommended = None if chosen is None else self._advise(chosen, chosen, incident)
         told = recommended if asked is None or asked == chosen else self._advise(asked, chosen, incident)
         return Recommendation(
@@ -152,9 +158,37 @@ class _Guide:
         """The newest sound checkpoint from before the incident; none that a recovery took for its own undo."""
         before = next((one.seq for one in sound if incident is not None and one.id == incident.after), None)
         for one in sound:
-            if one.trigger is not Trigger.SAFETY and (before is None or one.seq <= before):
+            taken_for_itself = one.trigger is not Trigger.SAFETY and one.id not in self._unsound
+            if taken_for_itself and (before is None or one.seq <= before):
                 return one
         return None
+
+    def _readable(
+        self, first: Checkpoint | None, sound: list[Checkpoint], incident: Incident | None
+    ) -> Checkpoint | None:
+        """The first choice, or where it turns out to be damaged the next one."""
+        chosen = first
+        while chosen is not None and len(self._unsound) < _UNSOUND_MAX:
+            try:
+                self._work_lost(chosen)
+            except IntegrityError:
+                self._unsound.add(chosen.id)
+                chosen = self._choose(sound, incident)
+            except UNREADABLE:
+                return chosen
+            else:
+                return chosen
+        # Where none can be compared, it is the other side that cannot be read.
+        self._unsound.clear()
+        return first
+
+    def _work_lost(self, one: Checkpoint) -> dict[str, int]:
+        if one.id not in self._lost:
+            self._lost[one.id] = work_lost(StoredState(self._repository, one), self._live)
+        return self._lost[one.id]
+
+    def _is_damaged(self, one: Checkpoint) -> bool:
+        return one.state is CheckpointState.DAMAGED or one.id in self._unsound
 
     # What is to be said
 
@@ -166,7 +200,7 @@ class _Guide:
         lost_s = (self._now_ms - one.created_at_ms) / 1000
         lost: dict[str, int] = {}
         try:
-            lost = work_lost(StoredState(self._repository, one), self._live)
+            lost = self._work_lost(one)
             if not self._unread:
                 reasons.append(f"{words.lost_words(lost, lost_s)}.")
         except UNREADABLE as error:
@@ -188,7 +222,7 @@ class _Guide:
             first_after = next(found.seq for found in self._row if found.id == incident.after)
             if one.seq > first_after:
                 warnings.append(f"It holds the damage, or a part of it {happened}")
-            elif one.id == incident.after:
+            elif one is chosen:
                 reasons.append(f"The last one before it went wrong {happened}")
             else:
                 reasons.append(f"From before it went wrong {happened}")
@@ -199,7 +233,7 @@ class _Guide:
 
     def _faults(self, one: Checkpoint, incident: Incident | None) -> list[str]:
         found = []
-        if one.state is CheckpointState.DAMAGED:
+        if self._is_damaged(one):
             found.append("It is damaged; `maos-ckpt verify` says where, and whether it can be repaired.")
         if one.trigger is Trigger.SAFETY:
             found.append(f"It is a safety checkpoint, the state that a recovery replaced: {one.description}")
@@ -207,7 +241,7 @@ class _Guide:
         end = next((other.seq for other in self._row if incident is not None and other.id == incident.before), None)
         for other in self._all:
             nearer = other.seq > one.seq and (end is None or other.seq < end)
-            if nearer and other.state is CheckpointState.DAMAGED:
+            if nearer and self._is_damaged(other):
                 found.append(f"{other.id} of {words.at(other.created_at_ms)} is nearer, and damaged.")
                 break
         if one.id not in self._verified_at_ms:

@@ -72,7 +72,7 @@ def what_happened(incident: Incident) -> str:
     parts = [told(one) for one in incident.signs[:_SIGNS_TOLD]]
     more = len(incident.signs) - len(parts)
     if more > 0:
-        parts.append(f"{more} more signs")
+        parts.append(number(more, "more sign"))
     return "; ".join(parts)
 
 

@@ -118,7 +118,9 @@ class Courier:
             try:
                 self._round()
             except OSError as error:
-                _LOG.warning("the %s cannot go on: %s", self._name, error)
+                _LOG.warning("the journal cannot be read for the %s: %s", self._name, error)
+            except Exception:  # noqa: BLE001 - whatever it is, a hook must not end in silence
+                _LOG.exception("the %s failed", self._name)
             self._wake.wait(LOOK_S)
 
     def _round(self) -> None:

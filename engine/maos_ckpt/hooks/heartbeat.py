@@ -86,7 +86,11 @@ class Heartbeat:
             for attempt in range(ATTEMPTS_MAX):
                 if attempt and self._ending.wait(PAUSE_S):
                     break
-                failure = ping(self._url, what)
+                try:
+                    failure = ping(self._url, what)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the heartbeat must not end in silence
+                    _LOG.exception("the heartbeat failed")
+                    failure = type(error).__name__
                 if not failure:
                     break
             if failure and failure != self.failure:

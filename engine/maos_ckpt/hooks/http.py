@@ -1,10 +1,13 @@
-"""One HTTP request that takes no longer than it may, whatever the other side does. No redirect is followed: what is
-sent is meant for the place that was configured, and may be secret."""
+"""One HTTP request that takes no longer than it may, whatever the other side does; only the look-up of its name keeps
+to the resolver's own limits. No redirect is followed: what is sent is meant for the place that was configured, and may
+be secret."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
+import os
 import socket
 import ssl
 import threading
@@ -14,6 +17,8 @@ from urllib.parse import urlsplit
 #: How much of an answer is read; what it says does not matter.
 _ANSWER_BYTES_MAX = 64 << 10
 _PORTS = {"http": 80, "https": 443}
+#: Addresses of a host that are tried.
+_ADDRESSES_MAX = 4
 
 
 def request(method: str, url: str, body: bytes, headers: Mapping[str, str], within_s: float) -> str:
@@ -46,6 +51,23 @@ def request(method: str, url: str, body: bytes, headers: Mapping[str, str], with
     return "" if 200 <= answer.status < 300 else f"{host} answered {answer.status}"
 
 
+def _connect(host: str, port: int, within_s: float) -> socket.socket:
+    """A connection to the first address of a host that takes it; all together get `within_s`."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[:_ADDRESSES_MAX]
+    for number, (family, kind, protocol, _, address) in enumerate(found):
+        made = socket.socket(family, kind, protocol)
+        try:
+            made.settimeout(within_s / len(found))
+            made.connect(address)
+            made.settimeout(within_s)
+            return made
+        except OSError:
+            made.close()
+            if number == len(found) - 1:
+                raise
+    raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+
+
 @contextlib.contextmanager
 def _connected(host: str, port: int, tls: bool, within_s: float) -> Iterator[socket.socket]:
     """A connection that is cut off after `within_s`; an operation that this ends raises TimeoutError."""
@@ -64,7 +86,7 @@ def _connected(host: str, port: int, tls: bool, within_s: float) -> Iterator[soc
     timer.daemon = True
     timer.start()
     try:
-        opened.append(socket.create_connection((host, port), within_s))
+        opened.append(_connect(host, port, within_s))
         if tls:
             context = ssl.create_default_context()
             secured = context.wrap_socket(opened[0], server_hostname=host, do_handshake_on_connect=False)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from maos_ckpt.config import Config, Settings, load
-from maos_ckpt.config.types import LogLevel
 from maos_ckpt.errors import UsageError
 from maos_ckpt.library.names import providers_of
 from maos_ckpt.library.system import CheckpointSystem
@@ -80,17 +78,6 @@ async def quick_start(
     system = create_checkpoint_system(None, managers, directory=directory)
     await system.start()
     return system
-
-
-def set_log_level(level: LogLevel) -> None:
-    """How important a message of this library must be to be logged: `debug`, `info`, `warning` or `error`.
-
-    Raises:
-        UsageError: none of them.
-    """
-    if level not in get_args(LogLevel):
-        raise UsageError(f"There is no log level {level!r}.", hint=f"Use {', '.join(get_args(LogLevel))}.")
-    logging.getLogger("maos_ckpt").setLevel(level.upper())
 
 
 def _settings(config: Configuration, base: Path) -> Settings:

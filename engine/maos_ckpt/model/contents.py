@@ -44,10 +44,12 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Versions, oldest first; `omitted` older ones are not told."""
+    """Versions, oldest first; `omitted` older ones are not told. `unread`: checkpoints in which the record cannot be
+    read, since they are damaged there."""
 
     versions: tuple[Version, ...]
     omitted: int
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from maos_ckpt import diff as differences
-from maos_ckpt import export as exporting
 from maos_ckpt import history as histories
 from maos_ckpt import scrub as scrubbing
 from maos_ckpt import verify as verification
@@ -30,7 +28,7 @@ from maos_ckpt.model import (
     VerifyResult,
     VerifyTier,
 )
-from maos_ckpt.model.contents import ExportedFile, History
+from maos_ckpt.model.contents import History
 from maos_ckpt.operations.audit import audited, verified
 from maos_ckpt.operations.keeping import apply_retention, needed_by_recoveries
 from maos_ckpt.operations.tiers import tiers
@@ -282,16 +280,11 @@ def history(workspace: Workspace, key: str, limit: int = histories.VERSIONS_TOLD
     with workspace.reading() as repository:
         before = repository.checkpoints()
         try:
-            return histories.history(repository, key, limit)
+            found = histories.history(repository, key, limit)
+            if not found.unread or repository.checkpoints() == before:
+                return found
         except IntegrityError:
             if repository.checkpoints() == before:
                 raise
-            # Retention took one on the way; the others are still there to be asked.
-            return histories.history(repository, key, limit)
-
-
-def export(workspace: Workspace, name: str, directory: Path, progress: ProgressSink) -> list[ExportedFile]:
-    """A checkpoint as plain files below `directory`."""
-    with workspace.reading() as repository:
-        checkpoint = repository.resolve(name)
-        return exporting.export(repository, checkpoint, directory, progress, workspace.seams)
+        # Retention took one on the way; the others are still there to be asked.
+        return histories.history(repository, key, limit)

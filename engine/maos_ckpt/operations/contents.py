@@ -16,7 +16,7 @@ from maos_ckpt.errors import UsageError
 from maos_ckpt.fields import json_value
 from maos_ckpt.model import Progress
 from maos_ckpt.model.contents import Exported, RecordPage, ShownRecord
-from maos_ckpt.operations import checkpoints
+from maos_ckpt.operations import checkpoints, exports
 from maos_ckpt.operations.workspace import Workspace
 
 #: Records of one page.
@@ -95,5 +95,5 @@ def export(workspace: Workspace, name: str, directory: str, progress: ProgressSi
             "An export needs an absolute path on the engine's machine.", kept="Nothing was written.", path=directory
         )
     checkpoint = checkpoints.show(workspace, name)
-    files = checkpoints.export(workspace, checkpoint.id, Path(directory), progress)
+    files = exports.export(workspace, checkpoint.id, Path(directory), progress)
     return Exported(checkpoint.id, directory, tuple(files))

@@ -74,7 +74,7 @@ def drill(
         chosen = Path(workspace.config.drill.directory).expanduser()
         root = workspace.repository.parent / chosen if chosen.name else workspace.repository / DIRECTORY
         with scratch_directory(root, workspace.seams) as scratch:
-            outcome = run_scenarios(origin, wanted, scratch, progress)
+            outcome = run_scenarios(origin, wanted, scratch, progress, 60 * workspace.config.drill.max_minutes)
         report = _report(workspace, origin, outcome, started_ms, trigger, reason)
         took_s = round(workspace.seams.clock.monotonic_s() - started_s, 3)
         reports = Reports(workspace.repository, workspace.seams)

@@ -119,25 +119,30 @@ def carry_out(
         with (
             audited(workspace, operation, reason=reason, digest=digest or "", about=about, begun=True) as note,
             quiesced(hooks, directory, sink, workspace.seams) as still,
-            _held_still(source),
+            _held_still(source) as told,
         ):
             result = apply(repository, source, still.progress)
             _tell(note, result)
         _record(workspace, result, reason, undo=operation == "undo")
-    return replace(result, notes=(*result.notes, *still.notes))
+    return replace(result, notes=(*result.notes, *still.notes, *told))
 
 
 @contextlib.contextmanager
-def _held_still(source: Source) -> Iterator[None]:
-    """Hold the system of several sources still by its own hooks, from the safety checkpoint to the verification."""
+def _held_still(source: Source) -> Iterator[list[str]]:
+    """Hold the system of several sources still by its own hooks, from the safety checkpoint to the verification; after
+    the block the list says what went wrong with that."""
+    notes: list[str] = []
     if not isinstance(source, SeveralSource):
-        yield
+        yield notes
         return
     source.session.hold(recovery=True)
     try:
-        yield
+        yield notes
     finally:
-        source.session.let_go()
+        pause = source.session.let_go()
+        if pause.expired:
+            notes.append(f"The system was let go on after {pause.pause_s:.1f} s, before the recovery had ended.")
+        notes += [pause.note] if pause.note else []
 
 
 @contextlib.contextmanager
@@ -284,7 +289,8 @@ def _tell(note: Note, result: RecoveryResult) -> None:
     if result.partial or not result.verified:
         note.result = PARTIAL
     how = "verified" if result.verified else "NOT verified"
-    note.detail = f"{result.plan.summary.total} changes, {how}"
+    number = result.plan.summary.total
+    note.detail = f"{number} change{'' if number == 1 else 's'}, {how}"
 
 
 def _record(workspace: Workspace, result: RecoveryResult, reason: str, *, undo: bool) -> None:

@@ -196,7 +196,8 @@ def _cache_checks(settings: RemoteSettings, home: Path | None, seams: Seams, *, 
     if not kept or now.rebuilt or now.bypassed:
         why = now.bypassed or ("its files were broken and are made anew" if now.rebuilt else "it does not keep values")
         return [Check(name, False, f"{directory}: {why}; it costs speed only, and may be deleted")]
-    return [Check(name, True, f"{size_text(now.bytes_now)} of {size_text(settings.cache.bytes_max)} at {directory}")]
+    bound = f"{size_text(settings.cache.bytes_max)} (storage.cache_size)"
+    return [Check(name, True, f"{size_text(now.bytes_now)} of {bound} at {directory}")]
 
 
 def _directory_fault(directory: Path) -> str:

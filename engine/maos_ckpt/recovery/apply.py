@@ -186,7 +186,7 @@ class _Recovery:
 
     def _take_back(self, error: CkptError) -> None:
         """Nothing live was changed: forget the intent and the safety checkpoint that nobody needs."""
-        if "live" not in error.kept:
+        if "live" not in error.kept and not error.kept.startswith("Nothing was changed"):
             error.kept = f"Nothing live was changed. {error.kept}".strip()
         if self._intent is None:
             return

@@ -14,8 +14,8 @@ from maos_ckpt.repository.repository import Repository
 from maos_ckpt.states import CollectionName, StoredState
 from maos_ckpt.tree.large import load_row
 
-#: Checkpoints that are read in search of a sound one, the nearest first.
-CANDIDATES_MAX: Final = 6
+#: Checkpoints that are read in search of a sound one: so many older ones, and so many newer ones.
+CANDIDATES_MAX: Final = 4
 
 
 @contextlib.contextmanager
@@ -65,7 +65,7 @@ class _Search:
         components = dict.fromkeys(name[0] for name in self._wanted(checkpoint))
         sound = [one for one in components if one not in {name[0] for name in damaged}]
         nearest = self._nearest(checkpoint)
-        hints = [f"restore {nearest} instead, the nearest checkpoint whose part is sound"] if nearest else []
+        hints = [f"restore {nearest} instead, the nearest one whose part is sound"] if nearest else []
         if sound:
             hints.append(f"take the sound part alone: {' '.join(f'--component {one}' for one in sound)}")
         hints.append("`maos-ckpt verify --all --repair` mends what another tier still has")
@@ -81,10 +81,11 @@ class _Search:
         )
 
     def _nearest(self, checkpoint: Checkpoint) -> str | None:
-        found = self._repository.checkpoints()
-        others = [one for one in found if one.id != checkpoint.id and one.trigger is not Trigger.SAFETY]
-        others.sort(key=lambda one: abs(one.seq - checkpoint.seq))
-        return next((one.id for one in others[:CANDIDATES_MAX] if not self._damaged(one)), None)
+        others = [one for one in self._repository.checkpoints() if one.trigger is not Trigger.SAFETY]
+        # Who goes back to one before an incident does not want a newer one, which may hold it.
+        older = [one for one in others if one.seq < checkpoint.seq][:CANDIDATES_MAX]
+        newer = [one for one in others if one.seq > checkpoint.seq][-CANDIDATES_MAX:]
+        return next((one.id for one in (*older, *reversed(newer)) if not self._damaged(one)), None)
 
     def _wanted(self, checkpoint: Checkpoint) -> list[CollectionName]:
         state = StoredState(self._repository, checkpoint)

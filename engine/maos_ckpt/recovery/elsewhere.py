@@ -7,6 +7,7 @@ its name. What a failure leaves is removed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,7 +18,15 @@ from typing import Final
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.codec.values import decode_key, display_key
 from maos_ckpt.diff import BrowsedRecord
-from maos_ckpt.errors import ConflictError, IntegrityError, UsageError
+from maos_ckpt.errors import (
+    CkptError,
+    ConflictError,
+    IntegrityError,
+    PermissionRefusedError,
+    PlanMovedError,
+    StorageError,
+    UsageError,
+)
 from maos_ckpt.export import UNFINISHED_SUFFIX, export, is_empty
 from maos_ckpt.fields import named
 from maos_ckpt.fs import raise_storage_error
@@ -30,7 +39,7 @@ from maos_ckpt.recovery.open_plan import OpenPlan
 from maos_ckpt.recovery.place import parse_place
 from maos_ckpt.recovery.plan import plan_quickly
 from maos_ckpt.recovery.planner import FILE_KINDS, Planner
-from maos_ckpt.recovery.request import Request, plan_moved
+from maos_ckpt.recovery.request import Request
 from maos_ckpt.recovery.requested import requested
 from maos_ckpt.recovery.writing import build
 from maos_ckpt.repository.repository import Repository
@@ -122,7 +131,12 @@ def recover_elsewhere(
     with contextlib.closing(KeptChanges(again)) as changes:
         opened = _planned(repository, request, place, progress, seams, changes.add)
         builder = _Builder(repository, request.checkpoint, opened.planner, opened.plan, changes, progress, seams)
-        notes = {"sqlite": builder.database, "maos": builder.maos, "dir": builder.files}[kind](path)
+        try:
+            notes = {"sqlite": builder.database, "maos": builder.maos, "dir": builder.files}[kind](path)
+        except StorageError as error:
+            if not isinstance(error.__cause__, OSError) or error.data.get("path") != str(path):
+                raise
+            raise _unwritable(error.__cause__, path) from error
     took_s = round(seams.clock.monotonic_s() - started_s, 3)
     return RecoveryResult(
         opened.plan, applied=True, verified=True, safety_checkpoint=None, duration_s=took_s, notes=tuple(notes)
@@ -153,7 +167,12 @@ def _planned(
         plan = plan_quickly(planner, source, (), request.limit, progress, "recovery", keep)
         require_records(planner.quiet, (target,))
     if request.digest is not None and not plan.digest.startswith(request.digest):
-        raise plan_moved(plan)
+        raise PlanMovedError(
+            f"That is not the plan of this part of {request.checkpoint.id}, which is {plan.digest[:12]}….",
+            kept="Nothing was written.",
+            hint=f"Look at it with --dry-run, and build it with --plan {plan.digest[:12]} or without --plan.",
+            digest=plan.digest,
+        )
     return OpenPlan(plan, planner)
 
 
@@ -201,7 +220,7 @@ class _Builder:
                 raise _occupied(path)
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise_storage_error(error, path)
+            raise _unwritable(error, path) from error
 
     def maos(self, directory: Path) -> list[str]:
         """`maos:DIR`: the working directory, with the transcripts' home and the user's own configuration below it."""
@@ -216,7 +235,7 @@ class _Builder:
             self.seams.fs.sync_directory(directory.parent)
         except OSError as error:
             shutil.rmtree(place, ignore_errors=True)
-            raise_storage_error(error, directory)
+            raise _unwritable(error, directory) from error
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
@@ -293,6 +312,19 @@ def _occupied(path: Path) -> ConflictError:
         f"There is something at {path} already.",
         kept="It was not touched.",
         hint="Name a file that does not exist yet.",
+        path=str(path),
+    )
+
+
+def _unwritable(error: OSError, path: Path) -> CkptError:
+    """The error for a place that nothing can be built at."""
+    refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+    return (PermissionRefusedError if refused else StorageError)(
+        f"Nothing can be built at {path}: {os.strerror(error.errno) if error.errno else error}.",
+        kept="The live state and the checkpoints were not touched.",
+        hint="Name another place with --to."
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT)
+        else "Free space there, or name another place with --to.",
         path=str(path),
     )
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
 from maos_ckpt.codec.values import RawText
 from maos_ckpt.errors import CkptError, IntegrityError
-from maos_ckpt.model import CollectionKind, Value
+from maos_ckpt.model import CollectionKind, Severity, Value
 from maos_ckpt.recovery.lookup import Shape, every
-from maos_ckpt.sources.change import Change
+from maos_ckpt.sources.change import Alignment, Change
 from maos_ckpt.sources.sqlite.create import create_objects
 from maos_ckpt.sources.sqlite.schema import SchemaObject, Table, fold, quote, read_schema
 from maos_ckpt.states import CollectionPair, State
@@ -127,3 +128,16 @@ def _parsed(sql: str, name: str) -> tuple[Table, frozenset[str]] | None:
         return None
     filled = {str(row[1]) for row in rows if row[4] is not None} | {table.rowid_column or ""}
     return table, frozenset(filled)
+
+
+def column_notes(alignment: Alignment) -> Iterator[tuple[str, Severity, str]]:
+    """What a plan says of columns that only one side has, as (kind of finding, severity, what)."""
+    if alignment.absent:
+        what = f"has the {_columns(alignment.absent)} since, which no checkpointed value is put into"
+        yield "later_columns", Severity.INFO, what
+    if alignment.homeless:
+        yield "columns", Severity.WARNING, f"has no place any more for the {_columns(alignment.homeless)}"
+
+
+def _columns(names: tuple[str, ...]) -> str:
+    return f"column{'' if len(names) == 1 else 's'} {', '.join(names)}"

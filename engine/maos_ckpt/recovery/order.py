@@ -9,12 +9,18 @@ from maos_ckpt.states import CollectionPair
 
 #: Order of writing; what depends on agents comes after them.
 _ORDER: Final = {name: at for at, name in enumerate((*COMPONENTS, COMPONENT_OTHER, COMPONENT_DATABASE))}
+#: Tables must be there before their rows; files, and then objects, follow what a transaction can take back.
+_KINDS: Final = (
+    CollectionKind.SCHEMA,
+    CollectionKind.TABLE,
+    CollectionKind.FILES,
+    CollectionKind.LINES,
+    CollectionKind.OBJECTS,
+)
 
 
 def write_order(pair: CollectionPair) -> tuple[int, int]:
     """What to sort collections by."""
-    # Tables must be there before their rows, and files follow what a transaction can take back.
-    order = tuple(CollectionKind(one) for one in ("schema", "table", "files", "lines", "objects"))
     one = pair.either
     in_database = one.kind is CollectionKind.TABLE
-    return order.index(one.kind), _ORDER.get(one.component, len(_ORDER)) if in_database else 0
+    return _KINDS.index(one.kind), _ORDER.get(one.component, len(_ORDER)) if in_database else 0

@@ -17,7 +17,7 @@ from maos_ckpt.model import (
 )
 from maos_ckpt.recovery.computed import Computed
 from maos_ckpt.recovery.field_changes import FieldChanges
-from maos_ckpt.recovery.fitting import Fittings
+from maos_ckpt.recovery.fitting import Fittings, column_notes
 from maos_ckpt.recovery.json_path import Field, common
 from maos_ckpt.recovery.merge import Merging
 from maos_ckpt.recovery.order import write_order
@@ -128,10 +128,9 @@ class Planner:
         alignment = align(pair.after, pair.before)
         if alignment is None:
             self._note(pair, "keys", Severity.ERROR, "identifies its records by another key now and is left as it is")
-        elif alignment.homeless:
-            names = ", ".join(alignment.homeless)
-            columns = "column" if len(alignment.homeless) == 1 else "columns"
-            self._note(pair, "columns", Severity.WARNING, f"has no place any more for the {columns} {names}")
+            return None
+        for kind, severity, what in column_notes(alignment):
+            self._note(pair, kind, severity, what)
         return alignment
 
     def _is_unknown(self, pair: CollectionPair) -> bool:

@@ -256,9 +256,9 @@ class LocalChunkWriter:
         try:
             raw_base = self._store.get(base[1].id)
             hasty = self._policy.settings.hasty
-            payload = copy_delta(plain, raw_base) if hasty else None
-            if payload is None:
-                payload = compress_delta(plain, raw_base)
+            copied = copy_delta(plain, raw_base) if hasty else None
+            proven = copied is not None and _gives_back(Codec.ZSTD_DELTA, copied, plain, raw_base)
+            payload = copied if copied is not None and proven else compress_delta(plain, raw_base)
             # In haste nothing is measured: the next save sees to it.
             fresh = hasty or base[1].id == predecessor
             worn = not fresh and self._worn(plain, before[1], len(payload), base[1].stored)
@@ -267,7 +267,8 @@ class LocalChunkWriter:
             return None
         if worn:
             return None
-        _require_back(Codec.ZSTD_DELTA, payload, plain, raw_base)
+        if not proven:
+            _require_back(Codec.ZSTD_DELTA, payload, plain, raw_base)
         return payload, base[1].id
 
     def _worn(self, plain: bytes, predecessor: Stored, delta_bytes: int, base_bytes: int) -> bool:
@@ -308,6 +309,13 @@ class LocalChunkWriter:
         self._pack.abandon()
 
 
+def _gives_back(codec: Codec, payload: bytes, plain: bytes, base: bytes | None = None) -> bool:
+    try:
+        return decompress(codec, payload, len(plain), base) == plain
+    except IntegrityError:
+        return False
+
+
 def _require_back(codec: Codec, payload: bytes, plain: bytes, base: bytes | None = None) -> None:
-    if decompress(codec, payload, len(plain), base) != plain:
+    if not _gives_back(codec, payload, plain, base):
         raise IntegrityError("A codec did not give back what it was given; nothing was stored.", codec=codec.name)

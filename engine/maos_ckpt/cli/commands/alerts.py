@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from maos_ckpt.alerts.book import SNOOZE_S_MAX
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.alerts_text import alert_pairs, hook_pairs
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import rfc3339
+from maos_ckpt.engine.lock import engine_owner
 from maos_ckpt.errors import ExitCode, UsageError
 from maos_ckpt.hooks.courier import Way
+from maos_ckpt.model.alerts import Alert
 from maos_ckpt.operations import alerts as standing
 from maos_ckpt.safe_text import safe_text
 
@@ -20,16 +24,28 @@ def alerts(context: Context) -> int:
         return _list(context)
     if arguments.action == "test":
         return _test(context)
+    return tell_changed(context, standing.acknowledge(context.workspace, arguments.name, asked_snooze_s(context)))
+
+
+def asked_snooze_s(context: Context) -> float:
+    """For how long the alert that is named is to be left alone; 0 until it clears.
+
+    Raises:
+        UsageError: none is named, or for too long.
+    """
+    arguments = context.arguments
     if not arguments.name:
         raise UsageError(
             f"Name the alert to {arguments.action}.", kept="Nothing was changed.", hint="`maos-ckpt alerts` lists them."
         )
-    snooze_s = 0.0
-    if arguments.action == "snooze":
-        snooze_s = arguments.for_s
-        if snooze_s > SNOOZE_S_MAX:
-            raise UsageError("An alert can be snoozed for 30 days at most.", kept="Nothing was changed.")
-    changed = standing.acknowledge(context.workspace, arguments.name, snooze_s)
+    snooze_s: float = arguments.for_s if arguments.action == "snooze" else 0.0
+    if snooze_s > SNOOZE_S_MAX:
+        raise UsageError("An alert can be snoozed for 30 days at most.", kept="Nothing was changed.")
+    return snooze_s
+
+
+def tell_changed(context: Context, changed: Alert) -> int:
+    """An alert that was acknowledged or snoozed."""
     now_ms = context.seams.clock.now_ms()
     if context.out.as_json:
         context.out.document({"alert": shapes.alert(changed)})
@@ -49,14 +65,21 @@ def _test(context: Context) -> int:
 
 
 def _list(context: Context) -> int:
-    workspace, now_ms = context.workspace, context.seams.clock.now_ms()
-    found, ways = standing.standing(workspace), standing.ways(workspace)
+    workspace = context.workspace
+    return tell_alerts(context, standing.standing(workspace), standing.ways(workspace))
+
+
+def tell_alerts(context: Context, found: Sequence[Alert], ways: Sequence[tuple[str, Way]] | None) -> int:
+    """The alerts that stand, and how they are sent, where that is known."""
+    now_ms = context.seams.clock.now_ms()
     if context.out.as_json:
-        shape = {name: _way(way) for name, way in ways}
-        context.out.document({"alerts": [shapes.alert(one) for one in found], "hooks": shape})
+        shape = {} if ways is None else {"hooks": {name: _way(way) for name, way in ways}}
+        context.out.document({"alerts": [shapes.alert(one) for one in found], **shape})
         return ExitCode.DONE
     pairs = alert_pairs(found, now_ms) or [("none", "no alert stands")]
-    context.out.lines(_table([*pairs, *hook_pairs(ways, now_ms, failing_only=False)]))
+    if ways is not None and engine_owner(context.workspace.repository) is None:
+        pairs.append(("note", "no engine runs here, so nothing is judged: this is how the last one left it"))
+    context.out.lines(_table([*pairs, *hook_pairs(ways or (), now_ms, failing_only=False)]))
     return ExitCode.DONE
 
 

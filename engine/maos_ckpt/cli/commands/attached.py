@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.attaching import attached, progress_shown
-from maos_ckpt.cli.commands.checkpoints import confirmed_to_go, list_lines, tell_checkpoint, tell_marked, tell_saved
+from maos_ckpt.cli.commands.checkpoints import (
+    confirmed_to_go,
+    list_lines,
+    tell_checkpoint,
+    tell_marked,
+    tell_saved,
+    tell_tags,
+)
 from maos_ckpt.cli.commands.contents import change_limit, tell_diff
 from maos_ckpt.cli.commands.drills import tell_drill, tell_history
 from maos_ckpt.cli.commands.insight import tell_found, tell_recommendation
 from maos_ckpt.cli.commands.processes import tell_processes
 from maos_ckpt.cli.commands.upkeep import tell_verification
 from maos_ckpt.cli.context import Context
+from maos_ckpt.cli.options import needs_repository
 from maos_ckpt.errors import ExitCode, UsageError
 from maos_ckpt.model import VerifyLevel, VerifyTier
 from maos_ckpt.search.find import MATCHES_LISTED
@@ -33,7 +41,7 @@ def list_(context: Context) -> int:
     """`maos-ckpt list`."""
     a = context.arguments
     if a.systems:
-        raise _needs_repository("list --systems")
+        raise needs_repository("list --systems")
     with attached(context) as client:
         found = client.checkpoints(_ALL if a.tag is not None else a.limit or _ALL)
         damaged = client.status().damaged_manifests
@@ -52,14 +60,6 @@ def list_(context: Context) -> int:
     return ExitCode.DONE
 
 
-def _needs_repository(what: str) -> UsageError:
-    return UsageError(
-        f"`maos-ckpt {what}` works on the repository itself and does not go through an engine.",
-        kept="Nothing was changed.",
-        hint="Run it on the machine of the repository, without --connect.",
-    )
-
-
 def show(context: Context) -> int:
     """`maos-ckpt show`."""
     with attached(context) as client:
@@ -76,6 +76,15 @@ def unpin(context: Context) -> int:
     """`maos-ckpt unpin`."""
     with attached(context) as client:
         return tell_marked(context, client.set_pinned(context.arguments.id, False), "is not pinned")
+
+
+def tag(context: Context) -> int:
+    """`maos-ckpt tag`."""
+    a = context.arguments
+    with attached(context) as client:
+        if a.tags or a.remove:
+            return tell_tags(context, client.change_tags(a.id, a.tags, a.remove))
+        return tell_tags(context, client.checkpoint(a.id))
 
 
 def delete(context: Context) -> int:
@@ -129,7 +138,7 @@ def verify(context: Context) -> int:
     if a.all and a.ids:
         raise UsageError("Give either ids or --all.", kept="Nothing was checked.")
     if a.repair or VerifyTier(a.tier) is not VerifyTier.ALL:
-        raise _needs_repository("verify with --repair or --tier")
+        raise needs_repository("verify with --repair or --tier")
     with attached(context) as client, progress_shown(context, client):
         result = client.verify(a.ids, VerifyLevel(a.level))
     return tell_verification(context, result)

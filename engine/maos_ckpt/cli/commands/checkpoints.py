@@ -205,6 +205,11 @@ def tag(context: Context) -> int:
         one = checkpoints.change_tags(context.workspace, arguments.id, arguments.tags, arguments.remove)
     else:
         one = checkpoints.show(context.workspace, arguments.id)
+    return tell_tags(context, one)
+
+
+def tell_tags(context: Context, one: Checkpoint) -> int:
+    """A checkpoint's tags."""
     return tell_marked(context, one, "has " + (clip(", ".join(one.tags), 200) if one.tags else "no tags"))
 
 
@@ -215,6 +220,12 @@ def confirmed_to_go(context: Context, one: Checkpoint) -> bool:
         return True
     context.out.notice("Nothing was changed.")
     return False
+
+
+def tell_of_s3(context: Context) -> None:
+    """Say what becomes of the copy in S3, where there is one: a removal is carried out there by who replicates."""
+    if context.workspace.remote is not None:
+        context.out.notice("In S3 nothing is removed yet: the next replication does that, by the engine that holds it.")
 
 
 def delete(context: Context) -> int:
@@ -229,4 +240,6 @@ def delete(context: Context) -> int:
         if not confirmed_to_go(context, one):
             return ExitCode.DONE
     removed = checkpoints.delete(context.workspace, identity)
-    return tell_marked(context, removed, "is deleted; `maos-ckpt prune` gives its space back")
+    code = tell_marked(context, removed, "is deleted; `maos-ckpt prune` gives its space back")
+    tell_of_s3(context)
+    return code

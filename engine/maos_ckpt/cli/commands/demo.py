@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import tempfile
 import threading
@@ -14,12 +15,15 @@ from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.sample import SampleMaos, require_maos
 from maos_ckpt.cli.text import duration
 from maos_ckpt.config import Settings, load
+from maos_ckpt.config.load import FILE_NAME
 from maos_ckpt.errors import ConflictError, ExitCode, UsageError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.safe_text import safe_text
 
 #: Where nothing says how long the demo runs, the incident comes after so long.
 INCIDENT_S = 12.0
+#: At five seconds apart, the usual ten would lose the last good one within a minute of the incident.
+_CHECKPOINTS_MAX = 200
 
 
 def demo(context: Context) -> int:
@@ -34,6 +38,8 @@ def demo(context: Context) -> int:
     context.stop_on_signals()
     with _folder(context) as folder:
         work, claude_home = folder / "work", folder / "claude-home"
+        if arguments.keep is not None:
+            _write_configuration(work, claude_home)
         sample = SampleMaos(work, claude_home, arguments.seconds)
         with contextlib.closing(_Ending(sample)) as ending:
             sample.start()
@@ -63,7 +69,21 @@ def _folder(context: Context) -> Iterator[Path]:
             f"{folder} is not empty.", kept="Nothing was changed.", hint="Name an empty folder with --keep."
         )
     yield folder
-    context.out.notice(f"The demo's MAOS and repository are kept in {safe_text(str(folder))}")
+    context.out.notice(
+        f"The demo's MAOS and repository are kept; look into them from {safe_text(str(folder / 'work'))}"
+    )
+
+
+def _write_configuration(work: Path, claude_home: Path) -> None:
+    """Say beside the MAOS where its transcripts are: commands given there later would look in the user's own home."""
+    text = (
+        f"# Of `maos-ckpt demo`.\nclaude_home = {json.dumps(str(claude_home))}\nmax_checkpoints = {_CHECKPOINTS_MAX}\n"
+    )
+    try:
+        work.mkdir(mode=0o700)
+        (work / FILE_NAME).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise_storage_error(error, work)
 
 
 class _Ending:
@@ -89,8 +109,7 @@ def _settings(context: Context, work: Path, claude_home: Path) -> Settings:
         "sources": ("demo", [f"maos:{work}"]),
         "claude_home": ("demo", str(claude_home)),
         "interval_seconds": ("--interval", context.arguments.interval),
-        # At five seconds apart, the usual ten would lose the last good one within a minute of the incident.
-        "max_checkpoints": ("demo", 200),
+        "max_checkpoints": ("demo", _CHECKPOINTS_MAX),
     }
     # The user's own configuration is about another system; here only what was typed counts.
     if context.arguments.log_level:

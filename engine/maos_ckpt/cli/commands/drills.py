@@ -139,7 +139,7 @@ def _lines(report: DrillReport) -> list[str]:
     applied = [one for one in report.scenarios if one.applicable]
     passed = sum(one.passed for one in applied)
     outcome = "PASSED" if report.passed else "FAILED" if report.failed else "NOTHING REHEARSED"
-    lines.append(f"{outcome}: {passed} of {count(len(applied), 'scenario')} in {duration(report.duration_s)}")
+    lines.append(f"{outcome}: {passed} of {count(len(applied), 'scenario')} passed in {duration(report.duration_s)}")
     if report.rto_s is not None and report.rpo_s is not None:
         lines.append(
             f"RTO {duration(report.rto_s)} (target {report.rto_target_s:g} s), "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from maos_ckpt.cli.again import typed
 from maos_ckpt.cli.context import Context
-from maos_ckpt.cli.parser import PROGRAM
 from maos_ckpt.cli.text import clip, count, moment, name, rfc3339, size
 from maos_ckpt.errors import ExitCode
 from maos_ckpt.model import Advice, FindResult, Match, Recommendation
@@ -108,7 +108,8 @@ def tell_recommendation(context: Context, result: Recommendation) -> int:
         lines.append("No checkpoint can be recommended: none is sound and taken for its own sake.")
     else:
         lines += _advice_lines("recommended", result.recommended, now_ms)
-        lines.append(f"    to see its plan: {PROGRAM} restore {result.recommended.checkpoint} --dry-run")
+        command = typed(context, ["restore", result.recommended.checkpoint], ("--dry-run",))
+        lines.append(f"    to see its plan: {safe_text(command)}")
     context.out.lines(lines)
     looked = count(result.looked_at, "checkpoint")
     context.out.notice(f"{looked} compared" + ("" if result.complete else "; not all of it could be looked at"))

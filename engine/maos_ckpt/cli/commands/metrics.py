@@ -22,7 +22,11 @@ def metrics(context: Context) -> int:
             hint="Run `maos-ckpt save` to make one, or name another with --repo.",
             repository=str(context.workspace.repository),
         )
-    report = measured.metrics(context.workspace, context.arguments.hours)
+    return tell_metrics(context, measured.metrics(context.workspace, context.arguments.hours))
+
+
+def tell_metrics(context: Context, report: MetricsReport) -> int:
+    """What was measured."""
     if context.out.as_json:
         context.out.document(document(report))
     else:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from maos_ckpt.cli import shapes
+from maos_ckpt.cli.again import typed
 from maos_ckpt.cli.commands.insight import recommended_line
 from maos_ckpt.cli.commands.recovery_elsewhere import restore_to
 from maos_ckpt.cli.context import Context
@@ -96,21 +96,9 @@ def undo(context: Context) -> int:
 
 def _command(context: Context, recovery: Recovery, plan: Plan) -> str:
     """The shell line that applies exactly this plan."""
-    a = context.arguments
-    words = [PROGRAM, *recovery.words(plan)]
-    options = {
-        "--connect": a.connect,
-        "--token-file": a.token_file,
-        "--config": a.config,
-        "--repo": a.repo,
-        "--s3-endpoint": a.s3_endpoint,
-        "--system": a.system,
-        "--claude-home": a.claude_home,
-    }
-    for name, value in options.items():
-        words += option(name, [value] if value else [])
-    words += [*option("--source", a.source or []), *option("--reason", [a.reason] if a.reason else [])]
-    return shlex.join([*words, "--plan", plan.digest, "--yes"])
+    reason = context.arguments.reason
+    words = [*option("--reason", [reason] if reason else []), "--plan", plan.digest, "--yes"]
+    return typed(context, recovery.words(plan), tuple(words))
 
 
 def run(context: Context, recovery: Recovery) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 
 from maos_ckpt.cli import shapes
+from maos_ckpt.cli.again import typed
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.open_plans import all_changes, opened_plan
 from maos_ckpt.cli.recovery_text import plan_lines
+from maos_ckpt.cli.selecting import words_of
 from maos_ckpt.cli.text import clip, count, duration
 from maos_ckpt.client import ProgressSink
 from maos_ckpt.errors import ExitCode
@@ -52,10 +54,15 @@ def _show_plan(context: Context, selection: Selection, to: str, limit: int) -> i
 
     with opened_plan(context, plan) as opened:
         made = opened.plan
+        words = ["restore", made.checkpoint, "--to", to, *words_of(selection)]
+        command = typed(context, words, ("--plan", made.digest))
         if context.out.as_json:
             took_s = round(context.seams.clock.monotonic_s() - started_s, 3)
             result = RecoveryResult(made, applied=False, verified=False, safety_checkpoint=None, duration_s=took_s)
-            context.out.document({**shapes.recovery(result, all_changes(context, opened)), "to": to})
+            context.out.document(
+                {**shapes.recovery(result, all_changes(context, opened)), "to": to, "command": command}
+            )
         else:
-            context.out.lines([f"restore {made.checkpoint} to {safe_text(to)}", *plan_lines(made)])
+            lines = [f"restore {made.checkpoint} to {safe_text(to)}", *plan_lines(made)]
+            context.out.lines([*lines, f"to build exactly this: {safe_text(command)}"])
     return ExitCode.DONE

@@ -7,6 +7,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from maos_ckpt.cli import shapes
+from maos_ckpt.cli.commands.checkpoints import tell_of_s3
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.spans import span_seconds
 from maos_ckpt.cli.text import clip, count, duration, name, size
@@ -95,6 +96,8 @@ def prune(context: Context) -> int:
     frees = "free" if result.dry_run else "freed"
     lines.append(f"{verb} {count(len(result.removed), 'checkpoint')} and {frees} {size(result.bytes_freed)}")
     context.out.lines(lines)
+    if result.removed and not result.dry_run:
+        tell_of_s3(context)
     return ExitCode.DONE
 
 

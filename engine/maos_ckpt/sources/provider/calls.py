@@ -28,8 +28,10 @@ class Calls:
                 result = function()
                 if inspect.isawaitable(result):
                     result = self.wait(result, within_s)
-            except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            except Exception as error:  # noqa: BLE001 - handed to whoever waits
                 future.set_exception(error)
+            except BaseException as error:  # noqa: BLE001 - an exit or a cancellation ends the call, not who waits for it
+                future.set_exception(RuntimeError(reason(error)))
             else:
                 future.set_result(result)
 

@@ -209,9 +209,12 @@ class _Hold:
         self._timer.daemon = True
         self._timer.start()
         for hook in hooks.quiesce:
-            failed = self._run(hook)
+            future = self._host.calls.begin("hook", hook, hooks.hook_s_max)
+            failed = self._failure(future)
             if failed:
                 self._release()
+                # One that only took too long may still take hold, of a system that nobody would let go on then.
+                future.add_done_callback(self._late)
                 raise SourceError(
                     f"The system could not be held still: the quiesce hook failed ({failed}).",
                     kept=_KEPT,
@@ -251,18 +254,24 @@ class _Hold:
                     self._guardian.ran()
             self._guardian.close()
 
+    def _late(self, quiesced: Future[Any]) -> None:
+        if quiesced.exception() is None:
+            for hook in self._hooks.resume:
+                self._resume(hook)
+
     def _resume(self, hook: Hook) -> str:
         failed = ""
         for _ in range(RESUME_TRIES):
-            failed = self._run(hook)
+            failed = self._failure(self._host.calls.begin("hook", hook, self._hooks.hook_s_max))
             if not failed:
                 break
         return failed
 
-    def _run(self, hook: Hook) -> str:
+    def _failure(self, begun: Future[Any]) -> str:
+        """Why a hook failed, or ""."""
         within_s = self._hooks.hook_s_max
         try:
-            self._host.calls.begin("hook", hook, within_s).result(within_s)
+            begun.result(within_s)
         except TimeoutError:
             return f"it took longer than {within_s:g} s"
         except CkptError as error:

@@ -35,6 +35,8 @@ DEPTH_MAX: Final = 64
 INTEGER_BITS_MAX: Final = 4096
 _INT64: Final = range(-(1 << 63), 1 << 63)
 _PATH_CHARACTERS_MAX: Final = 200
+#: What reading a record that is none may raise.
+_UNREADABLE: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, ImportError, RecursionError)
 
 Ext = msgspec.msgpack.Ext
 
@@ -217,15 +219,7 @@ def decode_value(value: Value, form: Value, path: str, types: Mapping[str, type]
         return _object(json.loads(value), path, types)
     except ValueRefusedError:
         raise
-    except (
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        ArithmeticError,
-        ImportError,
-        RecursionError,
-    ) as error:
+    except _UNREADABLE as error:
         raise ValueRefusedError(path, f"a record that cannot be read back ({type(error).__name__})") from error
 
 

@@ -135,7 +135,7 @@ def compare(old: PageFile, new: PageFile) -> set[int]:
         raise UnusualPagesError("the files' pages are of another shape")
     end = max(old.shape.pages, new.shape.pages) * old.shape.page_bytes
     middle = end // PIECE_BYTES // 2 * PIECE_BYTES
-    # Most of it is the kernel's copying, which needs no interpreter: two cores take half the time.
+    # Most of it is the kernel's copying, which needs no interpreter: a second core can take half of it.
     with ThreadPoolExecutor(1, thread_name_prefix="compare") as beside:
         second = beside.submit(_compare, old, new, middle, end)
         first = _compare(old, new, 0, middle)

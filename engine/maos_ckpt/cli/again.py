@@ -1,0 +1,27 @@
+"""A command as it would be typed again."""
+
+from __future__ import annotations
+
+import shlex
+
+from maos_ckpt.cli.context import Context
+from maos_ckpt.cli.parser import PROGRAM
+from maos_ckpt.cli.selecting import option
+
+
+def typed(context: Context, words: list[str], last: tuple[str, ...] = ()) -> str:
+    """A shell line of `words`, the global options that say what this command is about, and `last`."""
+    a = context.arguments
+    options = {
+        "--connect": a.connect,
+        "--token-file": a.token_file,
+        "--config": a.config,
+        "--repo": a.repo,
+        "--s3-endpoint": a.s3_endpoint,
+        "--system": a.system,
+        "--claude-home": a.claude_home,
+    }
+    words = [PROGRAM, *words]
+    for name, value in options.items():
+        words += option(name, [value] if value else [])
+    return shlex.join([*words, *option("--source", a.source or []), *last])
