@@ -44,6 +44,7 @@ from maos_ckpt.model import (
     VerifyLevel,
     VerifyResult,
 )
+from maos_ckpt.model.contents import Exported, ExportedFile, History, RecordPage, ShownRecord, Version
 from maos_ckpt.model.drills import Assertion, DrillReport, DrillStep, ScenarioResult
 from maos_ckpt.operations.registry import OPERATIONS
 
@@ -128,6 +129,9 @@ RESULTS = {
         (TierRead("local", 1, 2),),
         "/r/drills/dr_1.md",
     ),
+    "records": RecordPage("cp_a", (ShownRecord("tasks", "tasks", "\x1b", '{"n": 1}'),), "next"),
+    "history": History((Version("cp_a", 1, "tasks", "tasks", "1", ChangeKind.MODIFIED, CHANGE.fields),), 2, ("cp_b",)),
+    "export": Exported("cp_a", "/x", (ExportedFile("tasks/tasks.jsonl", "tasks", "tasks", 1, 2),)),
     "find": FindResult("x", (MATCH,), True, 3, 4, ("cp_a",)),
     "recommend": Recommendation(ADVICE, None, Incident("cp_a", "live", 1, 2, (SIGN,)), 3, False),
     "compact": CompactResult(3, 10, 5, True, 0.5),

@@ -12,7 +12,7 @@ import pytest
 from maos_ckpt import create_checkpoint_system
 from maos_ckpt.errors import ForeignRepositoryError, NotFoundError, SourceError
 from maos_ckpt.model import Checkpoint, Progress, RecoveryResult, Selection, Trigger
-from maos_ckpt.operations import checkpoints, recoveries
+from maos_ckpt.operations import checkpoints, exports, recoveries
 from maos_ckpt.operations.workspace import Workspace
 from tests.lab.build import build_state
 from tests.library.managers import Manager, Raising
@@ -212,7 +212,7 @@ def test_another_program_can_look_and_not_touch(tmp_path: Path, managers: dict[s
     outside = dataclasses.replace(workspace, host=None)
     assert [each.id for each in checkpoints.list_checkpoints(outside, 5)] == [one.id]
     assert sum(1 for _ in checkpoints.records(outside, one.id, "agents", None)) == 2
-    assert checkpoints.export(outside, one.id, tmp_path / "exported", silent)
+    assert exports.export(outside, one.id, tmp_path / "exported", silent)
     for act in (lambda: save(outside), lambda: recover(outside, one.id)):
         with pytest.raises(SourceError, match="lives in another program"):
             act()

@@ -26,7 +26,6 @@ from maos_ckpt.errors import (
 )
 from maos_ckpt.export import UNFINISHED_SUFFIX, export, is_empty
 from maos_ckpt.fields import named
-from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Checkpoint, CollectionKind, Descriptor, MissingPart, Plan, Progress, RecoveryResult
 from maos_ckpt.nobody import quiet
 from maos_ckpt.recovery.damage import naming_damage
@@ -131,7 +130,10 @@ def recover_elsewhere(
         try:
             notes = {"sqlite": builder.database, "maos": builder.maos, "dir": builder.files}[kind](path)
         except StorageError as error:
-            if not isinstance(error.__cause__, OSError) or error.data.get("path") != str(path):
+            failed = str(error.data.get("path"))
+            if not isinstance(error.__cause__, OSError) or (
+                failed != str(path) and not failed.endswith(UNFINISHED_SUFFIX)
+            ):
                 raise
             raise unwritable(error.__cause__, path) from error
     took_s = round(seams.clock.monotonic_s() - started_s, 3)
@@ -200,7 +202,7 @@ class _Builder:
             if not self.seams.fs.publish(place, path, replace=False):
                 raise _occupied(path)
         except OSError as error:
-            raise_storage_error(error, path)
+            raise unwritable(error, path) from error
         finally:
             place.unlink(missing_ok=True)
         return notes
