@@ -17,7 +17,7 @@ from tests.engine.test_lane import WAIT_S, Job
 
 @pytest.fixture
 def workers(workspace: Workspace) -> Workers:
-    return Workers(workspace, progressed=lambda _: None, failed=lambda name, error: None, done=lambda: None)
+    return Workers(workspace, progressed=lambda _: None, failed=lambda name, error, began_ms: None, done=lambda: None)
 
 
 def test_all_lanes_together_are_waited_for_no_longer_than_was_said(workers: Workers) -> None:

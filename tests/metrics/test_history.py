@@ -193,6 +193,7 @@ def test_damaged_figures_cost_history_and_nothing_else(
 
 WRITER = """
 import sys
+import time
 from pathlib import Path
 from random import Random
 from maos_ckpt import journal as journals
@@ -203,6 +204,8 @@ journal, random = journals.Journal(Path(sys.argv[1]), SYSTEM), Random(int(sys.ar
 print("up", flush=True)
 while True:
     journal.append(happening(random, int(sys.argv[3]) - random.randrange(129_600_000)))
+    # No faster than it can be followed: events that went before they were read would be missing from the oracle's list.
+    time.sleep(0.001)
 """
 
 
