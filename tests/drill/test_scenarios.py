@@ -184,6 +184,7 @@ def test_a_recovery_that_hangs_and_is_not_killed_in_time_is_red(
     alone: Protected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(interruption, "_VICTIM_S_MAX", 0.01)
+    monkeypatch.setattr(interruption, "_LOOK_S", 0.001)
     result = alone.one(DrillScenario.INTERRUPTED_RECOVERY)
     assert failed(result) == ["a recovery was killed just before its commit"]
     assert result.why.endswith("it took longer than 0.01 s")

@@ -26,6 +26,8 @@ READ_S = 20.0
 WRITE_S = 20.0
 #: Calls at the same time; one more waits for its turn.
 CONNECTIONS_MAX = 32
+#: An idle connection is not used after this long: the engine closes it at 30 s.
+KEPT_S = 20.0
 #: No answer is larger; lists are bounded by the limits that a call states.
 ANSWER_BYTES_MAX = 256 << 20
 _PROBLEM_BYTES_MAX = 1 << 20
@@ -72,7 +74,7 @@ class Connection:
             # Without TLS nothing is verified: an empty context spares reading the machine's certificates.
             verify=ssl.create_default_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             uds=None if address.socket is None else str(address.socket),
-            limits=httpx2.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=4, keepalive_expiry=30.0),
+            limits=httpx2.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=4, keepalive_expiry=KEPT_S),
         )
         self._http = httpx2.AsyncClient(
             base_url=address.url + PREFIX,

@@ -35,6 +35,7 @@ _END_S = 5.0
 #: How often an engine that was asked to end is looked for.
 _GONE_POLL_S = 0.1
 _NAME_BYTES = 12
+_STOP = "/calls/stop_engine"
 #: A call that was made while the loop ended is never answered: so often it is looked whether that is so.
 _LOOK_S = 1.0
 
@@ -128,16 +129,20 @@ class RemoteClient(RemoteCalls):
         """See `EngineClient.stop_engine`; it has ended where it does not answer any more, and finishes what runs."""
         self._refuse_if_read_only("stop_engine")
         deadline_s = self._seams.clock.monotonic_s() + timeout_s
-        self._wait(self._post("/calls/stop_engine"))
+        self._wait(self._ask_to_stop())
         while self._seams.clock.monotonic_s() < deadline_s:
             if not self._wait(self._answers()):
                 return self.close(_END_S)
             self._seams.clock.sleep(_GONE_POLL_S)
         return False
 
-    async def _post(self, path: str) -> None:
+    async def _ask_to_stop(self) -> None:
+        # A connection that had been kept open may have been closed just then. To be asked twice does no harm.
+        with contextlib.suppress(BrokenError):
+            await self._connection.post(_STOP, b"", {})
+            return
         try:
-            await self._connection.post(path, b"", {})
+            await self._connection.post(_STOP, b"", {})
         except BrokenError as broken:
             raise broken.error from broken
 

@@ -59,13 +59,16 @@ class Statements:
         return self._row(self._descriptor.keys + self._descriptor.columns, f"{self.hidden} = ?", (rowid,))
 
     def move_rowid(self, rowid: Value) -> None:
-        """Give the record with this hidden rowid another one, the lowest free number after a taken one."""
+        """Give the record with this hidden rowid another one: the lowest free number after a taken one, or, where only
+        the largest number there is has been taken, one before it."""
+        target, name = self._target, self.hidden
+        after = (
+            f"SELECT min(a.{name}) + 1 FROM {target} AS a WHERE a.{name} < 9223372036854775807"
+            f" AND NOT EXISTS (SELECT 1 FROM {target} AS b WHERE b.{name} = a.{name} + 1)"
+        )
+        before = f"SELECT min(a.{name}) - 1 FROM {target} AS a"
         self._connection.execute(
-            f"UPDATE {self._target} SET {self.hidden} ="
-            f" (SELECT min(a.{self.hidden}) + 1 FROM {self._target} AS a WHERE a.{self.hidden} < 9223372036854775807"
-            f" AND NOT EXISTS (SELECT 1 FROM {self._target} AS b WHERE b.{self.hidden} = a.{self.hidden} + 1))"
-            f" WHERE {self.hidden} = ?",
-            (rowid,),
+            f"UPDATE {target} SET {name} = coalesce(({after}), ({before})) WHERE {name} = ?", (rowid,)
         )
 
     def insert(self, columns: Sequence[str], values: Row) -> None:
