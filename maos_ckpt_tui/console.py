@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from textual.binding import BindingType
 from textual.driver import Driver
@@ -18,6 +18,7 @@ from maos_ckpt_tui import refresher, themes
 from maos_ckpt_tui.bridge import Bridge
 from maos_ckpt_tui.commands import APP, bindings_for
 from maos_ckpt_tui.messages import EngineSpoke, ProgressMoved
+from maos_ckpt_tui.modes import MODES, OVERVIEW
 from maos_ckpt_tui.progress import ProgressMeter
 from maos_ckpt_tui.safe_text import safe_text
 from maos_ckpt_tui.screens.base import ConsoleScreen
@@ -45,6 +46,7 @@ class ConsoleApp(SharedActions):
     CSS_PATH = "console.tcss"
     TITLE = "maos-ckpt"
     ENABLE_COMMAND_PALETTE = False
+    DEFAULT_MODE = OVERVIEW
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(APP)]
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (40, "-narrow"), (78, "-normal"), (120, "-wide")]  # noqa: RUF012 — Textual types it so
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-short"), (24, "-mid"), (36, "-tall")]  # noqa: RUF012 — as above
@@ -62,6 +64,9 @@ class ConsoleApp(SharedActions):
         super().__init__(ansi_color=True if theme == themes.ANSI else None)
         for one in themes.THEMES:
             self.register_theme(one)
+        for mode in MODES:
+            self.add_mode(mode.name, self._open_overview if mode.name == OVERVIEW else mode.open)
+        self.open_screens: set[ConsoleScreen] = set()
         self.theme = theme
         self.client = client
         self.model = ConsoleModel(limit=refresher.CHECKPOINTS_FIRST, attached=client.shared)
@@ -83,10 +88,6 @@ class ConsoleApp(SharedActions):
     def read_only(self) -> bool:
         """Whether everything that would change something is hidden."""
         return self._asked_read_only or (self.model.status is not None and self.model.status.read_only)
-
-    @property
-    def _overview(self) -> ConsoleScreen:
-        return cast(ConsoleScreen, self.screen_stack[0])
 
     def copy(self, text: str) -> None:
         """To the clipboard, and onto the screen: whether the terminal took it cannot be known."""
@@ -112,9 +113,9 @@ class ConsoleApp(SharedActions):
         """Textual's, made to survive the loss of the terminal where it is the Linux one."""
         return hardened(super().get_driver_class())
 
-    def get_default_screen(self) -> OverviewScreen:
-        """The overview is the bottom of the stack."""
-        return OverviewScreen()
+    def _open_overview(self) -> OverviewScreen:
+        self._overview = OverviewScreen()
+        return self._overview
 
     def on_mount(self) -> None:
         """Signals first, then a clock, then the engine; the first paint does not wait for it."""
@@ -175,7 +176,7 @@ class ConsoleApp(SharedActions):
 
     def shown_checkpoints(self) -> frozenset[str]:
         """See `refresher.Host`."""
-        return frozenset().union(*(one.held for one in self.screen_stack if isinstance(one, ConsoleScreen)))
+        return frozenset().union(*(one.held for one in self.open_screens))
 
     def load_more(self) -> None:
         """A longer list of checkpoints."""

@@ -10,7 +10,6 @@ from textual.app import App
 from maos_ckpt.seams import Clock
 from maos_ckpt_tui import themes
 from maos_ckpt_tui.screens.base import ConsoleScreen
-from maos_ckpt_tui.screens.overview import OverviewScreen
 from maos_ckpt_tui.viewmodel import ConsoleModel
 from maos_ckpt_tui.widgets.lines import Span
 
@@ -56,10 +55,19 @@ class SharedActions(App[int]):
         if (screen := self.in_sight) is not None:
             screen.show_operation()
 
-    def to_overview(self) -> None:
-        """Leave all screens above the overview."""
-        while not isinstance(self.screen, OverviewScreen):
+    def to_root(self) -> None:
+        """Leave all screens above the mode's own."""
+        while len(self.screen_stack) > 1:
             self.pop_screen()
+
+    def action_mode(self, name: str) -> None:
+        """Go to a mode, and there to where one left it; its own key pressed again leads to its first screen."""
+        if not isinstance(self.screen, ConsoleScreen):
+            return  # A dialog wants an answer first.
+        if name == self.current_mode:
+            self.to_root()
+        else:
+            self.switch_mode(name)
 
     def action_help(self) -> None:
         """Contextual help."""
@@ -85,7 +93,7 @@ class SharedActions(App[int]):
         elif (one := self.model.find(entry.checkpoint)) is not None:
             from maos_ckpt_tui.screens.detail import DetailScreen  # Loaded when first needed.
 
-            self.to_overview()
+            self.to_root()
             self.push_screen(DetailScreen(one))
 
     def action_next_theme(self) -> None:

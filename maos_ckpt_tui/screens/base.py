@@ -11,6 +11,7 @@ from textual.screen import Screen
 from maos_ckpt.errors import CkptError
 from maos_ckpt_tui.commands import Level, level_of
 from maos_ckpt_tui.messages import CallFinished
+from maos_ckpt_tui.modes import OVERVIEW
 from maos_ckpt_tui.widgets.operation_bar import OperationBar
 from maos_ckpt_tui.widgets.title_bar import TitleBar
 
@@ -50,10 +51,15 @@ class ConsoleScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """In sight, for the first time or again: catch up with what happened meanwhile."""
+        self.console.open_screens.add(self)
         self.console.hold_shown()
         self.model_changed()
         self.tick()
         self.show_operation()
+
+    def on_unmount(self) -> None:
+        """It is gone, and refers to nothing any more."""
+        self.console.open_screens.discard(self)
 
     def model_changed(self) -> None:
         """The application knows something new; called only for the screen in sight."""
@@ -118,6 +124,10 @@ class ConsoleScreen(Screen[None]):
         self._tickets[group] = self._tickets.get(group, 0) + 1
 
     def action_back(self) -> None:
-        """One screen back; a second key that was already on its way does nothing."""
-        if self.is_current:
+        """One screen back, from a mode's own screen to the overview; a second key already on its way does nothing."""
+        if not self.is_current:
+            return
+        if len(self.app.screen_stack) > 1:
             self.app.pop_screen()
+        else:
+            self.console.action_mode(OVERVIEW)

@@ -17,6 +17,7 @@ from maos_ckpt_tui.screens.base import ConsoleScreen
 from maos_ckpt_tui.widgets.drill_list import DrillList
 from maos_ckpt_tui.widgets.key_bar import KeyBar
 from maos_ckpt_tui.widgets.lines import Line, LineView, Span, facts, paragraph, rule
+from maos_ckpt_tui.widgets.mode_bar import ModeBar
 from maos_ckpt_tui.widgets.operation_bar import OperationBar
 from maos_ckpt_tui.widgets.row_list import RowList
 from maos_ckpt_tui.widgets.title_bar import TitleBar
@@ -93,6 +94,7 @@ class DrillsScreen(ConsoleScreen):
     def compose(self) -> ComposeResult:
         """List above, details or stopwatch below."""
         yield TitleBar("Drills")
+        yield ModeBar("drills")
         yield DrillList()
         yield DrillPane()
         yield OperationBar()

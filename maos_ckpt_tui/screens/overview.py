@@ -9,6 +9,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 
 from maos_ckpt.model import Checkpoint
+from maos_ckpt_tui import modes
 from maos_ckpt_tui.commands import OVERVIEW, bindings_for
 from maos_ckpt_tui.screens.actions import CheckpointActions
 from maos_ckpt_tui.sentences import sentence
@@ -19,6 +20,7 @@ from maos_ckpt_tui.widgets.events_pane import EventsPane
 from maos_ckpt_tui.widgets.filter_line import FilterLine
 from maos_ckpt_tui.widgets.key_bar import KeyBar
 from maos_ckpt_tui.widgets.lines import Line, paragraph
+from maos_ckpt_tui.widgets.mode_bar import ModeBar
 from maos_ckpt_tui.widgets.operation_bar import OperationBar
 from maos_ckpt_tui.widgets.row_list import RowList
 from maos_ckpt_tui.widgets.timeline import Timeline
@@ -35,6 +37,7 @@ class OverviewScreen(CheckpointActions):
     def compose(self) -> ComposeResult:
         """Lines above, list in the middle, journal and keys below."""
         yield TitleBar("", overview=True)
+        yield ModeBar(modes.OVERVIEW)
         yield StatusLine()
         yield Timeline()
         with Horizontal(id="middle"):
@@ -151,12 +154,6 @@ class OverviewScreen(CheckpointActions):
 
         if (one := self._chosen()) is not None:
             self.app.push_screen(DetailScreen(one))
-
-    def action_drills(self) -> None:
-        """Rehearsed recoveries."""
-        from maos_ckpt_tui.screens.drills import DrillsScreen  # See `action_open`.
-
-        self.app.push_screen(DrillsScreen())
 
     def action_save(self) -> None:
         """Ask for a description, then save."""

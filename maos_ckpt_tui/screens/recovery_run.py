@@ -233,13 +233,13 @@ class RecoveryRunScreen(ConsoleScreen):
         if self.result is None:
             super().action_back()
         else:
-            self.console.to_overview()
+            self.console.to_root()
 
     def action_undo(self) -> None:
         """Plan taking this back."""
         from maos_ckpt_tui.screens.undo import undo_screen  # Imports the plan screen, which imports this module.
 
-        self.console.to_overview()
+        self.console.to_root()
         self.app.push_screen(undo_screen(self.console.client, self.console.now_ms()))
 
     def action_copy(self) -> None:

@@ -35,7 +35,7 @@ def test_every_action_has_a_handler() -> None:
     owners = {screen.PLACE: screen for screen in SCREENS}
     for one in COMMANDS:
         owner = ConsoleApp if one.place == APP else owners[one.place]
-        assert hasattr(owner, f"action_{one.action}"), f"{one.id} does nothing"
+        assert hasattr(owner, one.handler), f"{one.id} does nothing"
 
 
 def test_ids_are_unique_and_keys_do_not_clash() -> None:

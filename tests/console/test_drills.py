@@ -21,7 +21,7 @@ async def test_a_scenario_is_rehearsed_under_a_stopwatch_and_its_evidence_shown(
     async with console(lab.client(), size=(80, 24)) as operator:
         await operator.save("to be drilled")
         before = lab.dump()
-        await operator.press("e")
+        await operator.press("7")
         screen = await operator.sees("No drill was held yet", "full-loss", "interrupted-recovery")
         assert screen.count("never") == 8
         watched: list[str] = []
@@ -45,7 +45,7 @@ async def test_a_scenario_is_rehearsed_under_a_stopwatch_and_its_evidence_shown(
 async def test_what_does_not_apply_says_why(lab: Lab) -> None:
     async with console(lab.client(), size=(100, 30)) as operator:
         await operator.save("to be drilled")
-        await operator.press("e")
+        await operator.press("7")
         await operator.sees("full-loss")
         await operator.press("down", "down", "down", "down", "enter")
         await operator.sees("Nothing was rehearsed", "Not applicable: no S3 bucket is configured")

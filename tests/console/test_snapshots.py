@@ -67,7 +67,7 @@ def test_screen(snap_compare: Compare, pressed: tuple[str, ...], size: tuple[int
 
 def test_drills(snap_compare: Compare) -> None:
     """The scenarios with their last results, and the evidence of the one under the cursor."""
-    assert snap_compare(app(), terminal_size=(80, 24), run_before=keys("e"))
+    assert snap_compare(app(), terminal_size=(80, 24), run_before=keys("7"))
 
 
 def test_large_overview(snap_compare: Compare) -> None:
