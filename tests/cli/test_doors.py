@@ -9,6 +9,7 @@ import time
 
 import httpx2
 
+from maos_ckpt.api.places import socket_path
 from tests.cli.conftest import TIMEOUT_S, Cli
 from tests.cli.test_service import running
 
@@ -39,7 +40,7 @@ def test_a_token_opens_the_door_that_was_asked_for_until_it_is_revoked(cli: Cli)
     ) as engine:
         engine.wait_for("CheckpointCreated")
         own, tcp, other = addresses(cli)
-        assert own == f"unix:{cli.repository}/api/engine.sock"
+        assert own == f"unix:{socket_path(cli.repository)}"
         assert other == f"unix:{cli.cwd}/x.sock"
         assert cli.ok("status", "--json").json["engine"]["listening"] == [own, tcp, other]
         made = cli.ok("token", "create", "--scope", "save", "--name", "probe", "--json").json
@@ -67,7 +68,7 @@ def test_an_engine_that_was_killed_leaves_a_socket_that_hinders_nobody(cli: Cli)
         assert over_unix(cli) == 200
         engine.process.send_signal(signal.SIGKILL)
         engine.process.wait(TIMEOUT_S)
-    left = cli.repository / "api" / "engine.sock"
+    left = socket_path(cli.repository)
     assert left.is_socket()
     (cli.repository / "api" / "listening.json").unlink()
     with running(cli, "--headless", "--interval", "3600") as engine:
