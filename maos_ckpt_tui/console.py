@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from maos_ckpt.model import Progress
 from maos_ckpt.seams import Clock, SystemClock
 from maos_ckpt_tui import refresher, themes
 from maos_ckpt_tui.bridge import Bridge
+from maos_ckpt_tui.command_log import CommandLog, recorded
 from maos_ckpt_tui.commands import APP, bindings_for
 from maos_ckpt_tui.messages import EngineSpoke, ProgressMoved
 from maos_ckpt_tui.modes import MODES, OVERVIEW
@@ -41,6 +42,7 @@ class ConsoleApp(SharedActions):
     Args:
         client: an engine, not started yet where `start` is true.
         theme: one of `themes.THEMES`.
+        where: options that make a command line mean this console's engine or repository.
     """
 
     CSS_PATH = "console.tcss"
@@ -59,6 +61,7 @@ class ConsoleApp(SharedActions):
         theme: str = themes.DARK,
         start: bool = True,
         clock: Clock | None = None,
+        where: Sequence[str] = (),
     ) -> None:
         # With the terminal's own colours Textual's NO_COLOR filter must be chosen before the theme is.
         super().__init__(ansi_color=True if theme == themes.ANSI else None)
@@ -68,7 +71,9 @@ class ConsoleApp(SharedActions):
             self.add_mode(mode.name, self._open_overview if mode.name == OVERVIEW else mode.open)
         self.open_screens: set[ConsoleScreen] = set()
         self.theme = theme
-        self.client = client
+        self.clock = clock or SystemClock()
+        self.command_log = CommandLog(self.clock, where)
+        self.client = client = recorded(client, self.command_log)
         self.model = ConsoleModel(limit=refresher.CHECKPOINTS_FIRST, attached=client.shared)
         self.meter: ProgressMeter | None = None
         self.closed = False
@@ -78,7 +83,6 @@ class ConsoleApp(SharedActions):
         self._start_client = start
         self._starts_failed = 0
         self.leaving = False
-        self.clock = clock or SystemClock()
         self._bridge = Bridge(client, self.post_message, self.clock)
         self._refresher = refresher.Refresher(client, self.model, self)
 
@@ -88,6 +92,10 @@ class ConsoleApp(SharedActions):
     def read_only(self) -> bool:
         """Whether everything that would change something is hidden."""
         return self._asked_read_only or (self.model.status is not None and self.model.status.read_only)
+
+    def log_command(self, line: str, *, failed: str = "") -> None:
+        """Note what was done without a call of the client, as the line that does the same; see `command_log`."""
+        self.command_log.add(line, failed=failed)
 
     def copy(self, text: str) -> None:
         """To the clipboard, and onto the screen: whether the terminal took it cannot be known."""
