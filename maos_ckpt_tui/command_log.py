@@ -1,4 +1,4 @@
-"""The command log: what the operator had the console ask of the engine, each as the `maos-ckpt` line that does the same.
+"""The command log: what an operator had the console ask of the engine, as the `maos-ckpt` lines that do the same.
 
 It is kept centrally: `ConsoleScreen.ask` runs its work inside `CommandLog.recording`, and every call of the client that
 is made there is an entry. `quiet` calls, which screens make by themselves, are none.

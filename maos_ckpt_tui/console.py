@@ -18,17 +18,16 @@ from maos_ckpt_tui import refresher, themes
 from maos_ckpt_tui.bridge import Bridge
 from maos_ckpt_tui.command_log import CommandLog, recorded
 from maos_ckpt_tui.commands import APP, bindings_for
+from maos_ckpt_tui.leaving import LeavingActions
 from maos_ckpt_tui.messages import EngineSpoke, ProgressMoved
 from maos_ckpt_tui.modes import MODES, OVERVIEW
 from maos_ckpt_tui.progress import ProgressMeter
 from maos_ckpt_tui.safe_text import safe_text
 from maos_ckpt_tui.screens.base import ConsoleScreen
 from maos_ckpt_tui.screens.overview import OverviewScreen
-from maos_ckpt_tui.shared_actions import SharedActions
 from maos_ckpt_tui.signals import hardened, leave_on_signals, stop_leaving_on_signals
 from maos_ckpt_tui.viewmodel import ConsoleModel
 
-CLOSE_TIMEOUT_S = 120.0
 #: Most saves are over before one could read of them; only longer operations take the operation line.
 SHOWN_AFTER_S = 0.3
 #: A start that failed is tried again after 1 s, 2 s, 4 s, … and then this often.
@@ -36,7 +35,7 @@ START_DELAY_MAX_S = 30.0
 _GOES_ON = "An engine that still runs goes on by itself."
 
 
-class ConsoleApp(SharedActions):
+class ConsoleApp(LeavingActions):
     """Owns model, meter and note; screens read them, only this class writes them.
 
     Args:
@@ -244,58 +243,3 @@ class ConsoleApp(SharedActions):
     def _tick(self) -> None:
         if (screen := self.in_sight) is not None:
             screen.tick()
-
-    # --- leaving ----------------------------------------------------------------------------------------------
-
-    def action_help_quit(self) -> None:
-        """Ctrl+c, which copies or stops elsewhere, only says how to leave."""
-        self.say("q leaves the console.")
-
-    async def action_quit(self) -> None:
-        """See `action_leave`."""
-        self.action_leave()
-
-    def action_leave(self) -> None:
-        """Leave a shared engine at once; close one of our own in a thread, saying so."""
-        if self.client.shared:
-            self.leaving = True
-            self.exit()
-            return
-        self._close_engine(partial(self.client.close, CLOSE_TIMEOUT_S))
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """An engine of the console's own ends with it; one that others use is stopped by a key of its own."""
-        if action == "stop_engine" and (not self.client.shared or self.read_only):
-            return False
-        return super().check_action(action, parameters)
-
-    def action_stop_engine(self) -> None:
-        """Stop a shared engine, if the operator means it."""
-        from maos_ckpt_tui.modals.closing import STOP, stop_modal  # Loaded when first needed.
-
-        def chosen(choice: str | None) -> None:
-            if choice == STOP:
-                self._close_engine(partial(self.client.stop_engine, CLOSE_TIMEOUT_S))
-
-        if isinstance(self.screen, ConsoleScreen):
-            self.push_screen(stop_modal(), chosen)
-
-    def _close_engine(self, close: Callable[[], bool]) -> None:
-        from maos_ckpt_tui.modals.closing import ClosingModal  # Loaded when first needed.
-
-        if isinstance(self.screen, ClosingModal):
-            self.exit()
-            return
-        running = self.meter.last.operation if self.meter and self.meter.last else ""
-        self.leaving = True
-        self.push_screen(ClosingModal(running))
-        self._bridge.close()
-        self._overview.ask(close, self._engine_closed, group="close", failed=self._not_closed)
-
-    def _engine_closed(self, clean: bool) -> None:
-        self.closed = clean
-        self.exit()
-
-    def _not_closed(self, error: CkptError) -> None:
-        self.not_closed = error
-        self.exit()

@@ -26,7 +26,6 @@ _CALLS: dict[str, dict[str, Any]] = {
     "recover_to": {"name": "cp_1", "selection": Selection(), "to": "sqlite:/tmp/x y.db"},
     "undo": {"digest": None, "reason": "bad"},
     "rescue": {"digest": "d1", "reason": ""},
-    "set_pinned": {"name": "cp_1", "pinned": False},
     "verify": {"names": ("cp_1", "cp_2"), "level": VerifyLevel.FULL},
     "find": {"text": "--secret", "between": ("a", "b"), "ignore_case": True},
     "drill": {"name": "latest", "scenarios": ("full-loss",)},
