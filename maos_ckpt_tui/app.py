@@ -10,7 +10,8 @@ import sys
 
 from maos_ckpt.client import EngineClient
 from maos_ckpt.errors import CkptError, ExitCode
-from maos_ckpt_tui.console import CLOSE_TIMEOUT_S, ConsoleApp
+from maos_ckpt_tui.console import ConsoleApp
+from maos_ckpt_tui.leaving import CLOSE_TIMEOUT_S
 from maos_ckpt_tui.themes import choose_theme
 
 #: Leaving an engine that goes on takes no longer.

@@ -85,6 +85,13 @@ class SharedActions(App[int]):
         if isinstance(screen := self.screen, ConsoleScreen):
             self.push_screen(PaletteModal(palette_entries(screen, self.model, self.now_ms())), self._chosen)
 
+    def action_command_log(self) -> None:
+        """What was asked so far, as command lines."""
+        from maos_ckpt_tui.modals.command_log import CommandLogModal  # Loaded when first needed.
+
+        if isinstance(self.screen, ConsoleScreen):
+            self.push_screen(CommandLogModal())
+
     async def _chosen(self, entry: Entry | None) -> None:
         if entry is None or not isinstance(screen := self.screen, ConsoleScreen):
             return

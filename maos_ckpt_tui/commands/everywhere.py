@@ -15,6 +15,7 @@ COMMANDS: tuple[Command, ...] = (
         APP,
         ("help", "question_mark,f1", "help", _R, 20, "Help for this screen", "keys in force, and what the signs mean"),
         ("palette", "colon,ctrl+p", "palette", _R, 21, "Find an action or checkpoint by name", ""),
+        ("command_log", "L", "log", _R, 0, "Show the command log", "what was asked here, as command lines to copy"),
         ("next_theme", "t", "theme", _R, 0, "Switch the colours", "dark, light, the terminal's own sixteen"),
         ("leave", "q", "quit", _R, 22, "Close the console", "a running save finishes first"),
         ("stop_engine", "Q", "stop engine", _D, 0, "Stop the engine, for everybody", "asks first"),
