@@ -16,7 +16,8 @@ def write_new(path: Path, text: str) -> Path:
         StorageError: it cannot be written there.
     """
     try:
-        with path.open("x", encoding="utf-8", opener=_private) as file:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:
         raise _refused(ConflictError, f"There is a file {path.name} in {path.parent.absolute()}.") from error
@@ -24,10 +25,6 @@ def write_new(path: Path, text: str) -> Path:
         why = error.strerror or type(error).__name__
         raise _refused(StorageError, f"{path.name} cannot be written in {path.parent.absolute()}: {why}.") from error
     return path.absolute()
-
-
-def _private(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o600)
 
 
 def _refused(kind: type[CkptError], message: str) -> CkptError:

@@ -15,13 +15,18 @@ KINDS: dict[str, tuple[str, frozenset[str]]] = {
     "save": ("Saves", frozenset({"CheckpointCreated", "TicksMissed"})),
     "recover": ("Recoveries", frozenset({"RecoveryCompleted", "RecoveryResumed"})),
     "check": ("Checks and drills", frozenset({"VerificationCompleted", "DrillCompleted"})),
-    "remote": ("Remote copy", frozenset({"CheckpointsReplicated", "ReplicationStalled", "SpoolOverflowed", "CacheAsked"})),
+    "remote": (
+        "Remote copy",
+        frozenset({"CheckpointsReplicated", "ReplicationStalled", "SpoolOverflowed", "CacheAsked"}),
+    ),
     "upkeep": ("Upkeep", frozenset({"CheckpointsRemoved", "CheckpointMarked", "PacksCompacted", "SpaceBoundExceeded"})),
     "alert": ("Alerts", frozenset({"AlertRaised", "AlertCleared"})),
     "engine": ("Engine", frozenset({"EngineStarted", "EngineStopped"})),
     "failure": ("Failures", frozenset({"OperationFailed"})),
 }
 OTHER = "other"
+#: A field's name in a journal that somebody else wrote may be of any length.
+LABEL_CHARACTERS_MAX = 20
 _OF = {name: kind for kind, (_, names) in KINDS.items() for name in names}
 #: What a problem that is no alert calls for: the runbook of the alert that it would end in.
 _CALLS_FOR = {
@@ -82,11 +87,13 @@ def shown(key: str, value: object) -> str:
     """A field's value in words, whole."""
     if key in _TIMES and isinstance(value, int):
         return fmt.utc(value)
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no"}.get(value, "none") if value is not None else "none"
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, int | float) and key.endswith("_s"):
         return fmt.duration(float(value))
-    if isinstance(value, int) and key.startswith("bytes") or key.endswith("_bytes") and isinstance(value, int):
+    if isinstance(value, int) and (key.startswith("bytes") or key.endswith(("_bytes", "bytes_max"))):
         return f"{fmt.size(value)} ({value:,} bytes)"
     if isinstance(value, str | int | float):
         return str(value)
@@ -97,9 +104,11 @@ def shown(key: str, value: object) -> str:
 
 def in_full(name: str, fields: Fields) -> list[tuple[str, str, str]]:
     """(label, value, tone) of all that an entry says."""
-    rows = [("event", name, "strong")]
-    rows += [(key.replace("_", " ").removesuffix(" ms").removesuffix(" s"), shown(key, value), "plain") for key, value in fields.items()]
-    return [row for row in rows if row[1]]
+    rows = [("event", name, "strong"), ("kind", KINDS[kind][0] if (kind := kind_of(name)) in KINDS else kind, "plain")]
+    for key, value in fields.items():
+        label = key.replace("_", " ").removesuffix(" ms").removesuffix(" s")
+        rows.append((label[:LABEL_CHARACTERS_MAX], shown(key, value), "plain"))
+    return rows
 
 
 def as_text(name: str, fields: Fields) -> str:

@@ -18,7 +18,7 @@ Values = Sequence[float | None]
 AXIS_CELLS = 10
 #: The value axis reaches up to a target that is not further away than this many times the highest value.
 TARGET_IN_SIGHT = 3.0
-_NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
+_NICE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 #: Bars of this many cells stand a blank apart.
 _CELLS_APART = 3
 
@@ -52,7 +52,7 @@ def squeezed(values: Values, number: int) -> list[float | None]:
 
 
 def nice_top(highest: float) -> float:
-    """The end of an axis that reaches to `highest`: 1, 2, 2.5 or 5 times a power of ten."""
+    """The end of an axis that reaches to `highest`: a round number."""
     if highest <= 0 or not math.isfinite(highest):
         return 1.0
     power = 10.0 ** math.floor(math.log10(highest))
@@ -93,22 +93,28 @@ class Plot:
         return value < self.target if self.least else value > self.target
 
 
-def layout(number: int, width: int) -> tuple[int, int]:
-    """(bars, cells of each) of `number` values in a plot of `width` cells."""
+def edges(number: int, width: int) -> list[int]:
+    """Where the bars of `number` values begin in a plot of `width` cells, counted from its axis; the last is the end.
+
+    Bars share the room evenly, to a cell; where there are more values than cells, a bar stands for several.
+    """
     room = max(1, width - AXIS_CELLS)
-    return (number, room // number) if 0 < number <= room else (min(number, room), 1)
+    bars = max(1, min(number, room))
+    return [at * room // bars for at in range(bars + 1)]
 
 
 def place_of(index: int, number: int, width: int) -> int:
     """The cell, from the plot's left edge, at which the bar of a value begins."""
-    bars, cells = layout(number, width)
-    return AXIS_CELLS + (index * bars // max(1, number)) * cells
+    found = edges(number, width)
+    return AXIS_CELLS + found[index * (len(found) - 1) // max(1, number)]
 
 
 def draw_plot(plot: Plot, width: int, rows: int, cursor: int | None) -> list[Line]:
     """`rows` lines from top to bottom; the bar at index `cursor` of the values stands out."""
     rows = max(1, rows)
-    bars, cells = layout(len(plot.values), width)
+    begins = edges(len(plot.values), width)
+    bars = len(begins) - 1
+    apart = begins[-1] // bars >= _CELLS_APART
     values, top = squeezed(plot.values, bars), plot.top
     chosen = None if cursor is None else cursor * bars // max(1, len(plot.values))
     target_row = _target_row(plot, rows)
@@ -116,18 +122,15 @@ def draw_plot(plot: Plot, width: int, rows: int, cursor: int | None) -> list[Lin
     lines: list[Line] = []
     for row in range(rows):
         line: Line = [_axis(plot, row, rows, target_row)]
-        for column in columns:
+        empty: Span = ("-", "warn") if row == target_row else (" ", "plain")
+        for index, column in enumerate(columns):
             text, tone = column[row]
-            if text == " " and row == target_row:
-                line.append(("-" * cells, "warn"))
-            else:
-                line.append((_wide(text, cells, "-" if row == target_row else " "), tone))
+            cells = begins[index + 1] - begins[index] - apart
+            line.append((empty[0] * cells, empty[1]) if text == " " else (text * cells, tone))
+            if apart:
+                line.append(empty)
         lines.append(_merged(line))
     return lines
-
-
-def _wide(text: str, cells: int, between: str) -> str:
-    return text * cells if cells < _CELLS_APART else text * (cells - 1) + between
 
 
 def _column(plot: Plot, value: float | None, top: float, rows: int, chosen: bool) -> list[Span]:
@@ -174,7 +177,7 @@ def time_axis(labels: Sequence[tuple[int, str]], width: int, mark: int | None) -
     end = 0
     for at, text in labels:
         at = min(at, width - cell_len(text))
-        if at >= end and at >= 0:
+        if at >= end and at >= 0 and (mark is None or not at <= mark <= at + cell_len(text)):
             cells[at : at + len(text)] = list(text)
             end = at + len(text) + 1
     if mark is None or not 0 <= mark < width:

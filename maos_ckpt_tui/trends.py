@@ -163,7 +163,11 @@ def totals(report: MetricsReport) -> list[tuple[str, str, str]]:
     wanted, rate = report.targets, report.error_rate
     missed = report.compression_ratio is not None and report.compression_ratio < wanted.compression_ratio
     found = [
-        ("checkpoints", f"{fmt.count(report.total_checkpoints)} ever, {fmt.count(report.holding.checkpoints)} kept", ""),
+        (
+            "checkpoints",
+            f"{fmt.count(report.total_checkpoints)} ever, {fmt.count(report.holding.checkpoints)} kept",
+            "",
+        ),
         ("success", told(report.success_rate, percent), ""),
         ("save", told(report.average_save_time_s, fmt.duration), ""),
         ("recovery", told(report.average_recovery_time_s, fmt.duration), ""),

@@ -10,8 +10,8 @@ METRICS = "metrics"
 COMMANDS: tuple[Command, ...] = (
     *at(
         METRICS,
-        ("window(-1)", "minus", "shorter", _R, 2, "Look back on less time", "7 days, 24, 6 or 1 hour"),
-        ("window(1)", "plus,equals_sign", "longer", _R, 1, "Look back on more time", "1, 6 or 24 hours, or 7 days"),
+        ("shorter", "minus", "shorter", _R, 2, "Look back on less time", "7 days, 24, 6 or 1 hour"),
+        ("longer", "plus,equals_sign", "longer", _R, 1, "Look back on more time", "1, 6 or 24 hours, or 7 days"),
         ("older", "left", "earlier", _R, 3, "Read the value before", "of every plot in sight"),
         ("newer", "right", "later", _R, 4, "Read the value after", "of every plot in sight"),
         ("export", "e", "export", _R, 5, "Export these metrics", "to a new file, as JSON or CSV"),

@@ -124,8 +124,15 @@ class MetricsScreen(WithAlerts):
         """Another figure."""
         self._plot()
 
-    def action_window(self, step: int) -> None:
-        """Look back on more time, or on less."""
+    def action_longer(self) -> None:
+        """Look back on more time."""
+        self._look_back(1)
+
+    def action_shorter(self) -> None:
+        """Look back on less time."""
+        self._look_back(-1)
+
+    def _look_back(self, step: int) -> None:
         known = trends.WINDOWS_H
         at = min(max(known.index(self._hours) + step, 0), len(known) - 1)
         if known[at] == self._hours:

@@ -13,7 +13,7 @@ _COLUMNS = (
     Column("", 2, 1),
     Column("FIGURE", 13, 1),
     Column("TREND", 6, 2, grow=True, wish=12),
-    Column("AVERAGE", 8, 1, right=True),
+    Column("VALUE", 8, 1, right=True),
     Column("P50", 7, 5, right=True),
     Column("P95", 7, 4, right=True),
     Column("P99", 7, 5, right=True),

@@ -56,10 +56,9 @@ class PlotGrid(LineView):
             ]
             for row in range(rows):
                 line: Line = []
-                for block in blocks:
-                    part = block[row]
-                    blank = cells - line_width(part) + _APART
-                    line += [*part, (" " * blank, "plain")]
+                for at, block in enumerate(blocks):
+                    blank = cells - line_width(block[row]) + _APART if at < len(blocks) - 1 else 0
+                    line += [*block[row], (" " * blank, "plain")]
                 lines.append(line)
         return lines
 
@@ -84,7 +83,8 @@ class PlotGrid(LineView):
         point = one.points[at]
         when = stretch(report, point.at_ms)
         if point.value is None:
-            return fit([(" ▲ ", "key"), (f"{when}: nothing measured", "dim")], width)
+            yet = " yet" if at == len(one.points) - 1 else ""
+            return fit([(" ▲ ", "key"), (f"{when}: nothing measured{yet}", "dim")], width)
         tone = "warn" if one.plot.misses(point.value) else "strong"
         sign = "!! " if one.plot.misses(point.value) else ""
         about = f", {fmt.plural(point.count, one.unit, one.unit[:-1] + 'ies' if one.unit.endswith('y') else '')}"
