@@ -245,6 +245,7 @@ class ConsoleApp(LeavingActions):
         if (screen := self.in_sight) is not None:
             screen.model_changed()
             screen.tick()
+            screen.refresh_bindings()
 
     def _tick(self) -> None:
         if (screen := self.in_sight) is not None:
