@@ -95,6 +95,7 @@ CONSOLE_ONLY = frozenset(
         "search",
         "shorter",
         "sort",
+        "suspend",
         "swap",
         "switch",
         "unfold",
