@@ -133,6 +133,7 @@ class ConsoleApp(LeavingActions):
     def on_mount(self) -> None:
         """Signals first, then a clock, then the engine; the first paint does not wait for it."""
         leave_on_signals(self)
+        self.app_resume_signal.subscribe(self, self._paint_again)
         self.set_interval(self.looks.tick_s, self._tick)
         self.set_interval(refresher.POLL_INTERVAL_S, partial(self._refresher.want, everything=False))
         self.call_after_refresh(self._begin)
@@ -141,6 +142,11 @@ class ConsoleApp(LeavingActions):
         """Nobody listens any more."""
         self._bridge.close()
         stop_leaving_on_signals(self)
+
+    def _paint_again(self, _: object) -> None:
+        # Back from the shell the terminal is empty, of which Textual knows nothing.
+        self.screen._compositor._dirty_regions.add(self.size.region)
+        self.screen.refresh()
 
     def _begin(self) -> None:
         if self.screen_stack and not self.leaving:
@@ -245,6 +251,7 @@ class ConsoleApp(LeavingActions):
         if (screen := self.in_sight) is not None:
             screen.model_changed()
             screen.tick()
+            screen.refresh_bindings()
 
     def _tick(self) -> None:
         if (screen := self.in_sight) is not None:

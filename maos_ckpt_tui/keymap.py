@@ -18,7 +18,7 @@ _LIST = "list"
 _KEPT = "Nothing was started or changed."
 _HINT = "`maos-ckpt config keys` lists all ids with their keys."
 #: Textual's own, which lead out of the console whatever else is bound.
-_RESERVED = frozenset({"ctrl+q", "ctrl+c", "ctrl+z"})
+_RESERVED = frozenset({"ctrl+q", "ctrl+c"})
 _NAMED = (
     frozenset(str(one.value) for one in Keys)
     | frozenset(KEY_NAME_REPLACEMENTS.values())

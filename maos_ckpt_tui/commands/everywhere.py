@@ -26,6 +26,15 @@ COMMANDS: tuple[Command, ...] = (
             "dark, light, high contrast, colour-blind-safe, the terminal's own",
         ),
         ("leave", "q", "quit", _R, 22, "Close the console", "a running save finishes first"),
+        (
+            "suspend",
+            "ctrl+z",
+            "suspend",
+            _R,
+            0,
+            "Suspend the console",
+            "to the shell; `fg` comes back, the engine goes on",
+        ),
         ("stop_engine", "Q", "stop engine", _D, 0, "Stop the engine, for everybody", "asks first"),
     ),
 )
