@@ -13,6 +13,8 @@ from maos_ckpt_tui.widgets.lines import Span
 #: What one can look back on.
 WINDOWS_H = (1, 6, 24, 168)
 _DAY_S = 86_400
+#: A shorter time says nothing of growth.
+GROWTH_AFTER_S = 3600.0
 NOTHING = "-"
 
 
@@ -181,12 +183,13 @@ def totals(report: MetricsReport) -> list[tuple[str, str, str]]:
 
 
 def growth(report: MetricsReport) -> list[tuple[str, str, str]]:
-    """What saves add in a day at the window's pace, and when that fills the disk if nothing is removed."""
+    """What saves add in a day at the window's pace, and when that fills the disk if nothing is removed; nothing of
+    either before there is an hour to judge by."""
     if report.since_ms is None or not report.saves:
         return []
-    begun_ms = max(report.from_ms, report.since_ms)
-    last_ms = max((one.at_ms for one in report.stored_bytes_trend if one.count), default=begun_ms)
-    span_s = max((last_ms - begun_ms) / 1000 + report.bucket_s, 1.0)
+    span_s = (report.until_ms - max(report.from_ms, report.since_ms)) / 1000
+    if span_s < GROWTH_AFTER_S:
+        return []
     a_day = sum(one.value or 0.0 for one in report.stored_bytes_trend) / span_s * _DAY_S
     found = [("growth", f"{size(a_day)} a day", "")]
     free = report.holding.free_bytes

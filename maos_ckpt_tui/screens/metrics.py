@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import ClassVar
 
@@ -169,6 +170,9 @@ class MetricsScreen(WithAlerts):
             return
         text = metrics_export.as_json(report) if kind == metrics_export.JSON else metrics_export.as_csv(report)
         path = Path.cwd() / metrics_export.file_name(report, self.console.now_ms(), kind)
+        if kind == metrics_export.JSON:
+            line = ["maos-ckpt", "metrics", "--hours", str(report.hours), "--json", *self.console.command_log.where]
+            self.console.log_command(f"{shlex.join(line)} > {shlex.quote(str(path))}")
         self.ask(lambda: write_new(path, text), self._exported, group="export", quiet=True)
 
     def _exported(self, path: Path) -> None:

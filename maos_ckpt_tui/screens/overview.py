@@ -30,7 +30,7 @@ from maos_ckpt_tui.widgets.timeline import Timeline
 from maos_ckpt_tui.widgets.title_bar import StatusLine, TitleBar
 
 #: The metrics are read again with the next news after so long.
-METRICS_INTERVAL_S = 30.0
+METRICS_INTERVAL_S = 10.0
 
 
 class OverviewScreen(CheckpointActions):

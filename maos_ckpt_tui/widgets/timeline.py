@@ -108,15 +108,13 @@ class Timeline(LineView):
         right = _label(newest_ms, span_s) + (" UTC" if width >= _NOTE_CELLS_MIN else "")
         cells = [" "] * width
         last = width - len(right) - 1
-        for wanted in (True, False):
-            # Gaps first: how long nothing was saved is what one wants to know of a gap.
-            for at, index in enumerate(columns):
-                place = start + at * pitch
-                if wanted != (index is None) and not (wanted and at == 0):
-                    continue
-                text = self._label_at(columns, at, span_s)
-                if place + len(text) < last and text and all(cell == " " for cell in cells[max(0, place - _LABELS_APART) : place + len(text) + _LABELS_APART]):
-                    cells[place : place + len(text)] = list(text)
+        # Gaps first: how long nothing was saved is what one wants to know of a gap.
+        order = [at for at, index in enumerate(columns) if index is None]
+        for at in [0, *order, *range(len(columns))]:
+            text, place = self._label_at(columns, at, span_s), start + at * pitch
+            around = cells[max(0, place - _LABELS_APART) : place + len(text) + _LABELS_APART]
+            if text and place + len(text) < last and not "".join(around).strip():
+                cells[place : place + len(text)] = list(text)
         cells[last : last + len(right)] = list(right)
         return [("".join(cells), "dim")]
 

@@ -10,10 +10,13 @@ import pytest
 import maos_ckpt_tui
 from maos_ckpt_tui.commands import APP, COMMANDS, PLACES, Level, bindings_for, commands_for
 from maos_ckpt_tui.console import ConsoleApp
+from maos_ckpt_tui.screens.alerts import AlertsScreen
 from maos_ckpt_tui.screens.base import ConsoleScreen
 from maos_ckpt_tui.screens.detail import DetailScreen
 from maos_ckpt_tui.screens.diff import DiffScreen
 from maos_ckpt_tui.screens.drills import DrillsScreen
+from maos_ckpt_tui.screens.events import EventsScreen
+from maos_ckpt_tui.screens.metrics import MetricsScreen
 from maos_ckpt_tui.screens.overview import OverviewScreen
 from maos_ckpt_tui.screens.plan import PlanScreen
 from maos_ckpt_tui.screens.recover import RecoverScreen
@@ -27,6 +30,9 @@ SCREENS: list[type[ConsoleScreen]] = [
     PlanScreen,
     RecoveryRunScreen,
     DrillsScreen,
+    MetricsScreen,
+    EventsScreen,
+    AlertsScreen,
 ]
 SOURCES = sorted(Path(maos_ckpt_tui.__file__).parent.rglob("*.py"))
 
@@ -78,6 +84,8 @@ def test_whatever_changes_something_is_marked_so() -> None:
         "run",
         "run_all",
         "stop_engine",
+        "acknowledge",
+        "snooze",
     }
 
 

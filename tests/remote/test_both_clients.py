@@ -22,6 +22,7 @@ from maos_ckpt.events import (
 )
 from maos_ckpt.model import RESCUE, MergePolicy, Selection, Trigger, VerifyLevel
 from maos_ckpt.model.drills import DrillScenario
+from maos_ckpt.operations.metrics import targets_of
 from tests.engine.support import Events, wait_until
 from tests.lab.mutate import mutate
 from tests.lab.values import dump_exact
@@ -160,6 +161,9 @@ def test_tags_metrics_and_alerts(subject: Subject) -> None:
     report = client.metrics(2)
     assert report.hours == 2
     assert report.saves >= 1
+    assert report.targets == targets_of(subject.workspace.config)
+    assert sum(one.count for one in report.lock_time_trend) == report.saves
+    assert (report.holding.free_bytes or 0) > 0
     with pytest.raises(UsageError):
         client.metrics(0)
     assert client.alerts() == ()
