@@ -11,9 +11,11 @@ import maos_ckpt_tui
 from maos_ckpt_tui.commands import APP, COMMANDS, PLACES, Level, bindings_for, commands_for
 from maos_ckpt_tui.console import ConsoleApp
 from maos_ckpt_tui.screens.base import ConsoleScreen
+from maos_ckpt_tui.screens.checkpoints import CheckpointsScreen
 from maos_ckpt_tui.screens.detail import DetailScreen
 from maos_ckpt_tui.screens.diff import DiffScreen
 from maos_ckpt_tui.screens.drills import DrillsScreen
+from maos_ckpt_tui.screens.integrity import IntegrityScreen
 from maos_ckpt_tui.screens.overview import OverviewScreen
 from maos_ckpt_tui.screens.plan import PlanScreen
 from maos_ckpt_tui.screens.recover import RecoverScreen
@@ -21,8 +23,10 @@ from maos_ckpt_tui.screens.recovery_run import RecoveryRunScreen
 
 SCREENS: list[type[ConsoleScreen]] = [
     OverviewScreen,
+    CheckpointsScreen,
     DetailScreen,
     DiffScreen,
+    IntegrityScreen,
     RecoverScreen,
     PlanScreen,
     RecoveryRunScreen,
@@ -68,6 +72,8 @@ def test_whatever_changes_something_is_marked_so() -> None:
         "cancel",
         "save",
         "pin",
+        "tag",
+        "mend",
         "delete",
         "mark",
         "mark_all",
