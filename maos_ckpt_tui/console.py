@@ -197,6 +197,10 @@ class ConsoleApp(LeavingActions):
         """See `refresher.Host`."""
         return frozenset().union(*(one.held for one in self.open_screens))
 
+    def load_all(self) -> None:
+        """The whole list of checkpoints."""
+        self._refresher.want_all()
+
     def load_more(self) -> None:
         """A longer list of checkpoints."""
         self._refresher.want_more()

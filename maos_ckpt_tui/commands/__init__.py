@@ -8,8 +8,20 @@ from __future__ import annotations
 
 from textual.binding import Binding
 
-from maos_ckpt_tui.commands import checkpoint, diff, drills, events, everywhere, metrics, overview, recovery
+from maos_ckpt_tui.commands import (
+    checkpoint,
+    checkpoints,
+    diff,
+    drills,
+    events,
+    everywhere,
+    integrity,
+    metrics,
+    overview,
+    recovery,
+)
 from maos_ckpt_tui.commands.checkpoint import DETAIL as DETAIL
+from maos_ckpt_tui.commands.checkpoints import CHECKPOINTS as CHECKPOINTS
 from maos_ckpt_tui.commands.declare import Command as Command
 from maos_ckpt_tui.commands.declare import Level as Level
 from maos_ckpt_tui.commands.diff import DIFF as DIFF
@@ -17,6 +29,7 @@ from maos_ckpt_tui.commands.drills import DRILLS as DRILLS
 from maos_ckpt_tui.commands.events import ALERTS as ALERTS
 from maos_ckpt_tui.commands.events import EVENTS as EVENTS
 from maos_ckpt_tui.commands.everywhere import APP as APP
+from maos_ckpt_tui.commands.integrity import INTEGRITY as INTEGRITY
 from maos_ckpt_tui.commands.metrics import METRICS as METRICS
 from maos_ckpt_tui.commands.overview import OVERVIEW as OVERVIEW
 from maos_ckpt_tui.commands.recovery import CHOOSE as CHOOSE
@@ -25,8 +38,10 @@ from maos_ckpt_tui.commands.recovery import RUN as RUN
 
 COMMANDS: tuple[Command, ...] = (
     *overview.COMMANDS,
+    *checkpoints.COMMANDS,
     *checkpoint.COMMANDS,
     *diff.COMMANDS,
+    *integrity.COMMANDS,
     *recovery.COMMANDS,
     *drills.COMMANDS,
     *metrics.COMMANDS,
@@ -37,8 +52,10 @@ COMMANDS: tuple[Command, ...] = (
 #: What each place is called in help and palette.
 PLACES = {
     OVERVIEW: "Overview",
+    CHECKPOINTS: "Checkpoints",
     DETAIL: "Checkpoint",
     DIFF: "Differences",
+    INTEGRITY: "Integrity",
     CHOOSE: "Recovery: choose",
     PLAN: "Plan",
     RUN: "Recovery",

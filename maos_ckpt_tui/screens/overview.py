@@ -15,7 +15,7 @@ from maos_ckpt_tui.commands import OVERVIEW, bindings_for
 from maos_ckpt_tui.measures import measures
 from maos_ckpt_tui.screens.actions import CheckpointActions
 from maos_ckpt_tui.sentences import sentence
-from maos_ckpt_tui.viewmodel import next_run, short
+from maos_ckpt_tui.viewmodel import next_run
 from maos_ckpt_tui.widgets.checkpoint_list import CheckpointList
 from maos_ckpt_tui.widgets.component_pane import SelectedPane
 from maos_ckpt_tui.widgets.events_pane import EventsPane
@@ -188,33 +188,3 @@ class OverviewScreen(CheckpointActions):
     def action_newer(self) -> None:
         """To the right on the timeline."""
         self._list.action_cursor(-1)
-
-    def action_open(self) -> None:
-        """The selected checkpoint in full."""
-        from maos_ckpt_tui.screens.detail import DetailScreen  # Loaded when first needed: keeps the first paint short.
-
-        if (one := self._chosen()) is not None:
-            self.app.push_screen(DetailScreen(one))
-
-    def action_save(self) -> None:
-        """Ask for a description, then save."""
-        from maos_ckpt_tui.modals.prompt import PromptModal  # See `action_open`.
-
-        modal = PromptModal(
-            "Checkpoint now",
-            "It is taken beside the schedule and kept like the others.",
-            "description (may stay empty)",
-            "take it",
-        )
-        self.app.push_screen(modal, self._save)
-
-    def _save(self, description: str | None) -> None:
-        if description is None:
-            return
-        client = self.console.client
-        self.console.say("Taking a checkpoint…")
-        self.ask(lambda: client.save(description), self._saved, group="save")
-
-    def _saved(self, checkpoint: Checkpoint) -> None:
-        self.console.say(f"Checkpoint {short(checkpoint.id)} is taken.", "ok")
-        self.console.refresh_soon()

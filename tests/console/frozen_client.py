@@ -36,6 +36,7 @@ from maos_ckpt.model import (
 from maos_ckpt.model.alerts import Alert, AlertState
 from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillHistory, DrillReport
+from maos_ckpt.model.integrity import IntegrityReport
 from maos_ckpt.model.metrics import HOURS, MetricsReport
 from tests.console.fixtures import (
     CHANGES,
@@ -47,6 +48,7 @@ from tests.console.fixtures import (
     count_changes,
     make_checkpoints,
     make_events,
+    make_integrity,
 )
 from tests.console.frozen_drills import DRILLED, HISTORY
 from tests.console.frozen_metrics import day_report
@@ -220,6 +222,15 @@ class FrozenClient:
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         return VerifyResult(level, True, len(names), 14, 4_300_000, (), 0.32)
+
+    def repair(self, level: VerifyLevel) -> VerifyResult:
+        return self.verify((), level)
+
+    def cancel_verification(self) -> bool:
+        return False
+
+    def integrity(self, limit: int = 50) -> IntegrityReport:
+        return make_integrity(self.listed)
 
     def drill(self, name: str = "latest", scenarios: Sequence[str] = (), *, reason: str = "") -> DrillReport:
         return DRILLED[0]

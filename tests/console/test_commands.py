@@ -12,10 +12,12 @@ from maos_ckpt_tui.commands import APP, COMMANDS, PLACES, Level, bindings_for, c
 from maos_ckpt_tui.console import ConsoleApp
 from maos_ckpt_tui.screens.alerts import AlertsScreen
 from maos_ckpt_tui.screens.base import ConsoleScreen
+from maos_ckpt_tui.screens.checkpoints import CheckpointsScreen
 from maos_ckpt_tui.screens.detail import DetailScreen
 from maos_ckpt_tui.screens.diff import DiffScreen
 from maos_ckpt_tui.screens.drills import DrillsScreen
 from maos_ckpt_tui.screens.events import EventsScreen
+from maos_ckpt_tui.screens.integrity import IntegrityScreen
 from maos_ckpt_tui.screens.metrics import MetricsScreen
 from maos_ckpt_tui.screens.overview import OverviewScreen
 from maos_ckpt_tui.screens.plan import PlanScreen
@@ -24,8 +26,10 @@ from maos_ckpt_tui.screens.recovery_run import RecoveryRunScreen
 
 SCREENS: list[type[ConsoleScreen]] = [
     OverviewScreen,
+    CheckpointsScreen,
     DetailScreen,
     DiffScreen,
+    IntegrityScreen,
     RecoverScreen,
     PlanScreen,
     RecoveryRunScreen,
@@ -74,6 +78,8 @@ def test_whatever_changes_something_is_marked_so() -> None:
         "cancel",
         "save",
         "pin",
+        "tag",
+        "mend",
         "delete",
         "mark",
         "mark_all",

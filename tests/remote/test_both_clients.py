@@ -69,6 +69,22 @@ def test_differences_are_listed_up_to_the_limit(subject: Subject) -> None:
     assert any(one.fields for one in everything.changes)
 
 
+def test_verifications_are_remembered_and_a_repair_is_one(subject: Subject) -> None:
+    client = subject.client
+    one = client.save("to be read back")
+    assert not client.cancel_verification(), "none is under way"
+    assert client.verify([one.id], VerifyLevel.STANDARD).ok
+    mended = client.repair(VerifyLevel.QUICK)
+    assert (mended.ok, mended.repaired) == (True, ())
+    report = client.integrity(2)
+    assert [(run.level, run.everything, run.checkpoints) for run in report.runs] == [
+        ("quick", True, ()),
+        ("standard", False, (one.id,)),
+    ]
+    assert report.runs[1].bytes > 0
+    assert (report.scrub_days, [tier.tier for tier in report.coverage]) == (7, ["local"])
+
+
 def test_verifying_pinning_and_deleting(subject: Subject) -> None:
     client, events = subject.client, subject.events
     one = client.save("to go")

@@ -267,6 +267,10 @@ class Engine:
         """See `EngineClient.cancel_recovery`."""
         return self._workers.cancel_recovery()
 
+    def cancel_verification(self) -> bool:
+        """See `EngineClient.cancel_verification`."""
+        return self._workers.cancel_verification()
+
     def _tell_progress(self, progress: Progress) -> None:
         self._publish(OperationProgressed(self._now_ms(), progress))
 
