@@ -122,9 +122,10 @@ class LocalClient(EngineClient):
         record: str | None = None,
         after: str = "",
         limit: int = 200,
+        clip: int | None = None,
     ) -> RecordPage:
         """See `EngineClient.records`."""
-        page = self._engine.run("records", RecordsArguments(name, component, record, after, limit))
+        page = self._engine.run("records", RecordsArguments(name, component, record, after, limit, clip))
         assert isinstance(page, RecordPage)
         return page
 

@@ -131,6 +131,7 @@ class FrozenClient:
         record: str | None = None,
         after: str = "",
         limit: int = 200,
+        clip: int | None = None,
     ) -> RecordPage:
         return RecordPage(self.checkpoint(name).id, (), "")
 
