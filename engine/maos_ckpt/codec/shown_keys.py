@@ -32,7 +32,7 @@ def key_ranges(descriptor: Descriptor, pattern: str) -> list[tuple[bytes, bytes 
     if "'" in start or not start or start.startswith(_QUOTES):
         return [(b"", None)]
     try:
-        if start == glob:
+        if start == glob and len(descriptor.keys) == 1:
             return [(key, key + b"\0") for key in sorted(shown_as(descriptor, glob) | typed_as(descriptor, glob))]
         text = encode_part(start)[:-1]
     except UnicodeEncodeError:
