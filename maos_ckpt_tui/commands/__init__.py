@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from textual.binding import Binding
 
-from maos_ckpt_tui.commands import checkpoint, diff, drills, everywhere, overview, recovery
+from maos_ckpt_tui.commands import checkpoint, diff, drills, everywhere, explore, overview, recovery
 from maos_ckpt_tui.commands.checkpoint import DETAIL as DETAIL
 from maos_ckpt_tui.commands.declare import Command as Command
 from maos_ckpt_tui.commands.declare import Level as Level
 from maos_ckpt_tui.commands.diff import DIFF as DIFF
 from maos_ckpt_tui.commands.drills import DRILLS as DRILLS
 from maos_ckpt_tui.commands.everywhere import APP as APP
+from maos_ckpt_tui.commands.explore import CONVERSATION as CONVERSATION
+from maos_ckpt_tui.commands.explore import EXPLORE as EXPLORE
+from maos_ckpt_tui.commands.explore import FOUND as FOUND
+from maos_ckpt_tui.commands.explore import PART as PART
+from maos_ckpt_tui.commands.explore import RECORD as RECORD
+from maos_ckpt_tui.commands.explore import VERSIONS as VERSIONS
 from maos_ckpt_tui.commands.overview import OVERVIEW as OVERVIEW
 from maos_ckpt_tui.commands.recovery import CHOOSE as CHOOSE
 from maos_ckpt_tui.commands.recovery import PLAN as PLAN
@@ -23,6 +29,7 @@ from maos_ckpt_tui.commands.recovery import RUN as RUN
 COMMANDS: tuple[Command, ...] = (
     *overview.COMMANDS,
     *checkpoint.COMMANDS,
+    *explore.COMMANDS,
     *diff.COMMANDS,
     *recovery.COMMANDS,
     *drills.COMMANDS,
@@ -33,6 +40,12 @@ COMMANDS: tuple[Command, ...] = (
 PLACES = {
     OVERVIEW: "Overview",
     DETAIL: "Checkpoint",
+    EXPLORE: "Explore",
+    CONVERSATION: "Conversation",
+    RECORD: "Record",
+    VERSIONS: "Versions",
+    FOUND: "Found",
+    PART: "Changes since",
     DIFF: "Differences",
     CHOOSE: "Recovery: choose",
     PLAN: "Plan",
@@ -50,6 +63,9 @@ _SHOWN_KEYS = {
     "left": "←",
     "right": "→",
     "space": "space",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "shift+tab": "⇧tab",
 }
 
 

@@ -6,6 +6,7 @@ import base64
 import binascii
 import itertools
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -18,13 +19,19 @@ from maos_ckpt.model import Progress
 from maos_ckpt.model.contents import Exported, RecordPage, ShownRecord
 from maos_ckpt.operations import checkpoints, exports
 from maos_ckpt.operations.workspace import Workspace
-from maos_ckpt.states import StoredState
+from maos_ckpt.states import LIVE, StoredState
 
 #: Records of one page.
 PAGE_RECORDS_MAX = 1000
 #: A page ends where its values reach this size; one record alone may be larger.
 PAGE_BYTES_MAX = 8 << 20
+_ONE_COLLECTION = re.compile(r"[^*?\[/]+/[^*?\[/]+/")
 _PLACE: msgspec.msgpack.Decoder[tuple[str, str, bytes]] = msgspec.msgpack.Decoder(tuple[str, str, bytes])
+
+
+def is_quick(name: str, pattern: str | None) -> bool:
+    """Whether a page of a checkpoint's records is read in a moment: the pattern begins with one collection."""
+    return name != LIVE and pattern is not None and _ONE_COLLECTION.match(pattern) is not None
 
 
 def records(
