@@ -139,11 +139,11 @@ def messages_rows(entries: Iterable[Entry], _: Mapping[str, Counter[str]]) -> li
     for one in entries:
         read_ = one.values.get("acknowledged") in (1, True, "1")
         cells: tuple[Span, ...] = (
-            (moment(one.values, "timestamp"), "plain"),
+            (moment(one.values, "timestamp")[6:], "dim"),
             (cell(one.values, "from_agent"), "plain"),
             (f"→ {cell(one.values, 'to_agent') or 'everybody'}", "plain"),
             ("OK read" if read_ else ".. unread", "dim" if read_ else "accent"),
-            (cell(one.values, "message"), "dim"),
+            (cell(one.values, "message"), "plain"),
         )
         rows.append(Row(one, cells, f"message {one.key}"))
     return rows[::-1]

@@ -99,11 +99,14 @@ class ExploreScreen(ExploringScreen):
 
     def reload(self) -> None:
         """Read the view at this place."""
+        self.query_one(ViewTabs).show(views.VIEWS[self._tab].name)
         view, place, limit, client = self.view, self.position.id, self._limit, self.console.client
         model = self.console.model
+        if not place:
+            self.things.empty(view, [[("  Waiting for the list of checkpoints…", "dim")]])
+            return
         totals = self.checkpoint or (model.checkpoints[0] if model.checkpoints else None)
         self._shown_at = place
-        self.query_one(ViewTabs).show(views.VIEWS[self._tab].name)
         what = "Reading the live state…" if self.position.live else f"Reading {view.title.lower()}…"
         if self._loaded[:2] != (view.name, place):
             self.things.keep()

@@ -120,7 +120,7 @@ class RecordScreen(ExploringScreen):
 
     def compose(self) -> ComposeResult:
         """Time, fields, keys."""
-        yield TitleBar(f"Record {safe_name(self._thing.key, _TITLE_CELLS_MAX)}")
+        yield TitleBar(f"Record of {safe_name(self._thing.words, _TITLE_CELLS_MAX)}")
         yield TimeStrip()
         yield FieldList()
         yield OperationBar()

@@ -51,6 +51,7 @@ from tests.console.fixtures import (
     make_events,
 )
 from tests.console.frozen_drills import DRILLED, HISTORY
+from tests.console.frozen_records import frozen_history, frozen_page
 
 UNREAD = "It has not been read back in full since it was taken."
 
@@ -133,10 +134,10 @@ class FrozenClient:
         limit: int = 200,
         clip: int | None = None,
     ) -> RecordPage:
-        return RecordPage(self.checkpoint(name).id, (), "")
+        return frozen_page(name if name == "live" else self.checkpoint(name).id, record, limit)
 
     def history(self, key: str, limit: int = 1000) -> History:
-        return History((), 0)
+        return frozen_history(key)
 
     def export(self, name: str, to: str) -> Exported:
         return Exported(self.checkpoint(name).id, to, ())
