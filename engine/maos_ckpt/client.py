@@ -91,9 +91,16 @@ class EngineClient(Protocol):
         record: str | None = None,
         after: str = "",
         limit: int = 200,
+        clip: int | None = None,
     ) -> RecordPage:
-        """Long: a page of a checkpoint's records; `record` is a glob over the key, or over component/collection/key,
-        and `after` the `next` of the page before."""
+        """Long: a page of a checkpoint's records, or with `live` of the live state's.
+
+        Args:
+            record: a glob over the key, or over component/collection/key; only the collection that it begins with is
+                looked through then.
+            after: the `next` of the page before.
+            clip: values of more characters or bytes come as their beginning, `$clipped` (see `fields`).
+        """
         ...
 
     def history(self, key: str, limit: int = 1000) -> History:

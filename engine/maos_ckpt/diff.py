@@ -7,6 +7,7 @@ import fnmatch
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from maos_ckpt.codec.shown_keys import key_ranges
 from maos_ckpt.codec.values import decode_key, display_key, key_forms
 from maos_ckpt.errors import NotFoundError
 from maos_ckpt.fields import VALUES_LISTED_MAX, changed_fields, named, same_record
@@ -27,7 +28,7 @@ from maos_ckpt.model import (
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.sources.base import Source
 from maos_ckpt.sources.change import same_value
-from maos_ckpt.states import CollectionPair, State, StoredState, collection_pairs, open_state, unknown_side
+from maos_ckpt.states import LIVE, CollectionPair, State, StoredState, collection_pairs, open_state, unknown_side
 from maos_ckpt.tree.cursor import records
 from maos_ckpt.tree.diff import differences
 from maos_ckpt.tree.large import load_row
@@ -187,45 +188,63 @@ class BrowsedRecord:
 
 
 def browse(
-    repository: Repository,
-    checkpoint: Checkpoint,
+    state: State,
     component: str | None = None,
     pattern: str | None = None,
     *,
     after: tuple[str, str, bytes] | None = None,
     looked_at: Callable[[int], None] = lambda number: None,
 ) -> Iterator[BrowsedRecord]:
-    """A checkpoint's records, in order.
+    """A state's records, in order.
 
     Args:
         component: only this one.
-        pattern: a glob over the key, or over `component/collection/key`.
+        pattern: a glob over the key, or over `component/collection/key`; one that begins with a collection's path means
+            that collection alone.
         after: only those behind this one: component, collection and encoded key.
         looked_at: told from time to time how many were looked at.
 
     Raises:
-        NotFoundError: the checkpoint has no such component; `data["nearest"]` names one.
+        NotFoundError: the state has no such component; `data["nearest"]` names one.
     """
-    state = StoredState(repository, checkpoint)
-    check_component(checkpoint, component)
+    descriptors = state.descriptors()
+    state_name = "The live state" if state.name == LIVE else f"Checkpoint {state.name}"
+    _check_component(state_name, {name[0]: None for name in descriptors}, component)
+    ranges = {name: key_ranges(one, pattern) for name, one in descriptors.items()} if pattern else {}
+    narrowed = any(one is not None for one in ranges.values())
     seen = 0
-    for name, descriptor in _behind(state.descriptors(), after):
-        if component is not None and name[0] != component:
+    for name, descriptor in _behind(descriptors, after):
+        within = ranges.get(name)
+        if component not in (None, name[0]) or (narrowed and within is None):
             continue
         low = after[2] + b"\0" if after is not None and name == after[:2] else b""
-        for key, value in records(repository.chunks, state.root(name), low):
+        for key, value in _in_ranges(state, name, low, within or [(b"", None)]):
             seen += 1
             if seen % _REPORT_RECORDS == 0:
                 looked_at(seen)
             if pattern is None or matches(pattern, descriptor, key):
-                row = load_row(value, repository.chunks.get)
+                row = load_row(value, state.get)
                 yield BrowsedRecord(*name, display_key(key), named(descriptor, decode_key(key), row), key)
+
+
+def _in_ranges(
+    state: State, name: tuple[str, str], low: bytes, ranges: list[tuple[bytes, bytes | None]]
+) -> Iterator[tuple[bytes, bytes]]:
+    """(key, value) of a collection's records from `low` on that are in one of the ranges."""
+    if isinstance(state, StoredState):
+        for first, end in ranges:
+            yield from records(state.chunks, state.root(name), max(low, first), end)
+        return
+    # A live state has no tree yet: it is read from its beginning.
+    for key, _, value in differences(state.stream(("", "")), state.stream(name)):
+        if value is not None and key >= low and any(key >= a and (b is None or key < b) for a, b in ranges):
+            yield key, value
 
 
 def _behind(
     descriptors: dict[tuple[str, str], Descriptor], after: tuple[str, str, bytes] | None
 ) -> list[tuple[tuple[str, str], Descriptor]]:
-    """The collections from that of `after` on; all without it, none where the checkpoint has no such collection."""
+    """The collections from that of `after` on; all without it, none where the state has no such collection."""
     found = list(descriptors.items())
     if after is None:
         return found
@@ -245,11 +264,15 @@ def matches(pattern: str, descriptor: Descriptor, key: bytes) -> bool:
 
 def check_component(checkpoint: Checkpoint, component: str | None) -> None:
     """Raise `NotFoundError` where the checkpoint has no component of that name."""
-    if component is not None and component not in checkpoint.components:
-        nearest = difflib.get_close_matches(component, checkpoint.components, 1)
+    _check_component(f"Checkpoint {checkpoint.id}", dict.fromkeys(checkpoint.components), component)
+
+
+def _check_component(state: str, components: dict[str, None], component: str | None) -> None:
+    if component is not None and component not in components:
+        nearest = difflib.get_close_matches(component, components, 1)
         raise NotFoundError(
-            f"Checkpoint {checkpoint.id} has no component {component!r}.",
-            hint=f"Did you mean {nearest[0]!r}?" if nearest else f"It has {', '.join(checkpoint.components)}.",
+            f"{state} has no component {component!r}.",
+            hint=f"Did you mean {nearest[0]!r}?" if nearest else f"It has {', '.join(components)}.",
             component=component,
             nearest=nearest,
         )

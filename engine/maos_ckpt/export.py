@@ -26,6 +26,7 @@ from maos_ckpt.model import Checkpoint, Progress
 from maos_ckpt.model.contents import ExportedFile
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import Seams
+from maos_ckpt.states import StoredState
 
 #: File names are cut to this length, with a hash at the end to keep them apart.
 NAME_CHARACTERS_MAX = 120
@@ -131,7 +132,7 @@ def _write(
     chosen: Iterator[BrowsedRecord] | None,
 ) -> list[ExportedFile]:
     writer = _Writer(checkpoint, directory, progress, seams)
-    all_records = browse(repository, checkpoint) if chosen is None else chosen
+    all_records = browse(StoredState(repository, checkpoint)) if chosen is None else chosen
     found = itertools.groupby(all_records, key=lambda one: (one.component, one.collection))
     files = [writer.collection(*name, records) for name, records in found]
     if chosen is None:

@@ -6,7 +6,7 @@
 JSON values: NULL, numbers and text are JSON's own, integers of any size in full. JSON has no bytes, no text outside
 Unicode and no infinities; such a value is an object with one key: `$bytes` or `$text` (base64), or `$real` (`inf`,
 `-inf`, `nan`). A value of a change beyond `SHOWN_CHARACTERS_MAX` is `{"$clipped": its beginning, "of": "text", "json"
-or "bytes", "length": characters or bytes}`; `records` and `export` give it in full.
+or "bytes", "length": characters or bytes}`; `records`, unless it is told to clip, and `export` give it in full.
 """
 
 from __future__ import annotations
@@ -153,8 +153,15 @@ def _field(path: str, before: _Shown | None, after: _Shown | None) -> FieldChang
     return FieldChange(path, old[0], new[0], old[1], new[1])
 
 
-def json_value(value: Value) -> object:
-    """A stored value as JSON can hold it, without loss; see "JSON values" above."""
+def json_value(value: Value, clip: int | None = None) -> object:
+    """A stored value as JSON can hold it; see "JSON values" above. Without loss, unless it is longer than `clip`
+    characters or bytes."""
+    if clip is not None and isinstance(value, str) and len(value) > clip:
+        return _cut_short(value[:clip], "text", len(value))
+    if clip is not None and isinstance(value, bytes | RawText):
+        data = value if isinstance(value, bytes) else bytes(value.data)
+        if len(data) > clip:
+            return _cut_short(base64.b64encode(data[:clip]).decode(), "bytes", len(data))
     if isinstance(value, bytes):
         return {"$bytes": base64.b64encode(value).decode()}
     if isinstance(value, RawText):
@@ -210,7 +217,11 @@ def _cut(text: str) -> str:
 
 
 def _clipped(beginning: str, of: str, length: int) -> str:
-    return json.dumps({"$clipped": beginning, "of": of, "length": length})
+    return json.dumps(_cut_short(beginning, of, length))
+
+
+def _cut_short(beginning: str, of: str, length: int) -> dict[str, str | int]:
+    return {"$clipped": beginning, "of": of, "length": length}
 
 
 def _encodable(text: str) -> str:

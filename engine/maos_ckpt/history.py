@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections import deque
 from collections.abc import Callable
 
-from maos_ckpt.codec.values import RAW_TEXT, RawText, display_key, encode_key
+from maos_ckpt.codec.shown_keys import shown_as, typed_as
+from maos_ckpt.codec.values import display_key
 from maos_ckpt.diff import matches
 from maos_ckpt.errors import IntegrityError, NotFoundError, UsageError
 from maos_ckpt.fields import changed_fields, named, same_record
-from maos_ckpt.model import ChangeKind, Checkpoint, Descriptor, Row, Value
+from maos_ckpt.model import ChangeKind, Checkpoint, Descriptor, Row
 from maos_ckpt.model.contents import History, Version
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.states import StoredState
@@ -24,11 +24,6 @@ VERSIONS_TOLD = 1000
 CANDIDATES_MAX = 5
 #: Keys looked through for those that resemble one that is not there.
 NEAREST_SEARCHED_MAX = 20_000
-# The forms of `display_key`; an integer of 18 digits is always one of SQLite's.
-_QUOTED = re.compile(r"([xt]?)'(.*)'", re.DOTALL)
-_HEX = re.compile(r"(?:[0-9a-f]{2})*")
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
-_REAL = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[-+][0-9]+)?|-?inf")
 
 
 def history(repository: Repository, key: str, limit: int = VERSIONS_TOLD) -> History:
@@ -42,9 +37,9 @@ def history(repository: Repository, key: str, limit: int = VERSIONS_TOLD) -> His
         UsageError: a glob that several records match; `data["candidates"]` names some.
         IntegrityError: it is read nowhere, and in `data["checkpoint"]` it cannot be told whether it is there.
     """
-    found = _versions(repository, lambda descriptor: _shown_as(descriptor, key), limit)
+    found = _versions(repository, lambda descriptor: shown_as(descriptor, key), limit)
     if not found.versions:
-        found = _versions(repository, lambda descriptor: _typed_as(descriptor, key), limit)
+        found = _versions(repository, lambda descriptor: typed_as(descriptor, key), limit)
     if not found.versions:
         if found.unread:
             raise IntegrityError(
@@ -159,41 +154,3 @@ def _version(
     return Version(
         checkpoint.id, checkpoint.created_at_ms, descriptor.component, descriptor.name, display_key(key), kind, fields
     )
-
-
-def _shown_as(descriptor: Descriptor, text: str) -> set[bytes]:
-    """Encoded keys that are shown exactly so in a collection."""
-    found = {encode_key(tuple(map(_parse, parts))) for parts in _splits(descriptor, text)}
-    return {key for key in found if display_key(key) == text.removeprefix(f"{descriptor.path}/")}
-
-
-def _typed_as(descriptor: Descriptor, text: str) -> set[bytes]:
-    """Encoded keys that an operator may mean who leaves the quotes out."""
-    found = set()
-    for parts in _splits(descriptor, text):
-        last = _parse(parts[-1])
-        found.update({encode_key(tuple(parts)), encode_key((*parts[:-1], last))})
-    return found
-
-
-def _splits(descriptor: Descriptor, text: str) -> list[list[str]]:
-    """A shown key in as many parts as the collection's keys have; either the first or the last may hold slashes."""
-    text, arity = text.removeprefix(f"{descriptor.path}/"), len(descriptor.keys)
-    return [parts for parts in (text.split("/", arity - 1), text.rsplit("/", arity - 1)) if len(parts) == arity]
-
-
-def _parse(shown: str) -> Value:
-    """The value behind one part of a shown key; what is no form of another type is text."""
-    if shown == "NULL":
-        return None
-    quoted = _QUOTED.fullmatch(shown)
-    if quoted is not None:
-        kind, body = quoted.groups()
-        if not kind:
-            return body.replace("''", "'")
-        if _HEX.fullmatch(body):
-            data = bytes.fromhex(body)
-            return data if kind == "x" else RawText(RAW_TEXT, data)
-    if _INTEGER.fullmatch(shown):
-        return int(shown)
-    return float(shown) if _REAL.fullmatch(shown) else shown

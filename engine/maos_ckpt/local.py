@@ -29,7 +29,7 @@ from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillHistory, DrillReport
 from maos_ckpt.model.integrity import IntegrityReport
 from maos_ckpt.model.metrics import HOURS, MetricsReport
-from maos_ckpt.operations import alerts, checkpoints, drills, integrity, state
+from maos_ckpt.operations import alerts, checkpoints, contents, drills, integrity, state
 from maos_ckpt.operations.registry import (
     DiffArguments,
     DrillArguments,
@@ -59,7 +59,7 @@ ASKED_FOR = (Trigger.MANUAL, Trigger.API)
 
 
 class LocalClient(EngineClient):
-    """See `EngineClient`; every long operation runs in a worker process, so no method holds up other threads."""
+    """See `EngineClient`; what takes long runs in a worker process, so no method holds up other threads."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -124,9 +124,13 @@ class LocalClient(EngineClient):
         record: str | None = None,
         after: str = "",
         limit: int = 200,
+        clip: int | None = None,
     ) -> RecordPage:
         """See `EngineClient.records`."""
-        page = self._engine.run("records", RecordsArguments(name, component, record, after, limit))
+        if contents.is_quick(name, record):
+            # A worker process takes longer to start than this takes; whoever browses asks for many.
+            return contents.records(self._workspace, name, component, record, after, limit, lambda _: None, clip)
+        page = self._engine.run("records", RecordsArguments(name, component, record, after, limit, clip))
         assert isinstance(page, RecordPage)
         return page
 

@@ -15,6 +15,7 @@ from maos_ckpt_tui.commands import (
     drills,
     events,
     everywhere,
+    explore,
     integrity,
     metrics,
     overview,
@@ -29,6 +30,12 @@ from maos_ckpt_tui.commands.drills import DRILLS as DRILLS
 from maos_ckpt_tui.commands.events import ALERTS as ALERTS
 from maos_ckpt_tui.commands.events import EVENTS as EVENTS
 from maos_ckpt_tui.commands.everywhere import APP as APP
+from maos_ckpt_tui.commands.explore import CONVERSATION as CONVERSATION
+from maos_ckpt_tui.commands.explore import EXPLORE as EXPLORE
+from maos_ckpt_tui.commands.explore import FOUND as FOUND
+from maos_ckpt_tui.commands.explore import PART as PART
+from maos_ckpt_tui.commands.explore import RECORD as RECORD
+from maos_ckpt_tui.commands.explore import VERSIONS as VERSIONS
 from maos_ckpt_tui.commands.integrity import INTEGRITY as INTEGRITY
 from maos_ckpt_tui.commands.metrics import METRICS as METRICS
 from maos_ckpt_tui.commands.overview import OVERVIEW as OVERVIEW
@@ -40,6 +47,7 @@ COMMANDS: tuple[Command, ...] = (
     *overview.COMMANDS,
     *checkpoints.COMMANDS,
     *checkpoint.COMMANDS,
+    *explore.COMMANDS,
     *diff.COMMANDS,
     *integrity.COMMANDS,
     *recovery.COMMANDS,
@@ -54,6 +62,12 @@ PLACES = {
     OVERVIEW: "Overview",
     CHECKPOINTS: "Checkpoints",
     DETAIL: "Checkpoint",
+    EXPLORE: "Explore",
+    CONVERSATION: "Conversation",
+    RECORD: "Record",
+    VERSIONS: "Versions",
+    FOUND: "Found",
+    PART: "Changes since",
     DIFF: "Differences",
     INTEGRITY: "Integrity",
     CHOOSE: "Recovery: choose",
@@ -77,6 +91,9 @@ _SHOWN_KEYS = {
     "space": "space",
     "plus": "+",
     "minus": "-",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "shift+tab": "⇧tab",
 }
 
 

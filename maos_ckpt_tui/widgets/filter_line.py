@@ -33,9 +33,9 @@ class FilterLine(Input):
     class Closed(Message):
         """The list has the keys again."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: str = "filter: every word must occur · enter keeps it · esc clears it") -> None:
         super().__init__(
-            placeholder="filter: every word must occur · enter keeps it · esc clears it",
+            placeholder=words,
             id="filter",
             restrict=INPUT_PATTERN,
         )

@@ -52,6 +52,7 @@ from tests.console.fixtures import (
 )
 from tests.console.frozen_drills import DRILLED, HISTORY
 from tests.console.frozen_metrics import day_report
+from tests.console.frozen_records import frozen_history, frozen_page
 
 UNREAD = "It has not been read back in full since it was taken."
 
@@ -132,11 +133,12 @@ class FrozenClient:
         record: str | None = None,
         after: str = "",
         limit: int = 200,
+        clip: int | None = None,
     ) -> RecordPage:
-        return RecordPage(self.checkpoint(name).id, (), "")
+        return frozen_page(name if name == "live" else self.checkpoint(name).id, record, limit)
 
     def history(self, key: str, limit: int = 1000) -> History:
-        return History((), 0)
+        return frozen_history(key)
 
     def export(self, name: str, to: str) -> Exported:
         return Exported(self.checkpoint(name).id, to, ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import threading
 from pathlib import Path
@@ -168,6 +169,24 @@ def test_contents_are_read_page_by_page_and_exported(subject: Subject, tmp_path:
     assert told.versions[-1].key == record.key
     exported = client.export("latest", str(tmp_path / "files"))
     assert sum(one.records for one in exported.files) == client.checkpoint("latest").records
+
+
+def test_the_live_state_is_read_page_by_page_as_well_and_long_values_are_clipped(subject: Subject) -> None:
+    client = subject.client
+    key = client.records("latest", record="agents/agents/*", limit=1).records[0].key
+    with contextlib.closing(sqlite3.connect(subject.database)) as connection, connection:
+        connection.execute("UPDATE agents SET name = ? WHERE id = ?", ("ä" * 50, key))
+    path, kept = f"agents/agents/{key}", client.records("latest", record=f"agents/agents/{key}")
+    live = client.records("live", record=path, clip=10)
+    assert live.checkpoint == "live"
+    clipped = {"$clipped": "ä" * 10, "of": "text", "length": 50}
+    assert [json.loads(one.values_json)["name"] for one in live.records] == [clipped]
+    assert json.loads(kept.records[0].values_json)["name"] != clipped
+    pages = [client.records("live", record="tasks/tasks/*", limit=7)]
+    while pages[-1].next:
+        pages.append(client.records("live", record="tasks/tasks/*", after=pages[-1].next, limit=7))
+    listed = [one.key for page in pages for one in page.records]
+    assert listed == [one.key for one in client.records("latest", record="tasks/tasks/*", limit=1000).records]
 
 
 def test_tags_metrics_and_alerts(subject: Subject) -> None:

@@ -27,6 +27,7 @@ CHANGES_MAX = 10_000
 MATCHES_MAX = 10_000
 VERSIONS_MAX = 1000
 RECORDS_MAX = 1000
+CLIP_MAX = 1 << 30
 _TEXT_CHARACTERS_MAX = 1000
 _MARK_CHARACTERS_MAX = 8192
 #: A checkpoint, or the live state.
@@ -36,7 +37,7 @@ Text = Annotated[str, Meta(max_length=_TEXT_CHARACTERS_MAX)]
 
 
 class RecordsAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which records of a checkpoint."""
+    """Which records of a checkpoint, or of the live state."""
 
     component: Text = ""
     record: Annotated[
@@ -44,6 +45,7 @@ class RecordsAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
     after: Annotated[str, Meta(max_length=_MARK_CHARACTERS_MAX, description="`next` of the page before.")] = ""
     limit: Annotated[int, Meta(ge=1, le=RECORDS_MAX)] = 100
+    clip: Annotated[int, Meta(ge=0, le=CLIP_MAX, description="Characters of a value; 0 gives it in full.")] = 0
 
 
 class DiffAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,7 +80,7 @@ class RecommendationAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
 
 async def _records(exchange: Exchange) -> Response:
-    name, asked = exchange.named("id", Name), exchange.asked(RecordsAsked)
+    name, asked = exchange.named("id", Side), exchange.asked(RecordsAsked)
     page = await exchange.call_long(
         exchange.client.records,
         name,
@@ -86,6 +88,7 @@ async def _records(exchange: Exchange) -> Response:
         record=asked.record or None,
         after=asked.after,
         limit=asked.limit,
+        clip=asked.clip or None,
     )
     headers = {}
     if page.next:
@@ -160,10 +163,10 @@ ENDPOINTS = (
         "/checkpoints/{id}/records",
         Scope.READ,
         _records,
-        "what a checkpoint holds, page by page",
+        "what a checkpoint, or the live state, holds, page by page",
         query=RecordsAsked,
         answer=RecordPage,
-        placeholders=_NAMED,
+        placeholders={"id": Side},
     ),
     Endpoint(
         "GET",

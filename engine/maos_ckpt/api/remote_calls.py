@@ -67,10 +67,11 @@ class RemoteCalls(EngineClient):
         record: str | None = None,
         after: str = "",
         limit: int = 200,
+        clip: int | None = None,
     ) -> RecordPage:
         """See `EngineClient.records`."""
         answer: RecordPage = self._ask(
-            "records", name=name, component=component, record=record, after=after, limit=limit
+            "records", name=name, component=component, record=record, after=after, limit=limit, clip=clip
         )
         return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
@@ -34,8 +35,8 @@ from maos_ckpt.operations.keeping import apply_retention, needed_by_recoveries
 from maos_ckpt.operations.tiers import tiers
 from maos_ckpt.operations.workspace import LEASE_WAIT_S, Workspace
 from maos_ckpt.repository.repository import Repository
+from maos_ckpt.states import LIVE, LiveState, StoredState, open_state
 
-LIVE = "live"
 #: The collection that holds a database's own description; it is never empty where there is a database.
 _SCHEMA_COLLECTION = "schema"
 
@@ -270,9 +271,20 @@ def delete(workspace: Workspace, name: str) -> Checkpoint:
 def records(
     workspace: Workspace, name: str, component: str | None, pattern: str | None
 ) -> Iterator[differences.BrowsedRecord]:
-    """A checkpoint's records; `pattern` is a glob over the key, or over `component/collection/key`."""
-    with workspace.reading() as repository:
-        yield from differences.browse(repository, repository.resolve(name), component, pattern)
+    """A checkpoint's records, or with `live` the live state's; `pattern` is a glob over the key, or over
+    `component/collection/key`."""
+    with workspace.reading() as repository, state_of(workspace, repository, name, lambda _: None) as state:
+        yield from differences.browse(state, component, pattern)
+
+
+@contextlib.contextmanager
+def state_of(
+    workspace: Workspace, repository: Repository, name: str, progress: ProgressSink
+) -> Iterator[StoredState | LiveState]:
+    """The state that a checkpoint's name, or `live`, means."""
+    source = workspace.live_source(repository) if name == LIVE else None
+    with open_state(repository, source, name, progress, "records") as state:
+        yield state
 
 
 def history(workspace: Workspace, key: str, limit: int = histories.VERSIONS_TOLD) -> History:

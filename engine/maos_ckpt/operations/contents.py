@@ -6,6 +6,7 @@ import base64
 import binascii
 import itertools
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -18,12 +19,19 @@ from maos_ckpt.model import Progress
 from maos_ckpt.model.contents import Exported, RecordPage, ShownRecord
 from maos_ckpt.operations import checkpoints, exports
 from maos_ckpt.operations.workspace import Workspace
+from maos_ckpt.states import LIVE, StoredState
 
 #: Records of one page.
 PAGE_RECORDS_MAX = 1000
 #: A page ends where its values reach this size; one record alone may be larger.
 PAGE_BYTES_MAX = 8 << 20
+_ONE_COLLECTION = re.compile(r"[^*?\[/]+/[^*?\[/]+/")
 _PLACE: msgspec.msgpack.Decoder[tuple[str, str, bytes]] = msgspec.msgpack.Decoder(tuple[str, str, bytes])
+
+
+def is_quick(name: str, pattern: str | None) -> bool:
+    """Whether a page of a checkpoint's records is read in a moment: the pattern begins with one collection."""
+    return name != LIVE and pattern is not None and _ONE_COLLECTION.match(pattern) is not None
 
 
 def records(
@@ -34,8 +42,9 @@ def records(
     after: str,
     limit: int,
     progress: ProgressSink,
+    clip: int | None = None,
 ) -> RecordPage:
-    """At most `limit` of a checkpoint's records, those behind the page that gave `after`.
+    """At most `limit` of a state's records, those behind the page that gave `after`.
 
     Raises:
         NotFoundError: no such checkpoint or component.
@@ -44,30 +53,32 @@ def records(
     behind = _place(after) if after else None
     if not 1 <= limit <= PAGE_RECORDS_MAX:
         raise UsageError(f"A page has 1 to {PAGE_RECORDS_MAX} records, not {limit}.")
-    with workspace.reading(news=False) as repository:
-        checkpoint = repository.resolve(name)
+    with (
+        workspace.reading(news=False) as repository,
+        checkpoints.state_of(workspace, repository, name, progress) as state,
+    ):
+        total = state.checkpoint.records if isinstance(state, StoredState) else 0
         found = browse(
-            repository,
-            checkpoint,
+            state,
             component,
             pattern,
             after=behind,
-            looked_at=lambda number: progress(Progress("records", "read", number, checkpoint.records)),
+            looked_at=lambda number: progress(Progress("records", "read", number, total)),
         )
         shown: list[ShownRecord] = []
         size = 0
         for record in found:
-            one = _shown(record)
+            one = _shown(record, clip)
             shown.append(one)
             size += len(one.values_json)
             if len(shown) >= limit or size >= PAGE_BYTES_MAX:
                 more = next(itertools.islice(found, 1), None) is not None
-                return RecordPage(checkpoint.id, tuple(shown), _mark(record) if more else "")
-    return RecordPage(checkpoint.id, tuple(shown), "")
+                return RecordPage(state.name, tuple(shown), _mark(record) if more else "")
+        return RecordPage(state.name, tuple(shown), "")
 
 
-def _shown(record: BrowsedRecord) -> ShownRecord:
-    values = {name: json_value(value) for name, value in record.values.items()}
+def _shown(record: BrowsedRecord, clip: int | None) -> ShownRecord:
+    values = {name: json_value(value, clip) for name, value in record.values.items()}
     return ShownRecord(record.component, record.collection, record.key, json.dumps(values))
 
 

@@ -203,6 +203,7 @@ class RecordsArguments:
     pattern: str | None
     after: str
     limit: int
+    clip: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +319,7 @@ def _recommend(workspace: Workspace, a: RecommendArguments, progress: ProgressSi
 
 
 def _records(workspace: Workspace, a: RecordsArguments, progress: ProgressSink) -> RecordPage:
-    return contents.records(workspace, a.name, a.component, a.pattern, a.after, a.limit, progress)
+    return contents.records(workspace, a.name, a.component, a.pattern, a.after, a.limit, progress, a.clip)
 
 
 def _history(workspace: Workspace, a: HistoryArguments, progress: ProgressSink) -> History:

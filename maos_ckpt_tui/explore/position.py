@@ -1,0 +1,53 @@
+"""Where in time one looks: at a checkpoint, or at the live state, which lies behind the newest one."""
+
+from __future__ import annotations
+
+from maos_ckpt.model import Checkpoint
+from maos_ckpt_tui import formatting as fmt
+from maos_ckpt_tui.viewmodel import ConsoleModel, short
+
+LIVE = "live"
+OLDER, NEWER = 1, -1
+
+
+class Position:
+    """A place that several screens share; `id` is a checkpoint's, `LIVE`, or "" while none is known yet."""
+
+    def __init__(self, id: str = "") -> None:
+        self.id = id
+
+    @property
+    def live(self) -> bool:
+        """Whether it is the live state."""
+        return self.id == LIVE
+
+    def settle(self, model: ConsoleModel) -> None:
+        """Where nothing was chosen yet: the newest checkpoint, or the live state where there is none."""
+        if not self.id and model.loaded:
+            self.id = model.checkpoints[0].id if model.checkpoints else LIVE
+
+    def checkpoint(self, model: ConsoleModel) -> Checkpoint | None:
+        """The checkpoint looked at; None for the live state, and for one that is not listed."""
+        return None if self.live else model.find(self.id)
+
+    def number(self, model: ConsoleModel) -> int | None:
+        """0 for the newest checkpoint, -1 for the live state, None where it is not listed."""
+        if self.live:
+            return -1
+        return next((at for at, one in enumerate(model.checkpoints) if one.id == self.id), None)
+
+    def step(self, model: ConsoleModel, towards: int) -> bool:
+        """To the next older or newer place; False where there is none."""
+        at = self.number(model)
+        wanted = 0 if at is None else at + towards
+        if not -1 <= wanted < len(model.checkpoints):
+            return False
+        self.id = LIVE if wanted < 0 else model.checkpoints[wanted].id
+        return True
+
+    def words(self, model: ConsoleModel) -> str:
+        """The place in a few words."""
+        if self.live:
+            return "the live state"
+        one = self.checkpoint(model)
+        return f"{short(self.id)} of {fmt.utc(one.created_at_ms)}" if one is not None else short(self.id)
