@@ -39,5 +39,6 @@ OVERVIEW = "overview"
 
 MODES: tuple[Mode, ...] = (
     Mode("1", OVERVIEW, "Overview", "Over", "is it safe, and what goes on", "overview:OverviewScreen"),
+    Mode("6", "recover", "Recover", "Recov", "step by step, verified at the end", "recovery_start:RecoveryStartScreen"),
     Mode("7", "drills", "Drills", "Drill", "recoveries rehearsed in a scratch copy", "drills:DrillsScreen"),
 )
