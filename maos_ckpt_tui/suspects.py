@@ -17,7 +17,7 @@ AGENTS = ("agents", "agents")
 AGENTS_READ_MAX = 5000
 _PAGE = 1000
 SUSPECTS_MAX = 3
-_LOOKED_UP_MAX = 12
+_LOOKED_UP, _LOOKED_UP_MAX = ("tasks", "messages"), 4
 #: Columns of tasks and messages that name an agent.
 _NAMING = ("assigned_agents", "from_agent")
 _WORDS = {
@@ -50,28 +50,37 @@ def find_suspects(client: EngineClient, checkpoint: str, incident: Incident | No
 
 def _found(client: EngineClient, checkpoint: str, incident: Incident) -> tuple[Suspect, ...]:
     sessions, agents = _agents(client, checkpoint)
-    score, why = Counter[str](), dict[str, list[str]]()
-    looked_up = 0
+    told: list[tuple[str, Sign]] = []
     for sign in incident.signs:
-        named = Counter[str]()
         for example in sign.examples:
-            if sign.collection in ("tasks", "messages"):
-                looked_up += 1
-                if looked_up <= _LOOKED_UP_MAX:
-                    named.update(_named_by(client, checkpoint, sign, example) & agents)
-            elif sign.collection == "agents":
-                named.update({example} & agents)
-            else:
+            if sign.collection == "agents" and example in agents:
+                told.append((example, sign))
+            elif sign.collection not in _LOOKED_UP:
                 parts = example.removesuffix(".jsonl").split("/")
-                named.update(sessions[one] for one in parts if one in sessions)
-        for agent in named:
-            score[agent] += named[agent]
-            words = _WORDS.get(sign.what, sign.what).format(detail=sign.detail, collection=sign.collection)
-            if words not in why.setdefault(agent, []):
-                why[agent].append(words)
+                told += [(sessions[one], sign) for one in parts if one in sessions]
+    if not told:
+        told = _looked_up(client, checkpoint, incident, agents)
+    score, why = Counter[str](), dict[str, list[str]]()
+    for agent, sign in told:
+        score[agent] += 1
+        words = _WORDS.get(sign.what, sign.what).format(detail=sign.detail, collection=sign.collection)
+        if words not in why.setdefault(agent, []):
+            why[agent].append(words)
     # What several signs speak of weighs more than what one says three times.
     ranked = sorted(score, key=lambda agent: (-len(why[agent]), -score[agent], agent))
     return tuple(Suspect(agent, ", ".join(why[agent])) for agent in ranked[:SUSPECTS_MAX])
+
+
+def _looked_up(
+    client: EngineClient, checkpoint: str, incident: Incident, agents: frozenset[str]
+) -> list[tuple[str, Sign]]:
+    """Whom damaged tasks and messages name; each takes the engine a call of its own."""
+    pairs = [(sign, key) for sign in incident.signs if sign.collection in _LOOKED_UP for key in sign.examples]
+    return [
+        (agent, sign)
+        for sign, key in pairs[:_LOOKED_UP_MAX]
+        for agent in _named_by(client, checkpoint, sign, key) & agents
+    ]
 
 
 def _agents(client: EngineClient, checkpoint: str) -> tuple[dict[str, str], frozenset[str]]:

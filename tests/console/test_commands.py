@@ -18,11 +18,13 @@ from maos_ckpt_tui.screens.overview import OverviewScreen
 from maos_ckpt_tui.screens.plan import PlanScreen
 from maos_ckpt_tui.screens.recover import RecoverScreen
 from maos_ckpt_tui.screens.recovery_run import RecoveryRunScreen
+from maos_ckpt_tui.screens.recovery_start import RecoveryStartScreen
 
 SCREENS: list[type[ConsoleScreen]] = [
     OverviewScreen,
     DetailScreen,
     DiffScreen,
+    RecoveryStartScreen,
     RecoverScreen,
     PlanScreen,
     RecoveryRunScreen,
@@ -73,6 +75,8 @@ def test_whatever_changes_something_is_marked_so() -> None:
         "mark_all",
         "exact",
         "dependencies",
+        "find",
+        "merge",
         "plan",
         "apply",
         "run",
