@@ -42,6 +42,7 @@ from maos_ckpt_tui.commands.overview import OVERVIEW as OVERVIEW
 from maos_ckpt_tui.commands.recovery import CHOOSE as CHOOSE
 from maos_ckpt_tui.commands.recovery import PLAN as PLAN
 from maos_ckpt_tui.commands.recovery import RUN as RUN
+from maos_ckpt_tui.commands.recovery import SELECT as SELECT
 
 COMMANDS: tuple[Command, ...] = (
     *overview.COMMANDS,
@@ -70,7 +71,8 @@ PLACES = {
     PART: "Changes since",
     DIFF: "Differences",
     INTEGRITY: "Integrity",
-    CHOOSE: "Recovery: choose",
+    CHOOSE: "Recover",
+    SELECT: "Recovery: select",
     PLAN: "Plan",
     RUN: "Recovery",
     DRILLS: "Drills",

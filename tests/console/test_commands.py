@@ -28,6 +28,7 @@ from maos_ckpt_tui.screens.plan import PlanScreen
 from maos_ckpt_tui.screens.record import RecordScreen
 from maos_ckpt_tui.screens.recover import RecoverScreen
 from maos_ckpt_tui.screens.recovery_run import RecoveryRunScreen
+from maos_ckpt_tui.screens.recovery_start import RecoveryStartScreen
 from maos_ckpt_tui.screens.versions import VersionsScreen
 
 SCREENS: list[type[ConsoleScreen]] = [
@@ -36,6 +37,7 @@ SCREENS: list[type[ConsoleScreen]] = [
     DetailScreen,
     DiffScreen,
     IntegrityScreen,
+    RecoveryStartScreen,
     RecoverScreen,
     PlanScreen,
     RecoveryRunScreen,
@@ -97,6 +99,8 @@ def test_whatever_changes_something_is_marked_so() -> None:
         "mark_all",
         "exact",
         "dependencies",
+        "find",
+        "merge",
         "plan",
         "apply",
         "run",
