@@ -85,6 +85,13 @@ class SharedActions(App[int]):
         if isinstance(screen := self.screen, ConsoleScreen):
             self.push_screen(PaletteModal(palette_entries(screen, self.model, self.now_ms())), self._chosen)
 
+    def action_command_log(self) -> None:
+        """What was asked so far, as command lines."""
+        from maos_ckpt_tui.modals.command_log import CommandLogModal  # Loaded when first needed.
+
+        if isinstance(self.screen, ConsoleScreen):
+            self.push_screen(CommandLogModal())
+
     async def _chosen(self, entry: Entry | None) -> None:
         if entry is None or not isinstance(screen := self.screen, ConsoleScreen):
             return
@@ -97,10 +104,13 @@ class SharedActions(App[int]):
             self.push_screen(DetailScreen(one))
 
     def action_next_theme(self) -> None:
-        """dark → light → the terminal's own colours."""
+        """The next theme, by name."""
         if self.no_color:
             self.say("NO_COLOR is set: the console stays without colours.")
             return
-        names = [one.name for one in themes.THEMES]
+        names = list(themes.NAMES)
+        at = list(themes.NAMES.values()).index(self.theme)
+        wanted = names[(at + 1) % len(names)]
         self.ansi_color = None
-        self.theme = names[(names.index(self.theme) + 1) % len(names)]
+        self.theme = themes.NAMES[wanted]
+        self.say(f"Colours: {wanted}. `--theme {wanted}` or console.theme keeps them.")
