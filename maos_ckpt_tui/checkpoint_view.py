@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from maos_ckpt.model import Checkpoint, CheckpointState, Collection, Trigger
 from maos_ckpt_tui import formatting as fmt
@@ -30,7 +31,26 @@ TIMELINE_LEGEND = (
     ("a", "api"),
     ("*", "pinned"),
     ("X", "damaged"),
+    (":", "gap"),
 )
+#: A stretch without checkpoints so many times as long as those around it is a gap, and is shown as one.
+GAP_TIMES = 3.0
+_GAP_NEIGHBOURS = 4
+
+
+def gaps(checkpoints: Sequence[Checkpoint]) -> dict[int, float]:
+    """Index of a checkpoint (newest first) → seconds since the one before it, where that is a gap.
+
+    Measured against its neighbours: retention thins out what is old, which makes no gaps there.
+    """
+    times = [one.created_at_ms for one in checkpoints]
+    spans = [(after - before) / 1000 for after, before in pairwise(times)]
+    found: dict[int, float] = {}
+    for index, span_s in enumerate(spans):
+        around = spans[max(0, index - _GAP_NEIGHBOURS) : index] + spans[index + 1 : index + 1 + _GAP_NEIGHBOURS]
+        if around and span_s > GAP_TIMES * max(sorted(around)[len(around) // 2], 0.001):
+            found[index] = span_s
+    return found
 
 
 def mark_sign(checkpoint: Checkpoint) -> tuple[str, str]:

@@ -40,4 +40,6 @@ OVERVIEW = "overview"
 MODES: tuple[Mode, ...] = (
     Mode("1", OVERVIEW, "Overview", "Over", "is it safe, and what goes on", "overview:OverviewScreen"),
     Mode("7", "drills", "Drills", "Drill", "recoveries rehearsed in a scratch copy", "drills:DrillsScreen"),
+    Mode("8", "metrics", "Metrics", "Metr", "how saves and recoveries go, against targets", "metrics:MetricsScreen"),
+    Mode("9", "events", "Events", "Event", "what happened, and what this console asked for", "events:EventsScreen"),
 )

@@ -133,8 +133,10 @@ def alert_trouble(status: EngineStatus | None) -> Health | None:
         return None
     worst, more = firing[0], len(firing) - 1
     sign, tone = ("XX", "bad") if worst.severity == CRITICAL else ("!!", "warn")
-    others = f" {fmt.plural(more, 'further alert')}: `maos-ckpt alerts` lists them." if more else ""
-    return Health(sign, f"ALERT {worst.name}", tone, worst.message, f"To do: {worst.runbook}{others}")
+    others = f", and {fmt.plural(more, 'further alert')}" if more else ""
+    return Health(
+        sign, f"ALERT {worst.name}", tone, f"{worst.message} A lists it{others}.", f"To do: {worst.runbook}"
+    )
 
 
 def remote_words(status: EngineStatus | None) -> str:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from textual.binding import Binding
 
-from maos_ckpt_tui.commands import checkpoint, diff, drills, everywhere, overview, recovery
+from maos_ckpt_tui.commands import checkpoint, diff, drills, events, everywhere, metrics, overview, recovery
 from maos_ckpt_tui.commands.checkpoint import DETAIL as DETAIL
 from maos_ckpt_tui.commands.declare import Command as Command
 from maos_ckpt_tui.commands.declare import Level as Level
 from maos_ckpt_tui.commands.diff import DIFF as DIFF
 from maos_ckpt_tui.commands.drills import DRILLS as DRILLS
+from maos_ckpt_tui.commands.events import ALERTS as ALERTS
+from maos_ckpt_tui.commands.events import EVENTS as EVENTS
 from maos_ckpt_tui.commands.everywhere import APP as APP
+from maos_ckpt_tui.commands.metrics import METRICS as METRICS
 from maos_ckpt_tui.commands.overview import OVERVIEW as OVERVIEW
 from maos_ckpt_tui.commands.recovery import CHOOSE as CHOOSE
 from maos_ckpt_tui.commands.recovery import PLAN as PLAN
@@ -26,6 +29,8 @@ COMMANDS: tuple[Command, ...] = (
     *diff.COMMANDS,
     *recovery.COMMANDS,
     *drills.COMMANDS,
+    *metrics.COMMANDS,
+    *events.COMMANDS,
     *everywhere.COMMANDS,
 )
 
@@ -38,6 +43,9 @@ PLACES = {
     PLAN: "Plan",
     RUN: "Recovery",
     DRILLS: "Drills",
+    METRICS: "Metrics",
+    EVENTS: "Events",
+    ALERTS: "Alerts",
     APP: "Everywhere",
 }
 
@@ -50,6 +58,8 @@ _SHOWN_KEYS = {
     "left": "←",
     "right": "→",
     "space": "space",
+    "plus": "+",
+    "minus": "-",
 }
 
 

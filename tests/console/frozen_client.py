@@ -12,8 +12,6 @@ from dataclasses import replace
 
 from maos_ckpt.client import EVERYTHING, EventSink
 from maos_ckpt.errors import CkptError, NotFoundError
-from maos_ckpt.metrics.figures import Figures
-from maos_ckpt.metrics.report import report
 from maos_ckpt.model import (
     RESCUE,
     Advice,
@@ -38,7 +36,7 @@ from maos_ckpt.model import (
 from maos_ckpt.model.alerts import Alert, AlertState
 from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillHistory, DrillReport
-from maos_ckpt.model.metrics import HOURS, Holding, MetricsReport
+from maos_ckpt.model.metrics import HOURS, MetricsReport
 from tests.console.fixtures import (
     CHANGES,
     FINDINGS,
@@ -51,6 +49,7 @@ from tests.console.fixtures import (
     make_events,
 )
 from tests.console.frozen_drills import DRILLED, HISTORY
+from tests.console.frozen_metrics import day_report
 
 UNREAD = "It has not been read back in full since it was taken."
 
@@ -235,7 +234,7 @@ class FrozenClient:
         return self.checkpoint(name).id
 
     def metrics(self, hours: int = HOURS) -> MetricsReport:
-        return report(Figures(), Holding(), NOW_MS, hours)
+        return day_report(hours)
 
     def alerts(self) -> tuple[Alert, ...]:
         return self.standing

@@ -54,6 +54,9 @@ class Trends:
     save_time_trend: tuple[TrendPoint, ...]
     success_rate_over_time: tuple[TrendPoint, ...]
     compression_ratio_trend: tuple[TrendPoint, ...]
+    recovery_time_trend: tuple[TrendPoint, ...]
+    lock_time_trend: tuple[TrendPoint, ...]
+    stored_bytes_trend: tuple[TrendPoint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,14 @@ async def _trends(exchange: Exchange) -> Response:
     asked = exchange.asked(Window)
     one = await exchange.call(exchange.client.metrics, asked.hours)
     found = Trends(
-        one.hours, one.bucket_s, one.save_time_trend, one.success_rate_over_time, one.compression_ratio_trend
+        one.hours,
+        one.bucket_s,
+        one.save_time_trend,
+        one.success_rate_over_time,
+        one.compression_ratio_trend,
+        one.recovery_time_trend,
+        one.lock_time_trend,
+        one.stored_bytes_trend,
     )
     return json_answer(exchange.request, found)
 
