@@ -69,7 +69,9 @@ def hostile_texts(number: int, seed: int) -> list[str]:
         mixed = "".join(make(tag) for make in chance.choices(kinds, k=chance.choice((1, 1, 2, 3))))
         if chance.random() < 0.3:
             at = chance.randrange(len(mixed) + 1)
-            noise = "".join(chr(chance.choice((chance.randrange(0x20), chance.randrange(0x7F, 0xA0)))) for _ in range(4))
+            noise = "".join(
+                chr(chance.choice((chance.randrange(0x20), chance.randrange(0x7F, 0xA0)))) for _ in range(4)
+            )
             mixed = mixed[:at] + noise + mixed[at:]
         texts.append(mixed)
     return texts

@@ -78,7 +78,9 @@ def build_hostile(folder: Path, texts: Sequence[str], *, line_bytes: int, checkp
 def _change(database: Path, number: int) -> None:
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE tasks SET description = description || ? || status", (str(number),))
-        connection.execute("UPDATE agents SET name = id || ?, metadata = NULL WHERE rowid % 3 = ?", (number, number % 3))
+        connection.execute(
+            "UPDATE agents SET name = id || ?, metadata = NULL WHERE rowid % 3 = ?", (number, number % 3)
+        )
         connection.execute("DELETE FROM messages WHERE id % 7 = ?", (number,))
 
 
@@ -142,5 +144,3 @@ def _write_transcripts(folder: Path, texts: Sequence[str], line_bytes: int) -> N
         with contextlib.suppress(OSError):  # Longer than the file system takes.
             with open(os.path.join(os.fsencode(folder), name[-250:]), "wb") as file:
                 file.write(lines[number].encode() + b"\n")
-
-
