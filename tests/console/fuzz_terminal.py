@@ -193,7 +193,7 @@ def random_keys(driver: Driver, mode: Mode, steps: int, chance: random.Random) -
     """Whatever keys there are, in whatever order; a mode's own key and esc now and then."""
     declared = [one for one in COMMANDS if one.action not in _LEAVING and one.level is not Level.DANGER]
     keys = [sent(key) for one in declared for key in one.keys.split(",") if one.place != APP]
-    keys = [one for one in keys if one] + ["\r", "\r", "j", "j", "\x1b[6~", "\t", "\x1b", "/", "zq0", "?"]
+    keys = [one for one in keys if one] + ["\r", "\r", "j", "j", "\x1b[6~", "\t", "\x1b", "/", "00", "?"]
     driver.press(mode.key)
     for _ in range(steps):
         driver.press("\x1b" if chance.random() < 0.15 else chance.choice(keys))
