@@ -131,7 +131,12 @@ class EventPane(LineView):
 
     def build(self, width: int) -> list[Line]:
         """See `LineView.build`."""
-        return entry_lines(self._entry, width) if self._entry is not None else []
+        if self._entry is None:
+            return [
+                rule("Entry", width),
+                *paragraph("The entry under the cursor stands here in full.", width, "dim", " "),
+            ]
+        return entry_lines(self._entry, width)
 
 
 def entry_lines(entry: Entry, width: int) -> list[Line]:
