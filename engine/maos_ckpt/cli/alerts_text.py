@@ -8,9 +8,6 @@ from maos_ckpt.cli.text import age, count, moment
 from maos_ckpt.hooks.courier import Way
 from maos_ckpt.model.alerts import Alert, AlertState
 
-#: Of the column before what is said; an alert's state is the longest name in it.
-NAME_WIDTH = max(14, *(len(one) + 4 for one in AlertState))
-
 
 def alert_pairs(alerts: Iterable[Alert], now_ms: int) -> list[tuple[str, str]]:
     """Two lines for each: what is wrong, and what to do."""

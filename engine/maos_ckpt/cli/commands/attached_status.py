@@ -7,7 +7,7 @@ import queue
 
 from maos_ckpt.api.remote import RemoteClient
 from maos_ckpt.cli import shapes
-from maos_ckpt.cli.alerts_text import NAME_WIDTH, alert_pairs
+from maos_ckpt.cli.alerts_text import alert_pairs
 from maos_ckpt.cli.attaching import attached
 from maos_ckpt.cli.commands.upkeep import FOLLOW_CONTEXT, print_event, since_ms
 from maos_ckpt.cli.context import Context
@@ -31,7 +31,7 @@ def status(context: Context) -> int:
         context.out.document({**document, "alerts": [shapes.alert(one) for one in alerts]})
     else:
         pairs = _facts(found, address, now_ms) + alert_pairs(alerts, now_ms)
-        context.out.lines(f"{name:<{NAME_WIDTH}}{safe_text(value)}" for name, value in pairs)
+        context.out.lines(f"{name:<13} {safe_text(value)}" for name, value in pairs)
     return ExitCode.DONE
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from maos_ckpt.api.places import find_listening
 from maos_ckpt.cli import shapes
-from maos_ckpt.cli.alerts_text import NAME_WIDTH, alert_pairs, hook_pairs
+from maos_ckpt.cli.alerts_text import alert_pairs, hook_pairs
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import age, count, duration, moment, rfc3339, size, span
 from maos_ckpt.cli.upkeep_text import scrub_due_ms, upkeep_lines
@@ -291,4 +291,4 @@ def _lines(one: _Status) -> list[str]:
     if one.unfinished:
         pairs.append(("unfinished", one.unfinished))
     pairs += alert_pairs(alerts.standing(one.workspace), one.now_ms)
-    return [f"{name:<{NAME_WIDTH}}{safe_text(value)}" for name, value in pairs]
+    return [f"{name:<13} {safe_text(value)}" for name, value in pairs]
