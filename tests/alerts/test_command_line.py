@@ -81,6 +81,8 @@ def test_alerts_are_listed_with_their_runbook_here_and_in_status(told: Told) -> 
     (shape,) = told.json("alerts")["alerts"]
     assert (shape["name"], shape["state"], shape["until"], shape["by"]) == ("disk-space", "firing", None, None)
     assert told.json("status")["alerts"] == [shape]
+    told.text("alerts", "ack", "disk-space")
+    assert "\n  acknowledged by " in told.text("status")
 
 
 def test_an_alert_is_snoozed_and_acknowledged_and_the_audit_log_says_by_whom(told: Told) -> None:

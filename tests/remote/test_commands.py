@@ -150,6 +150,7 @@ def test_the_status_tells_of_the_engine(far: Far, engine: Headless) -> None:
     assert (status["repository"], status["tiers"][0]["name"]) == (str(engine.repository), "local")
     assert status["last_success"]["age_s"] >= 0
     assert {"engine", "tiers", "last_success", "spool"} <= set(status)
+    assert status["alerts"] == []
     text = far.text("status")
     assert "engine        engine at unix:" in text
 

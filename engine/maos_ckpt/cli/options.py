@@ -315,6 +315,9 @@ def _token(parser: argparse.ArgumentParser) -> None:
         help="with create: read, save, recover or admin; repeatable; by default read",
     )
     parser.add_argument("--name", metavar="N", default="", help="with create: what or whom it is for")
+    parser.add_argument(
+        "--expires-days", metavar="N", type=_number(1), default=0, help="with create: refuse it from then on"
+    )
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:

@@ -31,7 +31,7 @@ class Calls:
             except Exception as error:  # noqa: BLE001 - handed to whoever waits
                 future.set_exception(error)
             except BaseException as error:  # noqa: BLE001 - an exit or a cancellation ends the call, not who waits for it
-                future.set_exception(RuntimeError(reason(error)))
+                future.set_exception(ExitedError(reason(error)))
             else:
                 future.set_result(result)
 
@@ -59,7 +59,13 @@ class Calls:
             raise
 
 
+class ExitedError(Exception):
+    """A call that wanted to end its thread or the program; says with what."""
+
+
 def reason(error: BaseException) -> str:
     """An exception of somebody else's code in a few words; its text may hold anything."""
+    if isinstance(error, ExitedError):
+        return str(error)
     text = str(error).strip().split("\n")[0][:200]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
