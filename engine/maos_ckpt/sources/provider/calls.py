@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Calls:
@@ -44,6 +46,9 @@ class Calls:
         Raises:
             TimeoutError: it did not come within this time, and was cancelled.
         """
+
+        # Loaded here: a save without providers does not pay for it.
+        import asyncio
 
         async def awaited() -> Any:
             return await asyncio.wait_for(awaitable, within_s)
