@@ -52,6 +52,8 @@ def test_what_cannot_be_is_refused_with_what_is_meant(wanted: dict[str, str], sa
 def test_two_actions_can_change_places() -> None:
     found = {one.id: one.keys for one in keys_in_force({"overview.recover": "d", "overview.diff": "r"})}
     assert (found["overview.recover"], found["overview.diff"]) == ("d", "r")
+    # What is listed can be written into the configuration as it stands.
+    assert keymap(found)["app.help"] == "question_mark,f1"
 
 
 async def test_a_changed_key_works_and_is_shown_everywhere_and_the_old_one_does_nothing() -> None:
