@@ -57,11 +57,14 @@ def test_two_actions_can_change_places() -> None:
 
 
 async def test_a_changed_key_works_and_is_shown_everywhere_and_the_old_one_does_nothing() -> None:
-    app = ConsoleApp(FrozenClient(), looks=Looks(keys=keymap({"overview.recover": "R", "app.help": "f3"})))
-    async with app.run_test(size=(100, 30)) as pilot:
+    changed = {"overview.recover": "R", "app.help": "f3", "overview.bars": "B"}
+    app = ConsoleApp(FrozenClient(), looks=Looks(keys=keymap(changed)))
+    async with app.run_test(size=(90, 30)) as pilot:
         operator = Operator(app, pilot)
         await operator.until(lambda: bool(app.model.checkpoints), "checkpoints")
         assert " R recover" in operator.screen
+        # A hint in the middle of a pane, too.
+        assert "B bars" in operator.screen
         await operator.press("r", "question_mark")
         assert len(app.screen_stack) == 1
         await operator.press("f3")
