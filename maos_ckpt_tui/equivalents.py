@@ -85,7 +85,7 @@ def _verify(a: dict[str, Any]) -> list[str]:
 
 
 def _tag(a: dict[str, Any]) -> list[str]:
-    return ["tag", *option("--remove", a["remove"]), a["name"], *(_free(*a["add"]) if a["add"] else [])]
+    return ["tag", *option("--remove", a["remove"]), *_free(a["name"], *a["add"])]
 
 
 def _acknowledge(a: dict[str, Any]) -> list[str]:
@@ -132,6 +132,12 @@ EQUIVALENTS: dict[str, Equivalent] = {
     "recommend": Equivalent(lambda a: ["guide", *([a["name"]] if a["name"] else [])], "GET /recommendation"),
     "set_pinned": Equivalent(lambda a: ["pin" if a["pinned"] else "unpin", a["name"]], "PATCH /checkpoints/{id}"),
     "change_tags": Equivalent(_tag, "PATCH /checkpoints/{id}"),
+    "integrity": Equivalent(lambda a: ["status"], "GET /integrity"),
+    "repair": Equivalent(
+        lambda a: ["verify", "--all", "--repair", "--level", getattr(a["level"], "value", "standard")],
+        "POST /integrity/repair",
+    ),
+    "cancel_verification": Equivalent(None, "POST /integrity/cancel", "Ctrl-C in the `maos-ckpt verify` that runs it"),
     "delete": Equivalent(lambda a: ["delete", a["name"], "--yes"], "DELETE /checkpoints/{id}"),
     "metrics": Equivalent(lambda a: ["metrics", "--hours", str(a["hours"])], "GET /metrics"),
     "alerts": Equivalent(lambda a: ["alerts"], "GET /alerts"),

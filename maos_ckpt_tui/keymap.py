@@ -24,6 +24,8 @@ _NAMED = (
     | frozenset(KEY_NAME_REPLACEMENTS.values())
     | frozenset(_character_to_key(chr(code)) for code in range(0x21, 0x7F))
 )
+#: Textual's name → the character, but for the comma, which stands between keys.
+_TYPED = {_character_to_key(chr(code)): chr(code) for code in range(0x21, 0x7F) if chr(code) != ","}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,19 @@ def keys_in_force(wanted: Mapping[str, str]) -> list[KeyInForce]:
     """
     changed = keymap(wanted)
     return [
-        KeyInForce(one.id, changed.get(one.id, ",".join(one.keys)), ",".join(one.keys), one.does)
+        KeyInForce(
+            one.id,
+            _written(changed[one.id].split(",") if one.id in changed else one.keys),
+            _written(one.keys),
+            one.does,
+        )
         for one in sorted(all_bound(), key=lambda one: one.id)
     ]
+
+
+def _written(keys: Iterable[str]) -> str:
+    """Keys as the configuration takes them and people type them."""
+    return ", ".join(_TYPED.get(key, key) for key in keys)
 
 
 def _parts(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from textual.binding import ActiveBinding
 from textual.screen import Screen
 
 from maos_ckpt_tui.commands import APP, COMMANDS, Command, Level, commands_for, shown_key
-from maos_ckpt_tui.widgets.lines import Line, LineView, line_width
+from maos_ckpt_tui.widgets.lines import KeysInForce, Line, LineView, line_width
 
 if TYPE_CHECKING:
     from maos_ckpt_tui.console import ConsoleApp
@@ -46,7 +46,7 @@ def _place(key: str, declared: list[str]) -> int:
     return declared.index(key) if key in declared else len(declared)
 
 
-class KeyBar(LineView):
+class KeyBar(LineView, KeysInForce):
     """Reads the bindings in force, so changed keys and hidden actions show at once."""
 
     def __init__(self, place: str) -> None:

@@ -52,14 +52,19 @@ def test_what_cannot_be_is_refused_with_what_is_meant(wanted: dict[str, str], sa
 def test_two_actions_can_change_places() -> None:
     found = {one.id: one.keys for one in keys_in_force({"overview.recover": "d", "overview.diff": "r"})}
     assert (found["overview.recover"], found["overview.diff"]) == ("d", "r")
+    # What is listed can be written into the configuration as it stands.
+    assert keymap(found)["app.help"] == "question_mark,f1"
 
 
 async def test_a_changed_key_works_and_is_shown_everywhere_and_the_old_one_does_nothing() -> None:
-    app = ConsoleApp(FrozenClient(), looks=Looks(keys=keymap({"overview.recover": "R", "app.help": "f3"})))
-    async with app.run_test(size=(100, 30)) as pilot:
+    changed = {"overview.recover": "R", "app.help": "f3", "overview.bars": "B"}
+    app = ConsoleApp(FrozenClient(), looks=Looks(keys=keymap(changed)))
+    async with app.run_test(size=(90, 30)) as pilot:
         operator = Operator(app, pilot)
         await operator.until(lambda: bool(app.model.checkpoints), "checkpoints")
         assert " R recover" in operator.screen
+        # A hint in the middle of a pane, too.
+        assert "B bars" in operator.screen
         await operator.press("r", "question_mark")
         assert len(app.screen_stack) == 1
         await operator.press("f3")

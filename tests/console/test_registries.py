@@ -6,11 +6,12 @@ from __future__ import annotations
 import pytest
 
 from maos_ckpt.api.application import ENDPOINTS
+from maos_ckpt.api.methods import METHODS, OWN
 from maos_ckpt.api.openapi import document
 from maos_ckpt.cli.options import COMMANDS as CLI
 from maos_ckpt_tui.commands import COMMANDS, Command, Level
 from maos_ckpt_tui.commands.asks import CONSOLE_ONLY
-from maos_ckpt_tui.equivalents import EQUIVALENTS
+from maos_ckpt_tui.equivalents import BESIDE, EQUIVALENTS
 
 #: Commands about the program's own installation, which a console cannot be about while it runs.
 CLI_ONLY = {
@@ -40,8 +41,12 @@ REST_ONLY = {
     "GET /trends": "in the metrics",
     "POST /recovery": "plan and apply in one; a person is shown the plan",
 }
-#: Asked by the console beside what an operator asks for.
-BY_ITSELF = {"recommend", "checkpoint"}
+#: Asked by the console beside what an operator asks for, or not on a screen at all.
+NOT_BY_KEY = {
+    "checkpoint": "when a recovery refers to one that the list does not hold",
+    "recommend": "when a recovery begins",
+    "recover_to": "names a place that does not exist yet, for a script: `maos-ckpt restore ID --to`",
+}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda one: one.id)
@@ -60,7 +65,7 @@ def test_an_action_has_its_command_its_request_and_its_place_in_the_palette(comm
 
 def test_whatever_an_engine_can_be_asked_is_offered_by_the_console() -> None:
     offered = {method for one in COMMANDS for method in one.asks or ()}
-    assert set(EQUIVALENTS) - offered - BY_ITSELF == set()
+    assert set(METHODS) - offered - OWN - BESIDE - set(NOT_BY_KEY) == set()
 
 
 def test_every_command_of_the_command_line_is_offered_or_said_to_be_its_own() -> None:
@@ -71,6 +76,7 @@ def test_every_command_of_the_command_line_is_offered_or_said_to_be_its_own() ->
 def test_every_request_of_the_api_is_offered_or_said_to_be_its_own() -> None:
     paths = document(ENDPOINTS, "")["paths"]
     requests = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
-    offered = {one.rest for one in EQUIVALENTS.values() if one.rest}
+    offered = {EQUIVALENTS[name].rest for name in METHODS if name not in OWN | BESIDE and EQUIVALENTS[name].rest}
+    offered |= {EQUIVALENTS[name].rest for name in BESIDE & set(EQUIVALENTS)}
     assert offered <= requests
     assert requests - offered == set(REST_ONLY) - offered
