@@ -196,6 +196,16 @@ def test_a_hostile_entry_is_told_in_full_within_the_width(width: int) -> None:
     assert view.matches(("OperationFailed", dict(HOSTILE)), "OWNED save")
 
 
+@pytest.mark.parametrize("number", [10**400, -(10**30), float("inf"), float("nan")])
+def test_numbers_that_cannot_be_cost_nothing(number: float) -> None:
+    fields: dict[str, object] = {"at_ms": number, "duration_s": number, "stored_bytes": number, "records": number}
+    listed = EventList()
+    listed.show([("CheckpointCreated", fields)], 1_000, whole=True, why=[])
+    assert listed.row(0, 80)
+    assert entry_lines(("CheckpointCreated", fields), 60)
+    assert view.matches(("CheckpointCreated", fields), "saved")
+
+
 def test_an_entry_leads_to_its_checkpoint_where_it_has_one() -> None:
     assert view.checkpoint_of({"checkpoint": "cp_1"}) == "cp_1"
     assert view.checkpoint_of({"checkpoints": ["cp_2"]}) == "cp_2"
