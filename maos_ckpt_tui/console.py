@@ -19,6 +19,7 @@ from maos_ckpt_tui.bridge import Bridge
 from maos_ckpt_tui.command_log import CommandLog, recorded
 from maos_ckpt_tui.commands import APP, bindings_for
 from maos_ckpt_tui.leaving import LeavingActions
+from maos_ckpt_tui.looks import Looks
 from maos_ckpt_tui.messages import EngineSpoke, ProgressMoved
 from maos_ckpt_tui.modes import MODES, OVERVIEW
 from maos_ckpt_tui.progress import ProgressMeter
@@ -41,6 +42,7 @@ class ConsoleApp(LeavingActions):
     Args:
         client: an engine, not started yet where `start` is true.
         theme: one of `themes.THEMES`.
+        looks: what else is chosen; the theme is `theme`.
         where: options that make a command line mean this console's engine or repository.
     """
 
@@ -60,6 +62,7 @@ class ConsoleApp(LeavingActions):
         theme: str = themes.DARK,
         start: bool = True,
         clock: Clock | None = None,
+        looks: Looks = Looks(),  # noqa: B008 — it is frozen
         where: Sequence[str] = (),
     ) -> None:
         # With the terminal's own colours Textual's NO_COLOR filter must be chosen before the theme is.
@@ -68,6 +71,9 @@ class ConsoleApp(LeavingActions):
             self.register_theme(one)
         for mode in MODES:
             self.add_mode(mode.name, self._open_overview if mode.name == OVERVIEW else mode.open)
+        self.looks = looks
+        self.ascii = looks.ascii
+        self.set_keymap(dict(looks.keys))
         self.open_screens: set[ConsoleScreen] = set()
         self.theme = theme
         self.clock = clock or SystemClock()
@@ -82,7 +88,7 @@ class ConsoleApp(LeavingActions):
         self._start_client = start
         self._starts_failed = 0
         self.leaving = False
-        self._bridge = Bridge(client, self.post_message, self.clock)
+        self._bridge = Bridge(client, self.post_message, self.clock, looks.progress_interval_s)
         self._refresher = refresher.Refresher(client, self.model, self)
 
     # --- what screens ask -------------------------------------------------------------------------------------
@@ -127,7 +133,8 @@ class ConsoleApp(LeavingActions):
     def on_mount(self) -> None:
         """Signals first, then a clock, then the engine; the first paint does not wait for it."""
         leave_on_signals(self)
-        self.set_interval(1.0, self._tick)
+        self.app_resume_signal.subscribe(self, self._paint_again)
+        self.set_interval(self.looks.tick_s, self._tick)
         self.set_interval(refresher.POLL_INTERVAL_S, partial(self._refresher.want, everything=False))
         self.call_after_refresh(self._begin)
 
@@ -135,6 +142,11 @@ class ConsoleApp(LeavingActions):
         """Nobody listens any more."""
         self._bridge.close()
         stop_leaving_on_signals(self)
+
+    def _paint_again(self, _: object) -> None:
+        # Back from the shell the terminal is empty, of which Textual knows nothing.
+        self.screen._compositor._dirty_regions.add(self.size.region)
+        self.screen.refresh()
 
     def _begin(self) -> None:
         if self.screen_stack and not self.leaving:
@@ -239,6 +251,7 @@ class ConsoleApp(LeavingActions):
         if (screen := self.in_sight) is not None:
             screen.model_changed()
             screen.tick()
+            screen.refresh_bindings()
 
     def _tick(self) -> None:
         if (screen := self.in_sight) is not None:

@@ -57,6 +57,15 @@ class LeavingActions(SharedActions):
             return False
         return super().check_action(action, parameters)
 
+    def action_suspend(self) -> None:
+        """To the shell and back, where no engine would stop with the process."""
+        if self.client.shared:
+            self.action_suspend_process()
+        else:
+            self.say(
+                "Not suspended: the engine inside this console would stop, too. Attach to a --headless one.", "warn"
+            )
+
     def action_stop_engine(self) -> None:
         """Stop a shared engine, if the operator means it."""
         from maos_ckpt_tui.modals.closing import STOP, stop_modal  # Loaded when first needed.

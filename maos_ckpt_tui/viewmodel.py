@@ -52,6 +52,11 @@ class ConsoleModel:
         return self._by_id.get(checkpoint_id)
 
     @property
+    def lost(self) -> bool:
+        """Whether the engine cannot be reached now; nothing that would change something is asked of it then."""
+        return isinstance(self.problem, EngineUnreachableError)
+
+    @property
     def complete(self) -> bool:
         """Whether `checkpoints` holds all there are."""
         return len(self.checkpoints) < self.limit

@@ -18,6 +18,7 @@ import pytest
 from maos_ckpt.cli.commands import attached_contents
 from maos_ckpt.cli.main import main
 from maos_ckpt.cli.options import COMMANDS
+from maos_ckpt_tui.__main__ import TextualConsole
 from tests.cli.conftest import Cli
 from tests.lab.mutate import mutate
 from tests.lab.values import dump_exact
@@ -46,7 +47,7 @@ class Far:
         return "--connect", f"unix:{self.socket}"
 
     def run(self, *words: str) -> tuple[int, str, str]:
-        code = main(list(words), lambda client, settings: 0)
+        code = main(list(words), TextualConsole())
         out, err = self.streams.readouterr()
         return code, out, err
 
