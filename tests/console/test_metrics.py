@@ -69,7 +69,7 @@ def test_sparklines_end_with_the_newest_value() -> None:
     assert sparkline([0.0, 4.0, 8.0], 4) == " ▁▄█"
     assert sparkline([1.0, None, 2.0], 2) == " █"
     assert cell_len(sparkline([], 7)) == 7
-    assert [nice_top(one) for one in (0.0, 0.9, 1.2, 6.3, 251.0)] == pytest.approx([1.0, 1.0, 1.5, 8.0, 300.0])
+    assert [nice_top(one) for one in (5e-324, 0.9, 1.2, 6.3, 251.0)] == pytest.approx([1.0, 1.0, 1.5, 8.0, 300.0])
 
 
 def test_labels_of_a_time_axis_neither_touch_nor_hide_the_mark() -> None:
