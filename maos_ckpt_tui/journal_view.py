@@ -6,7 +6,7 @@ import json
 
 from maos_ckpt.model.alerts import RUNBOOKS, AlertName
 from maos_ckpt_tui import formatting as fmt
-from maos_ckpt_tui.sentences import Fields, sentence
+from maos_ckpt_tui.sentences import Fields, at_ms, sensible, sentence
 
 Entry = tuple[str, dict[str, object]]
 
@@ -75,9 +75,7 @@ def checkpoint_of(fields: Fields) -> str:
 def matches(entry: Entry, needle: str) -> bool:
     """Whether every word of a filter occurs in an entry: its name, sentence, time or any of its values."""
     name, fields = entry
-    at_ms = fields.get("at_ms")
-    words = [name, kind_of(name), sentence(name, fields)[1]]
-    words.append(fmt.utc(at_ms) if isinstance(at_ms, int) else "")
+    words = [name, kind_of(name), sentence(name, fields)[1], fmt.utc(at_ms(fields))]
     words += [shown(key, value) for key, value in fields.items() if key != "at_ms"]
     text = " ".join(words).casefold()
     return all(word in text for word in needle.casefold().split())
@@ -85,6 +83,8 @@ def matches(entry: Entry, needle: str) -> bool:
 
 def shown(key: str, value: object) -> str:
     """A field's value in words, whole."""
+    if isinstance(value, int | float) and not sensible(value):
+        return "no sensible number"
     if key in _TIMES and isinstance(value, int):
         return fmt.utc(value)
     if value is None or value == "":
@@ -113,6 +113,4 @@ def in_full(name: str, fields: Fields) -> list[tuple[str, str, str]]:
 
 def as_text(name: str, fields: Fields) -> str:
     """One line that says it, with its time: what is copied."""
-    at_ms = fields.get("at_ms")
-    when = fmt.utc(at_ms) + "  " if isinstance(at_ms, int) else ""
-    return f"{when}{name}  {sentence(name, fields)[1]}"
+    return f"{fmt.utc(at_ms(fields))}  {name}  {sentence(name, fields)[1]}"

@@ -130,7 +130,7 @@ def _about(one: TierStatus, now_ms: int) -> list[Span]:
     if one.pending:
         text = f"spool: {fmt.plural(one.pending, 'checkpoint')} ({fmt.size(one.pending_bytes)})"
         if one.oldest_pending_at_ms is not None:
-            text += f", the oldest {fmt.minutes_ago(one.oldest_pending_at_ms, now_ms)}"
+            text += f", oldest {fmt.minutes_ago(one.oldest_pending_at_ms, now_ms)}"
         found.append((text, "warn" if one.state not in ("ok", "behind") else "plain"))
     else:
         last = f", last sent {fmt.clock(one.last_success_at_ms)}" if one.last_success_at_ms is not None else ""

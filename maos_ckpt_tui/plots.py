@@ -18,6 +18,8 @@ Values = Sequence[float | None]
 AXIS_CELLS = 10
 #: The value axis reaches up to a target that is not further away than this many times the highest value.
 TARGET_IN_SIGHT = 3.0
+#: Nothing that is plotted is as small as this.
+_LEAST = 1e-9
 _NICE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 #: Bars of this many cells stand a blank apart.
 _CELLS_APART = 3
@@ -53,7 +55,7 @@ def squeezed(values: Values, number: int) -> list[float | None]:
 
 def nice_top(highest: float) -> float:
     """The end of an axis that reaches to `highest`: a round number."""
-    if highest <= 0 or not math.isfinite(highest):
+    if highest < _LEAST or not math.isfinite(highest):
         return 1.0
     power = 10.0 ** math.floor(math.log10(highest))
     return next(step * power for step in _NICE if step * power >= highest * 0.999999)

@@ -129,9 +129,10 @@ class AlertPane(LineView):
         return [
             rule(one.name, width, [(one.severity, alert_sign(one)[1])]),
             *paragraph(one.message, width, "strong", " "),
-            *facts(rows, width),
             rule("What to do", width),
             *paragraph(one.runbook, width, "plain", " "),
+            rule("How it stands", width),
+            *facts(rows, width),
         ]
 
 

@@ -27,7 +27,7 @@ _SIGNS = (
     ("..", "running or starting"),
     ("▁▃█", "timeline: bytes stored (logarithmic) or size of the state"),
     ("· m s a", "scheduled, manual, safety, by the API"),
-    ("* X", "pinned, damaged"),
+    ("* X :", "pinned, damaged, a time without checkpoints"),
     ("+ ~ -", "added, changed, removed"),
 )
 #: Bindings of lists, and what they do.

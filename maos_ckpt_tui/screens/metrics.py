@@ -71,6 +71,7 @@ class MetricsScreen(WithAlerts):
         #: The bucket that is read, counted from the newest; 0 follows the time.
         self._back = 0
         self._read_s: float | None = None
+        self._stale = False
 
     def compose(self) -> ComposeResult:
         """Totals, figures, plots."""
@@ -92,13 +93,23 @@ class MetricsScreen(WithAlerts):
             self.query_one(MetricList).explain(
                 [line for text in texts if text for line in paragraph(text, width, indent="  ")]
             )
+        self._stale = True
+        self._read_again()
+
+    def tick(self) -> None:
+        """See `ConsoleScreen.tick`; news that came too soon after a reading are read by now."""
+        super().tick()
+        self._read_again()
+
+    def _read_again(self) -> None:
         now_s = self.console.clock.monotonic_s()
-        if self.console.model.loaded and (self._read_s is None or now_s - self._read_s >= _READ_AGAIN_S):
+        due = self._read_s is None or now_s - self._read_s >= _READ_AGAIN_S
+        if due and self._stale and self.console.model.loaded:
             self._read()
 
     def _read(self) -> None:
         client, hours = self.console.client, self._hours
-        self._read_s = self.console.clock.monotonic_s()
+        self._read_s, self._stale = self.console.clock.monotonic_s(), False
         self.ask(lambda: client.metrics(hours), self._took, group="metrics", failed=self._not_read, quiet=True)
 
     def _took(self, report: MetricsReport) -> None:

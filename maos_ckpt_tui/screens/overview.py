@@ -15,7 +15,7 @@ from maos_ckpt_tui.commands import OVERVIEW, bindings_for
 from maos_ckpt_tui.measures import measures
 from maos_ckpt_tui.screens.actions import CheckpointActions
 from maos_ckpt_tui.sentences import sentence
-from maos_ckpt_tui.viewmodel import next_run
+from maos_ckpt_tui.viewmodel import alert_trouble, health, next_run, remote_trouble
 from maos_ckpt_tui.widgets.checkpoint_list import CheckpointList
 from maos_ckpt_tui.widgets.component_pane import SelectedPane
 from maos_ckpt_tui.widgets.events_pane import EventsPane
@@ -85,11 +85,13 @@ class OverviewScreen(CheckpointActions):
         self.refresh_bindings()
 
     def _show_measures(self) -> None:
-        model = self.console.model
-        self.query_one(MeasuresPane).show(measures(model.checkpoints, self._report), model.status)
+        model, now_ms = self.console.model, self.console.now_ms()
+        told = (health(model, now_ms).trouble, remote_trouble(model.status, now_ms), alert_trouble(model.status))
+        found, crowded = measures(model.checkpoints, self._report), sum(map(bool, told)) > 1
+        self.query_one(MeasuresPane).show(found, model.status, crowded=crowded)
         tiers = self.query_one(TiersPane)
         if tiers.display:
-            tiers.show(model.status, self.console.now_ms())
+            tiers.show(model.status, now_ms)
 
     def _read_metrics(self) -> None:
         """Errors, ratio and targets are the engine's to tell; they move slowly, and nobody waits for them."""

@@ -14,7 +14,7 @@ from maos_ckpt_tui.widgets.lines import Line, LineView, fit, flow, line_width, r
 #: terminal, and in short on a low one.
 _CELLS_MIN = 36
 _NAME_CELLS, _VALUE_CELLS = 9, 17
-_ROWS_HIGH = 24
+_ROWS_HIGH, _ROWS_CROWDED = 24, 30
 _APART = 2
 
 
@@ -25,17 +25,19 @@ class MeasuresPane(LineView):
         super().__init__(id="measures")
         self._measures: tuple[Measure, ...] = ()
         self._status: EngineStatus | None = None
+        self._crowded = False
 
-    def show(self, measures: tuple[Measure, ...], status: EngineStatus | None) -> None:
-        """Other values."""
-        self._measures, self._status = measures, status
+    def show(self, measures: tuple[Measure, ...], status: EngineStatus | None, *, crowded: bool = False) -> None:
+        """Other values; `crowded`: other lines need the room more, unless the terminal is high."""
+        self._measures, self._status, self._crowded = measures, status, crowded
         self.changed()
 
     def build(self, width: int) -> list[Line]:
         """See `LineView.build`."""
-        if not self._measures:
+        low = self.app.size.height < _ROWS_HIGH
+        if not self._measures or (low and self._crowded):
             return []
-        if self.app.size.height < _ROWS_HIGH or width < _CELLS_MIN:
+        if low or (self._crowded and self.app.size.height < _ROWS_CROWDED) or width < _CELLS_MIN:
             return self._short(width)
         across = 2 if self._in_short else 1
         cells = (width - _APART * (across - 1)) // across

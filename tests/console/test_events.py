@@ -150,7 +150,7 @@ async def test_an_alert_is_read_snoozed_and_seen(lab: Lab) -> None:
             await operator.sees("firing", "What to do", "nobody has said", "prune --keep-last N")
             await operator.press("z")
             await operator.sees("Snooze disk-space: for how long?")
-            await operator.press("4")
+            await operator.press("1")
             await operator.sees("snoozed by", "nothing more is sent until 2")
             await operator.press("a")
             await operator.sees("acknowledged by", "until it clears")
@@ -194,6 +194,16 @@ def test_a_hostile_entry_is_told_in_full_within_the_width(width: int) -> None:
     assert "\x1b" not in "".join(part for line in lines[2:] for part, _ in line)
     assert "owned" in text
     assert view.matches(("OperationFailed", dict(HOSTILE)), "OWNED save")
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**30), float("inf"), float("nan")])
+def test_numbers_that_cannot_be_cost_nothing(number: float) -> None:
+    fields: dict[str, object] = {"at_ms": number, "duration_s": number, "stored_bytes": number, "records": number}
+    listed = EventList()
+    listed.show([("CheckpointCreated", fields)], 1_000, whole=True, why=[])
+    assert listed.row(0, 80)
+    assert entry_lines(("CheckpointCreated", fields), 60)
+    assert view.matches(("CheckpointCreated", fields), "saved")
 
 
 def test_an_entry_leads_to_its_checkpoint_where_it_has_one() -> None:
