@@ -141,7 +141,7 @@ class CheckpointsScreen(MarkedActions, IntegrityNews):
         """Choose an order; the one in force again reverses it."""
         listing = self.table.listing
         choices = [Choice(one, one.title, f"{one.words[0]}; S reverses it") for one in ORDERS]
-        modal = ChoiceModal("Sort by", choices, [(f"Now {listing.order_words}.", "dim")])
+        modal = ChoiceModal(f"Sort; now {listing.order_words}", choices)
         self.console.load_all()
         self.app.push_screen(modal, self._sort)
 
