@@ -13,7 +13,7 @@ from maos_ckpt_tui.widgets.row_list import EDGES, Column, RowList, table_line
 
 _BAR_CELLS, _BAR_CELLS_NARROW = 20, 8
 _TIER_CELLS = 7
-_HEIGHT_TALL = 24
+_HEIGHT_TALL = 30
 
 
 def _flow(spans: list[Span], width: int, head: Line, *, tall: bool) -> list[Line]:
