@@ -189,7 +189,9 @@ class CheckpointsScreen(MarkedActions, IntegrityNews):
         self.ask(lambda: write_new(Path(name), text), self._written, group="export", quiet=True)
 
     def _written(self, path: Path) -> None:
-        self.console.say(f"{fmt.plural(self.table.row_count, 'checkpoint')} written to {path}", "ok")
+        self.console.say(
+            f"{fmt.plural(self.table.row_count, 'checkpoint')} written: {path.name} in {path.parent}", "ok"
+        )
 
 
 def _as_json(one: Checkpoint) -> dict[str, object]:

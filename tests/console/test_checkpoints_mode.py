@@ -79,7 +79,7 @@ async def test_two_marked_are_compared_with_each_other(lab: Lab) -> None:
         await operator.press("escape", "space", "d")
         await operator.sees("Mark two to compare them; 3 marked now")
         await operator.press("escape")
-        await operator.until(lambda: "marked" not in operator.screen, "no marks")
+        await operator.until(lambda: not table(operator).marked, "no marks")
 
 
 async def test_what_fails_for_some_is_told_and_the_others_are_done(lab: Lab) -> None:
@@ -135,7 +135,7 @@ async def test_the_list_is_exported_as_it_is_shown_and_never_over_a_file(
         await operator.press("2", "slash")
         await operator.type("export")
         await operator.press("enter", "e")
-        await operator.sees("1 checkpoint written to")
+        await operator.sees("1 checkpoint written: maos-ckpt-checkpoints-")
         (path,) = tmp_path.glob("maos-ckpt-checkpoints-*.json")
         assert [one["description"] for one in json.loads(path.read_text())] == ["to export"]
         assert path.stat().st_mode & 0o777 == 0o600

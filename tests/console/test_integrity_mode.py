@@ -38,7 +38,7 @@ async def test_a_verification_tells_what_it_read_and_stays_in_the_list(
         await operator.press("tab", "enter")
         await operator.sees("OK Verified", "About: everything", "every chunk decoded")
         await operator.press("escape", "e")
-        await operator.sees("Written to")
+        await operator.sees("Written: maos-ckpt-integrity-")
         (path,) = tmp_path.glob("maos-ckpt-integrity-*.json")
         told = json.loads(path.read_text())
         assert told["lastRun"]["ok"]
