@@ -79,7 +79,7 @@ _LARGEST, _LONGEST, _NAMES = (
     ("longest first", "shortest first"),
     ("a to z", "z to a"),
 )
-BY_AGE = Order("age", "AGE", lambda one: one.seq, True, ("newest first", "oldest first"))
+BY_AGE = Order("age", "AGE", lambda one: -one.seq, False, ("newest first", "oldest first"))
 ORDERS = (
     BY_AGE,
     Order("stored", "STORED", lambda one: one.stored_bytes, True, _LARGEST),
@@ -92,8 +92,6 @@ ORDERS = (
     Order("trigger", "WHY", lambda one: one.trigger.value, False, _NAMES),
     Order("pinned", "NOTES", lambda one: one.pinned, True, ("pinned first", "pinned last")),
     Order("description", "NOTES", lambda one: (not one.description, one.description.casefold()), False, _NAMES),
-    Order("tags", "NOTES", lambda one: (not one.tags, one.tags), False, _NAMES),
-    Order("id", "ID", lambda one: one.id, False, _NAMES),
 )
 
 

@@ -29,26 +29,28 @@ def share(one: Coverage) -> float:
 
 
 def coverage_words(one: Coverage, days: int, now_ms: int) -> list[Span]:
-    """What the look at all objects has read of a tier: this round, the last one, what is next."""
+    """What the look at all objects has read of a tier, the most important first: damage, this round, the last one, what
+    is next."""
     words: list[Span] = []
+    if one.damaged:
+        words.append((f"XX {fmt.plural(len(one.damaged), 'object')} damaged or missing", "bad"))
     if one.looked_at_ms is None:
         words.append(("nothing was read back in turn yet", "warn" if days == 0 else "plain"))
     else:
-        read = f"{fmt.size(one.read_bytes)} of {fmt.size(one.total_bytes)} in this round"
-        words.append((f"{read}, last {fmt.minutes_ago(one.looked_at_ms, now_ms)}", "plain"))
+        words.append((f"{fmt.size(one.read_bytes)} of {fmt.size(one.total_bytes)} in this round", "plain"))
     if one.completed_at_ms is not None:
         late = days > 0 and now_ms - one.completed_at_ms > 2 * days * _DAY_MS
         words.append((f"all of it by {fmt.minutes_ago(one.completed_at_ms, now_ms)}", "warn" if late else "ok"))
     elif one.looked_at_ms is not None:
         words.append(("no round has ended yet", "plain"))
+    if one.looked_at_ms is not None:
+        words.append((f"last read {fmt.minutes_ago(one.looked_at_ms, now_ms)}", "dim"))
     if days == 0:
         words.append(("none is scheduled: scrub_days is 0", "warn"))
     elif one.next_at_ms is None or one.next_at_ms <= now_ms:
         words.append(("the next slice as soon as nothing else is to be done", "dim"))
     else:
         words.append((f"the next slice in {fmt.minutes(now_ms, one.next_at_ms)}", "dim"))
-    if one.damaged:
-        words.append((f"XX {fmt.plural(len(one.damaged), 'object')} damaged or missing", "bad"))
     return words
 
 
@@ -65,15 +67,14 @@ def verified_words(checkpoints: Sequence[Checkpoint], report: IntegrityReport) -
             unread += 1
         else:
             counts[run.level] = counts.get(run.level, 0) + 1
-    words: list[Span] = [
+    words: list[Span] = [(f"XX {fmt.count(damaged)} damaged", "bad")] if damaged else []
+    words += [
         (f"{fmt.count(number)} {level}", "ok" if level == "full" else "plain")
         for level, number in counts.items()
         if number
     ]
     if unread:
         words.append((f"{fmt.count(unread)} not verified since they were taken", "dim"))
-    if damaged:
-        words.append((f"XX {fmt.count(damaged)} damaged", "bad"))
     return words
 
 

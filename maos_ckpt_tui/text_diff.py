@@ -91,7 +91,7 @@ def _changed(old: Sequence[str], new: Sequence[str]) -> Iterator[DiffLine]:
 
 def diff_words(before: str, after: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
     """Both lines in pieces, each with whether it is what differs."""
-    start, end = common_ends(before, after)
+    start, end = _whole_words(before, *common_ends(before, after))
     middle = (before[start : len(before) - end], after[start : len(after) - end])
     old, new = (_WORD.findall(one) for one in middle)
     gone: list[Piece] = [(middle[0], True)]
@@ -105,6 +105,15 @@ def diff_words(before: str, after: str) -> tuple[tuple[Piece, ...], tuple[Piece,
             came = [("".join(new[c:d]), tag != "equal") for tag, _, _, c, d in codes]
     head, tail = (before[:start], False), (before[len(before) - end :], False)
     return _tidy([head, *gone, tail]), _tidy([head, *came, tail])
+
+
+def _whole_words(text: str, start: int, end: int) -> tuple[int, int]:
+    """Common ends without the part of a word with which they begin or end."""
+    while start and (text[start - 1].isalnum() or text[start - 1] == "_"):
+        start -= 1
+    while end and (text[len(text) - end].isalnum() or text[len(text) - end] == "_"):
+        end -= 1
+    return start, end
 
 
 def _tidy(pieces: Sequence[Piece]) -> tuple[Piece, ...]:

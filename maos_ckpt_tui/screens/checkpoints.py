@@ -141,7 +141,7 @@ class CheckpointsScreen(MarkedActions, IntegrityNews):
         """Choose an order; the one in force again reverses it."""
         listing = self.table.listing
         choices = [Choice(one, one.title, f"{one.words[0]}; S reverses it") for one in ORDERS]
-        modal = ChoiceModal("Sort by", choices, [(f"Now {listing.order_words}.", "dim")])
+        modal = ChoiceModal(f"Sort; now {listing.order_words}", choices)
         self.console.load_all()
         self.app.push_screen(modal, self._sort)
 
@@ -189,7 +189,9 @@ class CheckpointsScreen(MarkedActions, IntegrityNews):
         self.ask(lambda: write_new(Path(name), text), self._written, group="export", quiet=True)
 
     def _written(self, path: Path) -> None:
-        self.console.say(f"{fmt.plural(self.table.row_count, 'checkpoint')} written to {path}", "ok")
+        self.console.say(
+            f"{fmt.plural(self.table.row_count, 'checkpoint')} written: {path.name} in {path.parent}", "ok"
+        )
 
 
 def _as_json(one: Checkpoint) -> dict[str, object]:

@@ -243,7 +243,7 @@ class DiffScreen(ChangeScreen, CheckpointActions):
         self.ask(lambda: write_new(path, shape(result)), self._written, group="export", quiet=True)
 
     def _written(self, path: Path) -> None:
-        self.console.say(f"Written to {path}", "ok")
+        self.console.say(f"Written: {path.name} in {path.parent}", "ok")
 
 
 def _name(name: str) -> str:

@@ -242,4 +242,4 @@ class IntegrityScreen(IntegrityNews):
         self.ask(lambda: write_new(Path(name), text), self._written, group="export", quiet=True)
 
     def _written(self, path: Path) -> None:
-        self.console.say(f"Written to {path}", "ok")
+        self.console.say(f"Written: {path.name} in {path.parent}", "ok")

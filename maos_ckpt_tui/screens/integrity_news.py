@@ -23,10 +23,13 @@ class IntegrityNews(ConsoleScreen):
 
     def ask_integrity(self) -> None:
         """Read what is known, if that is not what is known here already."""
-        newest = next((fields.get("at_ms") for name, fields in self.console.model.events if name == _NEWS), None)
-        if not self.console.model.loaded or (self._asked and newest == self._known):
+        model = self.console.model
+        newest = next((fields.get("at_ms") for name, fields in model.events if name == _NEWS), None)
+        # A slice of the look at all objects that found nothing is no event.
+        news = (newest, [tier.scrub_share for tier in model.status.tiers] if model.status is not None else [])
+        if not model.loaded or (self._asked and news == self._known):
             return
-        self._asked, self._known = True, newest
+        self._asked, self._known = True, news
         client = self.console.client
         self.ask(lambda: client.integrity(RUNS), self._took, group="integrity", failed=self._refused, quiet=True)
 

@@ -19,7 +19,7 @@ _COLUMNS = (
     Column("AGE", 5, 2, right=True),
     Column("ID", 6, 1),
     Column("WHY", 10, 3),
-    Column("CHANGED", 9, 5, grow=True, wish=18),
+    Column("CHANGED", 9, 4, grow=True),
     Column("RECORDS", 9, 10, right=True),
     Column("SIZE", 8, 8, right=True),
     Column("STORED", 8, 2, right=True),
@@ -27,7 +27,7 @@ _COLUMNS = (
     Column("TOOK", 7, 9, right=True),
     Column("LOCK", 7, 13, right=True),
     Column("STATE", 10, 11),
-    Column("VERIFIED", 9, 4),
+    Column("VERIFIED", 10, 5),
     Column("COPIES", 7, 7),
     Column("NOTES", 8, 6, grow=True, wish=24),
 )

@@ -13,10 +13,13 @@ from maos_ckpt_tui.widgets.row_list import EDGES, Column, RowList, table_line
 
 _BAR_CELLS, _BAR_CELLS_NARROW = 20, 8
 _TIER_CELLS = 7
+_HEIGHT_TALL = 30
 
 
-def _parts(spans: list[Span]) -> list[Line]:
-    return [[span] for span in spans]
+def _flow(spans: list[Span], width: int, head: Line, *, tall: bool) -> list[Line]:
+    """All of it on as many lines as it takes; where the screen is low, what fits on one line, the first first."""
+    lines = flow([[span] for span in spans], width, head)
+    return lines if tall else lines[:1]
 
 
 class CoverageView(LineView):
@@ -53,16 +56,15 @@ class CoverageView(LineView):
             return [rule("Read back", width), *paragraph(self._trouble or "Loading…", width, "dim", "  ")]
         every = f"each object once in {fmt.plural(report.scrub_days, 'day')}" if report.scrub_days else "not scheduled"
         lines = [rule("Read back in turn", width, [(every, "dim")])]
+        tall = self.app.size.height >= _HEIGHT_TALL
         cells = _BAR_CELLS if width >= 100 else _BAR_CELLS_NARROW
         for one in report.coverage:
             head: Line = [(f" {one.tier:<{_TIER_CELLS}}", "strong"), *bar(share(one), cells), ("  ", "plain")]
-            lines += flow(_parts(coverage_words(one, report.scrub_days, self._now_ms)), width, head)
+            lines += _flow(coverage_words(one, report.scrub_days, self._now_ms), width, head, tall=tall)
         if self._verified:
-            lines += flow(_parts(self._verified), width, [(" verified  ", "strong")])
+            lines += _flow(self._verified, width, [(" verified  ", "strong")], tall=tall)
         if self._result is not None:
-            first, *rest = evidence(self._result)
-            head = [(" last run  ", "strong")]
-            lines += flow(_parts([first, *rest]), width, head)
+            lines += _flow(evidence(self._result), width, [(" last run  ", "strong")], tall=tall)
         return [fit(line, width) for line in lines]
 
 
