@@ -13,6 +13,7 @@ from maos_ckpt_tui.explore.things import Thing, line_pattern
 
 #: Sessions that are looked through for an agent's, where its own field leads nowhere.
 _SESSIONS_MAX = 5000
+FIRST_RECORDS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ def _from_session(client: EngineClient, place: str, agent: Entry, session: str, 
 
 
 def read_page(client: EngineClient, place: str, file: str, after: str, budget: Budget) -> Page:
-    """The next turns of a transcript."""
-    page = client.records(place, record=line_pattern(file), after=after, limit=PAGE_RECORDS)
+    """The next turns of a transcript; a first few, so that there is something to read at once."""
+    limit = PAGE_RECORDS if after else FIRST_RECORDS
+    page = client.records(place, record=line_pattern(file), after=after, limit=limit)
     return Page(turns(page.records, budget), page.next)

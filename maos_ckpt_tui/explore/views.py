@@ -48,7 +48,7 @@ VIEWS: tuple[View, ...] = (
         "agent",
         ("agents", "agents"),
         (
-            Column("AGENT", 16, 1, grow=True, wish=26),
+            Column("AGENT", 14, 1, grow=True, wish=22),
             Column("STATUS", 12, 1),
             Column("ROLE", 10, 5, grow=True, wish=16),
             Column("LAST ACTIVE", 14, 2),
@@ -82,7 +82,7 @@ VIEWS: tuple[View, ...] = (
         "task",
         ("tasks", "tasks"),
         (
-            Column("TASK", 20, 1, grow=True, wish=40),
+            Column("TASK", 20, 1, grow=True, wish=27),
             Column("STATUS", 14, 1),
             Column("DONE", 5, 2, right=True),
             Column("NEEDS", 8, 7),

@@ -143,7 +143,7 @@ class ExploreScreen(ExploringScreen):
         come, gone = len(now.keys() - before.keys()), len(before.keys() - now.keys())
         other = sum(1 for path, digest in now.items() if before.get(path, digest) != digest)
         parts = ((f"+{come}", come), (f"~{other}", other), (f"-{gone}", gone))
-        return " ".join(word for word, number in parts if number) or "nothing differs"
+        return " ".join(word for word, number in parts if number) or "no change"
 
     def _failed(self, error: CkptError) -> None:
         self._reading, self._loaded = None, ("", "", {})

@@ -160,7 +160,7 @@ class RecordScreen(ExploringScreen):
         ]
         if before is not None:
             number = sum(1 for name in {**before, **values} if before.get(name) != values.get(name))
-            self.difference = f"~{number}" if number else "nothing differs"
+            self.difference = f"~{number}" if number else "no change"
             if bool(before) != bool(values):
                 self.difference = "+ it is here" if values else "- it is not here"
         self._loaded = (place, values)
