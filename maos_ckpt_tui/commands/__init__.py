@@ -65,7 +65,8 @@ _SHOWN_KEYS = {
     "space": "space",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
-    "shift+tab": "⇧tab",
+    "shift+left": "shift+←",
+    "shift+right": "shift+→",
 }
 
 

@@ -9,7 +9,7 @@ from enum import IntEnum
 from textual.binding import Binding
 
 #: Cursor movements and the palette itself: it makes no sense to choose them by name.
-_NOT_BY_NAME = frozenset({"palette", "back", "older", "newer", "unfold", "mark"})
+_NOT_BY_NAME = frozenset({"palette", "back", "older", "newer", "older_change", "newer_change", "unfold", "mark"})
 
 
 class Level(IntEnum):

@@ -30,7 +30,7 @@ from maos_ckpt_tui.widgets.title_bar import TitleBar
 _WHY_NOT = {
     "absent": "This agent is not in this state: it had not been registered, or had been removed.",
     "nothing": "This state holds no transcript of it: Claude Code writes one once the agent has begun to work.",
-    "session": "This state holds no transcript of it, and MAOS's own session has no turns.",
+    "session": "This state holds no transcript of it, and MAOS's own session has no turns: it keeps them seldom.",
     "": "The transcript is empty, or was not there yet.",
 }
 _TITLE_CELLS_MAX = 40
@@ -53,7 +53,8 @@ class TalkFacts(LineView):
         """See `LineView.build`."""
         talk = self._talk
         if talk is None or talk.agent is None:
-            return [fit([(f" {self._thing}", "strong")], width)]
+            source: Line = [("  MAOS's own record of it: no transcript here", "warn")] if talk and talk.turns else []
+            return [fit([(f" {self._thing}", "strong"), *source], width)]
         values = talk.agent.values
         line: Line = [
             (f" {safe_name(talk.agent.key, _TITLE_CELLS_MAX)}", "strong"),

@@ -66,6 +66,13 @@ class ExploreScreen(ExploringScreen):
         return self._inside or views.VIEWS[self._tab]
 
     @property
+    def collections(self) -> frozenset[str]:
+        """See `ExploringScreen.collections`."""
+        if self.view.name == views.ALL and self.checkpoint is not None:
+            return frozenset(one.path for one in self.checkpoint.collections)
+        return frozenset({"/".join(self.view.collection)})
+
+    @property
     def things(self) -> ThingList:
         """The rows."""
         return self.query_one(ThingList)

@@ -30,6 +30,7 @@ _LABELS = {
 _WRAPPED_MAX = 200
 _EDGES = 3
 _INDENT = "    "
+_CODE_INDENT_MAX = 24
 
 
 class ConversationView(Widget, can_focus=True):
@@ -110,7 +111,7 @@ class ConversationView(Widget, can_focus=True):
         """Fold what can be folded, or unfold it all; returns whether it is folded now."""
         self._folding, at = not self._folding, self.cursor
         self._unfolded.clear()
-        self.go(at)
+        self.go(at, at_end=at == len(self.turns) - 1)
         return self._folding
 
     # --- layout -----------------------------------------------------------------------------------------------
@@ -149,8 +150,10 @@ class ConversationView(Widget, can_focus=True):
         when = f"  {safe_text(turn.at[:19].replace('T', ' '), 19)}" if turn.at else ""
         lines: list[Line] = [[*head, (when, "dim")]]
         tone = "bad" if turn.error else "plain" if turn.kind in (USER, AGENT) else "dim"
-        for part in turn.text.split("\n"):
-            lines += [[(_INDENT + piece, tone)] for piece in wrap(part, max(8, width - len(_INDENT)))]
+        for part in turn.text.replace("\t", "    ").splitlines() or [""]:
+            # Code keeps its indents, which wrapping would drop.
+            indent = _INDENT + " " * min(_CODE_INDENT_MAX, len(part) - len(part.lstrip(" ")))
+            lines += [[(indent + piece, tone)] for piece in wrap(part.lstrip(" "), max(8, width - len(indent)))]
         if turn.cut:
             lines.append([(f"{_INDENT}… {turn.cut:,} more characters: o opens the record", "warn")])
         return [*lines, []]
