@@ -184,7 +184,9 @@ def load(client: EngineClient, place: str, one: View, limit: int, totals: Checkp
         counts = _counts(client, place, totals)
     elif one.name == "files":
         # A glob over all components would look at every key of the state.
-        for component in {one.component for one in (totals.collections if totals else ()) if one.name == "files"}:
+        for component in sorted(
+            {held.component for held in (totals.collections if totals else ()) if held.name == "files"}
+        ):
             entries += read(client, place, f"{component}/files/*", limit).entries
     rows = one.rows(entries, counts)
     return Reading(rows, found.more, {entry.path: entry.digest for entry in entries})

@@ -43,7 +43,6 @@ class ExploreScreen(ExploringScreen):
         self._tab = 0
         self._inside: View | None = None
         self._limit = LISTED
-        self._shown_at = ""
         self._loaded: tuple[str, str, Mapping[str, bytes]] = ("", "", {})
         self._reading: Reading | None = None
 
@@ -91,17 +90,11 @@ class ExploreScreen(ExploringScreen):
             return self.things.current is not None
         return super().offers(action) and (action != "more" or (self._reading is not None and self._reading.more))
 
-    def on_screen_resume(self) -> None:
-        """A screen above may have moved in time."""
-        super().on_screen_resume()
-        if self._shown_at not in ("", self.position.id):
-            self.reload()
-
     def model_changed(self) -> None:
         """See `ExploringScreen`; the first checkpoints have come, or the first one of all."""
         self.position.settle(self.console.model)
         super().model_changed()
-        if self.position.id and not self._shown_at:
+        if self.position.id and not self.shown_at:
             self.reload()
 
     def reload(self) -> None:
@@ -113,7 +106,7 @@ class ExploreScreen(ExploringScreen):
             self.things.empty(view, [[("  Waiting for the list of checkpoints…", "dim")]])
             return
         totals = self.checkpoint or (model.checkpoints[0] if model.checkpoints else None)
-        self._shown_at = place
+        self.shown_at = place
         what = "Reading the live state…" if self.position.live else f"Reading {view.title.lower()}…"
         if self._loaded[:2] != (view.name, place):
             self.things.keep()

@@ -41,8 +41,9 @@ class ExploringScreen(ConsoleScreen):
     def __init__(self, position: Position) -> None:
         super().__init__()
         self.position = position
-        #: What differs from the place before, in words.
+        #: What differs from the place before, in words; and the place that is shown, "" before the first.
         self.difference = ""
+        self.shown_at = ""
 
     @property
     def thing(self) -> Thing | None:
@@ -67,6 +68,12 @@ class ExploringScreen(ConsoleScreen):
         if action in ("recover", "diff") and self.position.live:
             return False
         return self.thing is not None or action not in _ON_A_THING
+
+    def on_screen_resume(self) -> None:
+        """A screen above may have moved in time."""
+        super().on_screen_resume()
+        if self.shown_at not in ("", self.position.id):
+            self.reload()
 
     def model_changed(self) -> None:
         """Other checkpoints are there."""

@@ -138,6 +138,7 @@ class RecordScreen(ExploringScreen):
     def reload(self) -> None:
         """Read it as it is at this place."""
         client, place, pattern = self.console.client, self.position.id, self._thing.pattern
+        self.shown_at = place
         reading: list[Line] = [[("  Reading the record… Nothing is written.", "dim")]]
         self.query_one(FieldList).show({}, None, self._title(), reading)
         self.ask(

@@ -34,6 +34,8 @@ _COLUMNS = (
     Column("FIELDS", 10, 1, grow=True),
 )
 _TITLE_CELLS_MAX = 40
+#: The newest versions, whose checkpoints stay while they are looked at.
+_HELD_MAX = 100
 #: Fields that are told with their values, and how much of each.
 _VALUES_MAX, _VALUE_CHARACTERS = 3, 60
 
@@ -110,7 +112,7 @@ class VersionsScreen(ConsoleScreen):
     @property
     def held(self) -> frozenset[str]:
         """See `ConsoleScreen.held`."""
-        return frozenset(one.checkpoint for one in self._history.versions)
+        return frozenset(one.checkpoint for one in self._history.versions[-_HELD_MAX:])
 
     def compose(self) -> ComposeResult:
         """Versions and keys."""

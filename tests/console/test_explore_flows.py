@@ -65,7 +65,11 @@ async def test_an_agent_opens_as_its_conversation_and_one_goes_through_time_with
         await operator.sees("- 1 line")
         await operator.press("right")
         await operator.sees("+ 1 line", "And now")
-        await operator.press("right")
+        await operator.press("o")
+        await operator.sees("Record of transcript", "And now")
+        await operator.press("left", "escape")
+        await operator.until(lambda: bool(view.turns) and view.turns[-1].line == number, "the older conversation")
+        await operator.press("right", "right")
         await operator.sees("LIVE", "And now")
 
 
