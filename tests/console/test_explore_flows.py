@@ -215,6 +215,18 @@ async def test_what_is_not_there_is_explained(lab: Lab) -> None:
         await operator.sees("No message here")
 
 
+async def test_a_damaged_checkpoint_says_so_and_another_one_can_be_looked_at(lab: Lab) -> None:
+    async with console(lab.client()) as operator:
+        for pack in [*lab.repository.glob("packs/**/*"), *lab.repository.glob("cache/**/*")]:
+            if pack.is_file():
+                pack.chmod(0o600)
+                pack.write_bytes(b"\0" * pack.stat().st_size)
+        await operator.press("3")
+        await operator.sees("[Agents]", "XX ")
+        await operator.press("tab", "right")
+        await operator.sees("LIVE", "REQUEST")
+
+
 async def test_a_read_only_console_explores_and_recovers_nothing(lab: Lab) -> None:
     async with console(lab.client(), read_only=True) as operator:
         await explore(operator, "AGENT")
