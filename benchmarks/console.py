@@ -1,161 +1,307 @@
-"""The console in a real pseudo-terminal: first paint, key to paint at rest and during a save, cost at rest.
+"""The console in a real pseudo-terminal, against what is promised: `python -m benchmarks.console [--out FILE]`.
 
-`python -m benchmarks.console [--mb 500] [--size 120x40]`. A key is answered when the first byte of the change arrives.
+First paint; opening a repository with 100,000 checkpoints and paging through it; key to paint in each mode, at rest and
+while a state of 500 MB is saved; processor and bytes at rest in each mode, and those of a slow line. A key is answered
+when the first byte of the change arrives. Prints a Markdown table, and writes the figures as JSON.
+`--state DIR --claude-home DIR` takes a state that is there already (it is copied).
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import fcntl
+import json
 import os
-import pty
-import select
-import signal
-import struct
+import shutil
 import subprocess
 import sys
 import tempfile
-import termios
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from maos_ckpt.environment import child_environment
+from maos_ckpt_tui.modes import MODES, Mode
+from tests.console.terminal import Terminal
 from tests.lab.build import build_state
 from tests.lab.mutate import mutate
+from tests.lab.past import build_past
 
 MB = 1_000_000
+PAGE_DOWN, PAGE_UP = "\x1b[6~", "\x1b[5~"
+#: What is there once something of the repository is shown.
+SHOWN = "KiB"
+PAINTS = 7
+_SETTLED_S = 1.5
+_LONGEST_S = 120.0
 
 
-class Terminal:
-    """A console on a pseudo-terminal."""
+@dataclass(frozen=True)
+class Figure:
+    """One measured value against its bound, in `unit`."""
 
-    def __init__(self, arguments: list[str], columns: int, rows: int, home: Path) -> None:
-        environment = child_environment() | {"TERM": "xterm-256color", "HOME": str(home), "COLORTERM": "truecolor"}
-        self.started_s = time.perf_counter()
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            command = [sys.executable, "-m", "maos_ckpt_tui", *arguments]
-            os.execve(sys.executable, command, environment)
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    what: str
+    value: float
+    bound: float | None
+    unit: str
+    about: str = ""
 
-    def read(self, timeout_s: float) -> bytes:
-        """What has been painted, waiting at most so long for the first byte."""
-        if not select.select([self.fd], [], [], timeout_s)[0]:
-            return b""
-        with contextlib.suppress(OSError):
-            return os.read(self.fd, 1 << 16)
-        return b""
-
-    def wait_for(self, text: bytes, timeout_s: float) -> float:
-        """Seconds until `text` was painted."""
-        seen = b""
-        began_s = time.perf_counter()
-        while text not in seen:
-            if time.perf_counter() - began_s > timeout_s:
-                raise SystemExit(f"{text!r} was not painted within {timeout_s} s")
-            seen = seen[-65536:] + self.read(0.05)
-        return time.perf_counter() - self.started_s
-
-    def quiet(self, for_s: float) -> None:
-        """Read until nothing was painted for so long."""
-        while self.read(for_s):
-            pass
-
-    def key(self, key: bytes, timeout_s: float = 5.0) -> float:
-        """Seconds from a key to the first byte painted."""
-        self.quiet(0.02)
-        began_s = time.perf_counter()
-        os.write(self.fd, key)
-        if not self.read(timeout_s):
-            raise SystemExit(f"the key {key!r} was not answered")
-        return time.perf_counter() - began_s
-
-    def close(self) -> None:
-        """End it."""
-        os.kill(self.pid, signal.SIGTERM)
-        deadline_s = time.perf_counter() + 30
-        while time.perf_counter() < deadline_s and os.waitpid(self.pid, os.WNOHANG) == (0, 0):
-            self.read(0.05)
+    @property
+    def row(self) -> str:
+        """As a line of the table."""
+        held = "" if self.bound is None else "yes" if self.value <= self.bound else "**no**"
+        bound = "" if self.bound is None else f"≤ {self.bound:g} {self.unit}"
+        return f"| {self.what} | {self.value:.3g} {self.unit} | {bound} | {held} | {self.about} |"
 
 
-def keys(terminal: Terminal, number: int) -> list[float]:
-    """Open and close the help, again and again."""
-    taken = []
-    while len(taken) < number:
-        taken.append(terminal.key(b"?"))
-        taken.append(terminal.key(b"?"))
-        time.sleep(0.01)
+@dataclass(frozen=True)
+class Place:
+    """A state, its repository, and the options of the command line for both."""
+
+    folder: Path
+    state: Path
+    claude: Path
+
+    @property
+    def options(self) -> list[str]:
+        """Of the command line."""
+        config = self.folder / "config.toml"
+        config.write_text("interval_seconds = 3600\nmax_checkpoints = 0\n", encoding="ascii")
+        places = ["--source", f"maos:{self.state}", "--repo", str(self.folder / "repository")]
+        return [*places, "--claude-home", str(self.claude), "--config", str(config)]
+
+    def run(self, *words: str) -> subprocess.Popen[bytes]:
+        """The command line, beside the console."""
+        command = [sys.executable, "-m", "maos_ckpt_tui", *words, *self.options]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=child_environment())
+
+
+@contextmanager
+def console(place: Place, size: tuple[int, int], *more: str) -> Iterator[Terminal]:
+    """A console over `place`, ended in order."""
+    with Terminal(["-m", "maos_ckpt_tui", *place.options, *more], *size, HOME=str(place.folder)) as terminal:
+        yield terminal
+        terminal.signal(15)
+        terminal.wait(_LONGEST_S)
+
+
+def quiet(terminal: Terminal, for_s: float = 0.02) -> None:
+    """Read until nothing was painted for so long."""
+    before = -1
+    while len(terminal.output) != before:
+        before = len(terminal.output)
+        terminal.pump(for_s)
+
+
+def key(terminal: Terminal, keys: str, timeout_s: float = 5.0) -> float:
+    """Seconds from a key to the first byte painted."""
+    quiet(terminal)
+    before, began_s = len(terminal.output), time.perf_counter()
+    terminal.type(keys)
+    if not terminal.first_byte(timeout_s):
+        raise SystemExit(f"the key {keys!r} was not answered")
+    assert len(terminal.output) > before
+    return time.perf_counter() - began_s
+
+
+def help_keys(terminal: Terminal, until: Callable[[int], bool]) -> list[float]:
+    """Open and close the help, which every screen has, again and again."""
+    taken: list[float] = []
+    while not until(len(taken)):
+        taken += [key(terminal, "?"), key(terminal, "?")]
     return taken
-
-
-def cursor(terminal: Terminal, until: float) -> list[float]:
-    """Move the cursor in the list of checkpoints down and up."""
-    taken = []
-    while time.perf_counter() < until:
-        taken += [terminal.key(b"j"), terminal.key(b"k")]
-    return taken
-
-
-def percentiles(values: list[float]) -> str:
-    """Median, 99th percentile and longest, in milliseconds."""
-    ordered = sorted(values)
-    at = [ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], ordered[-1]]
-    return " / ".join(f"{one * 1000:.0f}" for one in at) + f" ms (median / p99 / max of {len(ordered)})"
 
 
 def cpu_s(pid: int) -> float:
-    """Processor time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    """Processor time of one process so far; what it started is not in it."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def resident_mb(pid: int) -> float:
+    """Memory of one process now."""
+    return int(Path(f"/proc/{pid}/status").read_text(encoding="ascii").split("VmRSS:")[1].split()[0]) / 1000
+
+
+def percentile_ms(values: list[float], share: float) -> float:
+    """Nearest rank, in milliseconds."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))] * 1000
+
+
+def key_figures(what: str, taken: list[float], bound_ms: float) -> list[Figure]:
+    """Median and 99th percentile of keys."""
+    about = f"{len(taken)} keys, longest {max(taken) * 1000:.0f} ms"
+    return [
+        Figure(f"{what}, median", percentile_ms(taken, 0.5), None, "ms", about),
+        Figure(f"{what}, p99", percentile_ms(taken, 0.99), bound_ms, "ms", about),
+    ]
+
+
+def first_paint(place: Place, size: tuple[int, int]) -> list[Figure]:
+    """From the start of the process to the first whole screen: its last line is there."""
+    taken = []
+    for _ in range(PAINTS):
+        with console(place, size) as terminal:
+            taken.append(terminal.until("quit"))
+            quiet(terminal, 0.3)
+    taken.sort()
+    about = f"best {taken[0]:.2f} s, longest {taken[-1]:.2f} s of {PAINTS}"
+    return [Figure("first paint, median", taken[PAINTS // 2], 0.6, "s", about)]
+
+
+def past(folder: Path, size: tuple[int, int], number: int) -> list[Figure]:
+    """A repository with a long past: opened by a console attached to its engine, and by one with an engine of its own.
+
+    Of the first the time from the first paint to the list is taken: what the repository's size adds.
+    """
+    place = Place(folder, folder / "maos", folder / "claude")
+    build_past(folder, number)
+    found = []
+    engine = place.run("--headless")
+    try:
+        began_s = time.perf_counter()
+        while not list((folder / "repository").glob("*.sock*")) and time.perf_counter() - began_s < _LONGEST_S:
+            time.sleep(0.1)
+        for _ in range(2):  # The first one may wait for the engine's own look at everything.
+            with console(place, size) as terminal:
+                painted_s = terminal.until("quit")
+                opened_s = terminal.until(SHOWN, _LONGEST_S) - painted_s
+                attached_mb = resident_mb(terminal.pid)
+                if "attached" not in terminal.words:
+                    raise SystemExit("the console has an engine of its own")
+                taken = [key(terminal, PAGE_DOWN) for _ in range(200)]
+        about = f"console {attached_mb:.0f} MB, engine {resident_mb(engine.pid):.0f} MB"
+        found.append(Figure(f"{number:,} checkpoints, attached: first paint to list", opened_s, 0.3, "s", about))
+        found += key_figures(f"a page down among {number:,} checkpoints", taken, 50)
+    finally:
+        engine.terminate()
+        engine.wait()
+    with console(place, size) as terminal:
+        painted_s = terminal.until("quit")
+        opened_s = terminal.until(SHOWN, _LONGEST_S) - painted_s
+        about = f"console with engine {resident_mb(terminal.pid):.0f} MB"
+    found.append(Figure(f"{number:,} checkpoints, own engine: first paint to list", opened_s, 0.3, "s", about))
+    return found
+
+
+def modes_at_rest(place: Place, size: tuple[int, int], seconds: float, keys: int) -> list[Figure]:
+    """Each mode: keys, then nothing for so long."""
+    found = []
+    for mode in MODES:
+        with console(place, size) as terminal:
+            terminal.until(SHOWN, 30)
+            terminal.type(mode.key)
+            quiet(terminal, _SETTLED_S)
+            found += key_figures(f"{mode.name}: key to paint at rest", help_keys(terminal, lambda n: n >= keys), 50)
+            quiet(terminal, _SETTLED_S)
+            found += _at_rest(mode.name, terminal, seconds)
+    return found
+
+
+def _at_rest(what: str, terminal: Terminal, seconds: float) -> list[Figure]:
+    before_bytes, before_cpu_s, began_s = len(terminal.output), cpu_s(terminal.pid), time.perf_counter()
+    terminal.pump(seconds)
+    took_s = time.perf_counter() - began_s
+    share = (cpu_s(terminal.pid) - before_cpu_s) / took_s
+    sent = (len(terminal.output) - before_bytes) / took_s / 1000
+    about = f"over {took_s:.0f} s"
+    return [
+        Figure(f"{what}: processor at rest", share * 100, 1.0, "%", about + ", engine included"),
+        Figure(f"{what}: sent at rest", sent, 1.0, "kB/s", about),
+    ]
+
+
+def slow_line(place: Place, size: tuple[int, int], seconds: float) -> list[Figure]:
+    """What the switch for slow lines leaves."""
+    with console(place, size, "--low-bandwidth") as terminal:
+        terminal.until(SHOWN, 30)
+        quiet(terminal, _SETTLED_S)
+        painted = Figure("low bandwidth: first screen", len(terminal.output) / 1000, None, "kB")
+        return [painted, *_at_rest("low bandwidth", terminal, seconds)]
+
+
+def during_saves(place: Place, size: tuple[int, int], modes: tuple[Mode, ...]) -> list[Figure]:
+    """Keys in each mode while everything that a fifth of the records holds is saved by the console's own engine."""
+    found, everything = [], []
+    for seed, mode in enumerate(modes):
+        mutate(place.state, 0.2, seed)
+        with console(place, size) as terminal:
+            terminal.until("quit")
+            terminal.until(SHOWN, _LONGEST_S)
+            # The engine saves as it starts.
+            saving = threading.Event()
+            watcher = threading.Thread(target=_watch_save, args=(place, saving), daemon=True)
+            terminal.type(mode.key)
+            terminal.pump(0.3)
+            watcher.start()
+            taken = help_keys(terminal, lambda n, saving=saving: saving.is_set() or n >= 2000)  # type: ignore[misc]
+        found.append(Figure(f"{mode.name}: key to paint during a save, p99", percentile_ms(taken, 0.99), 100, "ms"))
+        everything += taken
+    return [*found, *key_figures("all modes: key to paint during a save", everything, 100)]
+
+
+def _watch_save(place: Place, over: threading.Event) -> None:
+    manifests = place.folder / "repository" / "manifests"
+    before, began_s = len(list(manifests.iterdir())), time.perf_counter()
+    while len(list(manifests.iterdir())) == before and time.perf_counter() - began_s < _LONGEST_S:
+        time.sleep(0.02)
+    over.set()
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> Iterator[list[Figure]]:
+    """Group by group."""
+    size = tuple(map(int, arguments.size.split("x")))
+    wanted = set(arguments.only.split(",")) if arguments.only else None
+
+    def asked(name: str) -> bool:
+        return wanted is None or name in wanted
+
+    small = Place(folder / "small", folder / "small" / "maos", folder / "small" / "claude")
+    build_state(small.state, small.claude, MB, seed=1, transcript_bytes=MB // 10)
+    small.run("save").wait()
+    if asked("paint"):
+        yield first_paint(small, size)
+    if asked("rest"):
+        yield modes_at_rest(small, size, arguments.seconds, arguments.keys)
+        yield slow_line(small, size, arguments.seconds)
+    if asked("past"):
+        (folder / "past").mkdir()
+        yield past(folder / "past", size, arguments.checkpoints)
+    if asked("save"):
+        large = Place(folder / "large", folder / "large" / "maos", folder / "large" / "claude")
+        if arguments.state:
+            shutil.copytree(arguments.state, large.state)
+            shutil.copytree(arguments.claude_home, large.claude)
+        else:
+            build_state(large.state, large.claude, arguments.mb * MB, seed=2)
+        large.run("save").wait()
+        yield during_saves(large, size, MODES)
+
+
 def main() -> None:
-    """Measure and print."""
+    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mb", type=int, default=500)
+    parser.add_argument("--state", type=Path)
+    parser.add_argument("--claude-home", type=Path)
     parser.add_argument("--size", default="120x40")
+    parser.add_argument("--seconds", type=float, default=30.0, help="at rest, in each mode")
+    parser.add_argument("--keys", type=int, default=200, help="in each mode")
+    parser.add_argument("--checkpoints", type=int, default=100_000)
+    parser.add_argument("--only", default="", help="some of paint,rest,past,save")
+    parser.add_argument("--out", type=Path, help="where the figures go as JSON")
     arguments = parser.parse_args()
-    columns, rows = map(int, arguments.size.split("x"))
+    figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
-        small, large, home = Path(folder, "small"), Path(folder, "large"), Path(folder, "home")
-        home.mkdir()
-        build_state(small, home, 1 * MB, seed=1)
-        build_state(large, home, arguments.mb * MB, seed=2)
-        options = ["--source", f"maos:{small}", "--claude-home", str(home)]
-        paints = []
-        for _ in range(5):
-            terminal = Terminal(options, columns, rows, home)
-            paints.append(terminal.wait_for(b"maos-ckpt", 10))
-            terminal.quiet(0.5)
-            terminal.close()
-        print(f"first paint at {arguments.size}: {min(paints):.2f} s best, {sorted(paints)[2]:.2f} s median of 5")
-        terminal = Terminal(options, columns, rows, home)
-        terminal.wait_for(b"SAFE", 15)
-        terminal.quiet(1.0)
-        print(f"help opened and closed at rest: {percentiles(keys(terminal, 100))}")
-        began_s, began_cpu_s, painted = time.perf_counter(), cpu_s(terminal.pid), 0
-        while time.perf_counter() - began_s < 15:
-            painted += len(terminal.read(0.5))
-        share = (cpu_s(terminal.pid) - began_cpu_s) / (time.perf_counter() - began_s)
-        print(f"at rest: {share:.2%} of a processor, {painted / 15 / 1000:.2f} kB/s")
-        terminal.close()
-        options = ["--source", f"maos:{large}", "--claude-home", str(home)]
-        for _ in range(2):
-            command = [sys.executable, "-m", "maos_ckpt_tui", "save", *options]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=child_environment())
-        taken = []
-        for seed in range(4):
-            mutate(large, 0.2, seed)
-            terminal = Terminal(options, columns, rows, home)
-            terminal.wait_for(b"SAFE", 10)
-            os.write(terminal.fd, b"c")
-            terminal.quiet(0.2)
-            os.write(terminal.fd, b"\r")
-            time.sleep(0.3)
-            taken += cursor(terminal, until=time.perf_counter() + 2.5)
-            terminal.close()
-        print(f"key to paint during a save of {arguments.mb} MB, a fifth of it changed: {percentiles(taken)}")
+        print("| what | measured | promised | held | about |\n|---|---|---|---|---|", flush=True)
+        for group in measure(arguments, Path(folder)):
+            print("\n".join(one.row for one in group), flush=True)
+            figures += group
+    if arguments.out:
+        load = os.getloadavg()[0]
+        arguments.out.write_text(json.dumps({"load": load, "figures": [asdict(one) for one in figures]}, indent=2))
 
 
 if __name__ == "__main__":

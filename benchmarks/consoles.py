@@ -21,7 +21,7 @@ from maos_ckpt.api.address import unix_address
 from maos_ckpt.api.remote import RemoteClient
 from maos_ckpt.errors import CkptError
 from maos_ckpt.events import CheckpointCreated, ConnectionLost, Event, OperationProgressed
-from maos_ckpt_tui.bridge import PROGRESS_INTERVAL_S
+from maos_ckpt_tui.looks import PROGRESS_INTERVAL_S
 from maos_ckpt_tui.refresher import COALESCE_S, EVENTS_MAX, POLL_INTERVAL_S
 from tests.lab.mutate import mutate
 from tests.remote.headless import Headless, headless

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from maos_ckpt.cli.main import KeyInForce
 from maos_ckpt.cli.main import main as run_command_line
 
 if TYPE_CHECKING:
@@ -12,18 +14,27 @@ if TYPE_CHECKING:
     from maos_ckpt.config import Settings
 
 
-def _console(client: EngineClient, settings: Settings) -> int:
-    # Textual takes a third of a second to import; only the console pays for it.
-    from maos_ckpt_tui.app import run_console
+class TextualConsole:
+    """See `maos_ckpt.cli.main.Console`; Textual takes a third of a second to import, only what needs it pays for it."""
 
-    config = settings.config
-    theme = None if config.console.theme == "auto" else config.console.theme
-    return run_console(client, read_only=config.read_only, theme=theme)
+    def show(self, client: EngineClient, settings: Settings, where: Sequence[str]) -> int:
+        """See `Console.show`."""
+        from maos_ckpt_tui.app import run_console
+        from maos_ckpt_tui.looks import looks_of
+
+        config = settings.config
+        return run_console(client, read_only=config.read_only, looks=looks_of(config.console), where=where)
+
+    def keys(self, settings: Settings) -> list[KeyInForce]:
+        """See `Console.keys`."""
+        from maos_ckpt_tui.keymap import keys_in_force
+
+        return keys_in_force(settings.config.console.keys)
 
 
 def main() -> int:
     """Entry point of the console script; returns the exit code."""
-    return run_command_line(sys.argv[1:], _console)
+    return run_command_line(sys.argv[1:], TextualConsole())
 
 
 if __name__ == "__main__":

@@ -7,17 +7,23 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 from maos_ckpt.client import EngineClient
+from maos_ckpt.config.types import Console
 from maos_ckpt.errors import CkptError, ExitCode
-from maos_ckpt_tui.console import CLOSE_TIMEOUT_S, ConsoleApp
+from maos_ckpt_tui.console import ConsoleApp
+from maos_ckpt_tui.leaving import CLOSE_TIMEOUT_S
+from maos_ckpt_tui.looks import Looks, looks_of
 from maos_ckpt_tui.themes import choose_theme
 
 #: Leaving an engine that goes on takes no longer.
 LEAVE_TIMEOUT_S = 2.0
 
 
-def run_console(client: EngineClient, *, read_only: bool = False, theme: str | None = None, mouse: bool = False) -> int:
+def run_console(
+    client: EngineClient, *, read_only: bool = False, looks: Looks | None = None, where: Sequence[str] = ()
+) -> int:
     """Show the console until the operator leaves; starts and closes `client`.
 
     The terminal is restored in any case, by SIGTERM and SIGHUP too, and a running save finishes before this returns.
@@ -25,7 +31,8 @@ def run_console(client: EngineClient, *, read_only: bool = False, theme: str | N
     connection drops.
 
     Args:
-        theme: `dark`, `light`, `ansi`, or None for what suits the terminal; NO_COLOR in the environment overrules it.
+        looks: by default those that suit the terminal; NO_COLOR in the environment overrules the theme.
+        where: options that make a command line mean this engine or repository.
 
     Returns:
         An exit code of `maos_ckpt.errors.ExitCode`.
@@ -33,17 +40,18 @@ def run_console(client: EngineClient, *, read_only: bool = False, theme: str | N
     if os.environ.get("NO_COLOR") == "":
         del os.environ["NO_COLOR"]  # An empty one counts as unset (no-color.org); Textual takes it as set.
     background = os.environ.get("COLORFGBG", "")
-    chosen = choose_theme(theme, no_color="NO_COLOR" in os.environ, background=background)
+    looks = looks or looks_of(Console())
+    chosen = choose_theme(looks.theme, no_color="NO_COLOR" in os.environ, background=background)
     start = True
     while True:
-        app = ConsoleApp(client, read_only=read_only, theme=chosen, start=start)
-        _run(app, mouse)
+        app = ConsoleApp(client, read_only=read_only, theme=chosen, start=start, looks=looks, where=where)
+        _run(app, looks.mouse)
         if app.not_closed is not None:
             _tell(f"maos-ckpt: {app.not_closed.message} {app.not_closed.hint}")
         if app.crash is None:
             return _finish(client, app.closed)
         start = False
-        if not _panic(app.crash, chosen):
+        if not _panic(app.crash, chosen, looks.ascii):
             _finish(client, False)
             return ExitCode.INTERNAL
 
@@ -58,10 +66,10 @@ def _run(app: ConsoleApp, mouse: bool) -> None:
             _tell("maos-ckpt: finishing what runs; Ctrl+C ends at once, nothing committed is lost.")
 
 
-def _panic(error: Exception, theme: str) -> bool:
+def _panic(error: Exception, theme: str, ascii_alone: bool) -> bool:
     from maos_ckpt_tui.panic import PanicApp, write_report  # Only after a crash.
 
-    return bool(PanicApp(write_report(error), theme).run(mouse=False))
+    return bool(PanicApp(write_report(error), theme, ascii_alone=ascii_alone).run(mouse=False))
 
 
 def _finish(client: EngineClient, closed: bool) -> int:

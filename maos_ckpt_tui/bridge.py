@@ -11,9 +11,6 @@ from maos_ckpt.events import Event, OperationProgressed
 from maos_ckpt.seams import Clock
 from maos_ckpt_tui.messages import EngineSpoke, ProgressMoved
 
-#: At most four progress reports a second reach the screen, however many the engine gives.
-PROGRESS_INTERVAL_S = 0.25
-
 
 class Bridge:
     """Subscribes to an engine and posts what it says.
@@ -22,13 +19,14 @@ class Bridge:
     that a flood never reaches the loop; a new phase always passes.
     """
 
-    def __init__(self, client: EngineClient, post: Callable[[Message], bool], clock: Clock) -> None:
+    def __init__(self, client: EngineClient, post: Callable[[Message], bool], clock: Clock, interval_s: float) -> None:
         self._client = client
         self._post = post
         self._clock = clock
         self._leave: Callable[[], None] | None = None
         self._phase = ("", "")
         self._told_s = 0.0
+        self._interval_s = interval_s
         self._open = False
 
     def open(self) -> None:
@@ -54,7 +52,7 @@ class Bridge:
     def _progress(self, event: OperationProgressed) -> None:
         now_s = self._clock.monotonic_s()
         phase = (event.progress.operation, event.progress.phase)
-        if phase == self._phase and now_s - self._told_s < PROGRESS_INTERVAL_S:
+        if phase == self._phase and now_s - self._told_s < self._interval_s:
             return
         self._phase, self._told_s = phase, now_s
         self._send(ProgressMoved(event.progress))

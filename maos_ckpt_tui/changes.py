@@ -46,8 +46,17 @@ class ChangeTree:
     `by_component` gives the counts of *all* changes, listed or not.
     """
 
-    def __init__(self, changes: Iterable[RecordChange] = (), by_component: dict[str, Counts] | None = None) -> None:
+    def __init__(
+        self,
+        changes: Iterable[RecordChange] = (),
+        by_component: dict[str, Counts] | None = None,
+        *,
+        truncated: bool = False,
+    ) -> None:
         self._changes = list(changes)
+        #: More differ than are listed: the counts of a collection are those of the listed ones.
+        self.truncated = truncated
+        self.kind: ChangeKind | None = None
         self._totals = by_component or {}
         self._needle: list[str] = []
         self._folded: set[Node] = set()
@@ -59,6 +68,16 @@ class ChangeTree:
     def filter(self, needle: str) -> None:
         """Show only changes that hold every word of `needle`."""
         self._needle = needle.casefold().split()
+        self._flatten()
+
+    @property
+    def hidden(self) -> bool:
+        """Whether there are changes, but none passes filter and kind."""
+        return bool(self._changes) and not self.rows
+
+    def only(self, kind: ChangeKind | None) -> None:
+        """Show changes of this kind alone; all of them for None."""
+        self.kind = kind
         self._flatten()
 
     def toggle(self, node: Node) -> None:
@@ -84,7 +103,9 @@ class ChangeTree:
 
     def _flatten(self) -> None:
         grouped: dict[str, dict[str, list[RecordChange]]] = {}
-        listed = [one for one in self._changes if not self._needle or _matches(one, self._needle)]
+        listed = [one for one in self._changes if self.kind is None or one.kind is self.kind]
+        if self._needle:
+            listed = [one for one in listed if _matches(one, self._needle)]
         for change in listed:
             grouped.setdefault(change.component, {}).setdefault(change.collection, []).append(change)
         self.records = len(listed)
@@ -96,7 +117,7 @@ class ChangeTree:
         node = (component,)
         folded = node in self._folded
         everything = [one for changes in collections.values() for one in changes]
-        counts = self._totals.get(component) if not self._needle else None
+        counts = self._totals.get(component) if not self._needle and self.kind is None else None
         yield ChangeRow(COMPONENT, component, node, folded, counts or _count(everything))
         if not folded:
             for collection, changes in collections.items():

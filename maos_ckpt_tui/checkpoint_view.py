@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from maos_ckpt.model import Checkpoint, CheckpointState, Collection, Trigger
 from maos_ckpt_tui import formatting as fmt
 
+#: What may stand in a date as it is shown.
+_PART_OF_DATE = re.compile(r"[-0-9:utc]+")
 BARS = " ▁▂▃▄▅▆▇█"
 
 
@@ -30,7 +34,26 @@ TIMELINE_LEGEND = (
     ("a", "api"),
     ("*", "pinned"),
     ("X", "damaged"),
+    (":", "gap"),
 )
+#: A stretch without checkpoints so many times as long as those around it is a gap, and is shown as one.
+GAP_TIMES = 3.0
+_GAP_NEIGHBOURS = 4
+
+
+def gaps(checkpoints: Sequence[Checkpoint]) -> dict[int, float]:
+    """Index of a checkpoint (newest first) → seconds since the one before it, where that is a gap.
+
+    Measured against its neighbours: retention thins out what is old, which makes no gaps there.
+    """
+    times = [one.created_at_ms for one in checkpoints]
+    spans = [(after - before) / 1000 for after, before in pairwise(times)]
+    found: dict[int, float] = {}
+    for index, span_s in enumerate(spans):
+        around = spans[max(0, index - _GAP_NEIGHBOURS) : index] + spans[index + 1 : index + 1 + _GAP_NEIGHBOURS]
+        if around and span_s > GAP_TIMES * max(sorted(around)[len(around) // 2], 0.001):
+            found[index] = span_s
+    return found
 
 
 def mark_sign(checkpoint: Checkpoint) -> tuple[str, str]:
@@ -120,6 +143,18 @@ def marks_words(checkpoint: Checkpoint) -> str:
     return " ".join(words)
 
 
+def why_words(checkpoint: Checkpoint) -> tuple[str, str]:
+    """Why it was taken, as a table's cell and its tone. It is the one cell that every width has: what an operator must
+    not miss stands here too."""
+    if checkpoint.state is CheckpointState.DAMAGED:
+        return "X DAMAGED", "bad"
+    if checkpoint.partial:
+        return "! partial", "warn"
+    if checkpoint.pinned:
+        return f"{checkpoint.trigger.value} *", "key"
+    return checkpoint.trigger.value, "dim" if checkpoint.trigger is Trigger.SCHEDULE else "accent"
+
+
 def state_words(checkpoint: Checkpoint) -> tuple[str, str]:
     """(sentence, tone): how far a checkpoint has got, and whether it is sound."""
     pinned = ", pinned" if checkpoint.pinned else ""
@@ -129,17 +164,29 @@ def state_words(checkpoint: Checkpoint) -> tuple[str, str]:
     return f"OK {checkpoint.state.value}: durable {where}{pinned}", "ok"
 
 
+def search_text(one: Checkpoint, *, dated: bool) -> str:
+    """What a filter looks through, case folded; `dated`: with the time it was taken, which takes the longest."""
+    parts = [one.id, one.trigger, one.state]
+    if dated:
+        parts.append(fmt.utc(one.created_at_ms))
+    if one.description or one.tags or one.pinned or one.capture.missing or one.state is CheckpointState.DAMAGED:
+        parts += [one.description, marks_words(one)]
+    return " ".join(parts).casefold()
+
+
+def passing(checkpoints: Sequence[Checkpoint], needle: str) -> list[Checkpoint]:
+    """Those that hold every word of a filter text; quick, since a hundred thousand are looked through at a key."""
+    words = needle.casefold().split()
+    dated = any(_PART_OF_DATE.fullmatch(word) for word in words)
+    if len(words) == 1:
+        return [one for one in checkpoints if words[0] in search_text(one, dated=dated)]
+    found = ((one, search_text(one, dated=dated)) for one in checkpoints)
+    return [one for one, text in found if all(word in text for word in words)]
+
+
 def matches(checkpoint: Checkpoint, needle: str) -> bool:
     """Whether a checkpoint answers to a filter text."""
-    words = (
-        checkpoint.id,
-        checkpoint.description,
-        checkpoint.trigger.value,
-        checkpoint.state.value,
-        fmt.utc(checkpoint.created_at_ms),
-    )
-    text = " ".join((*words, marks_words(checkpoint))).casefold()
-    return all(word in text for word in needle.casefold().split())
+    return bool(passing([checkpoint], needle))
 
 
 @dataclass(frozen=True, slots=True)

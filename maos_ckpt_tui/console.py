@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -16,18 +16,19 @@ from maos_ckpt.model import Progress
 from maos_ckpt.seams import Clock, SystemClock
 from maos_ckpt_tui import refresher, themes
 from maos_ckpt_tui.bridge import Bridge
+from maos_ckpt_tui.command_log import CommandLog, recorded
 from maos_ckpt_tui.commands import APP, bindings_for
+from maos_ckpt_tui.leaving import LeavingActions
+from maos_ckpt_tui.looks import Looks
 from maos_ckpt_tui.messages import EngineSpoke, ProgressMoved
 from maos_ckpt_tui.modes import MODES, OVERVIEW
 from maos_ckpt_tui.progress import ProgressMeter
 from maos_ckpt_tui.safe_text import safe_text
 from maos_ckpt_tui.screens.base import ConsoleScreen
 from maos_ckpt_tui.screens.overview import OverviewScreen
-from maos_ckpt_tui.shared_actions import SharedActions
 from maos_ckpt_tui.signals import hardened, leave_on_signals, stop_leaving_on_signals
 from maos_ckpt_tui.viewmodel import ConsoleModel
 
-CLOSE_TIMEOUT_S = 120.0
 #: Most saves are over before one could read of them; only longer operations take the operation line.
 SHOWN_AFTER_S = 0.3
 #: A start that failed is tried again after 1 s, 2 s, 4 s, … and then this often.
@@ -35,12 +36,14 @@ START_DELAY_MAX_S = 30.0
 _GOES_ON = "An engine that still runs goes on by itself."
 
 
-class ConsoleApp(SharedActions):
+class ConsoleApp(LeavingActions):
     """Owns model, meter and note; screens read them, only this class writes them.
 
     Args:
         client: an engine, not started yet where `start` is true.
         theme: one of `themes.THEMES`.
+        looks: what else is chosen; the theme is `theme`.
+        where: options that make a command line mean this console's engine or repository.
     """
 
     CSS_PATH = "console.tcss"
@@ -59,6 +62,8 @@ class ConsoleApp(SharedActions):
         theme: str = themes.DARK,
         start: bool = True,
         clock: Clock | None = None,
+        looks: Looks = Looks(),  # noqa: B008 — it is frozen
+        where: Sequence[str] = (),
     ) -> None:
         # With the terminal's own colours Textual's NO_COLOR filter must be chosen before the theme is.
         super().__init__(ansi_color=True if theme == themes.ANSI else None)
@@ -66,9 +71,14 @@ class ConsoleApp(SharedActions):
             self.register_theme(one)
         for mode in MODES:
             self.add_mode(mode.name, self._open_overview if mode.name == OVERVIEW else mode.open)
+        self.looks = looks
+        self.ascii = looks.ascii
+        self.set_keymap(dict(looks.keys))
         self.open_screens: set[ConsoleScreen] = set()
         self.theme = theme
-        self.client = client
+        self.clock = clock or SystemClock()
+        self.command_log = CommandLog(self.clock, where)
+        self.client = client = recorded(client, self.command_log)
         self.model = ConsoleModel(limit=refresher.CHECKPOINTS_FIRST, attached=client.shared)
         self.meter: ProgressMeter | None = None
         self.closed = False
@@ -78,8 +88,7 @@ class ConsoleApp(SharedActions):
         self._start_client = start
         self._starts_failed = 0
         self.leaving = False
-        self.clock = clock or SystemClock()
-        self._bridge = Bridge(client, self.post_message, self.clock)
+        self._bridge = Bridge(client, self.post_message, self.clock, looks.progress_interval_s)
         self._refresher = refresher.Refresher(client, self.model, self)
 
     # --- what screens ask -------------------------------------------------------------------------------------
@@ -88,6 +97,10 @@ class ConsoleApp(SharedActions):
     def read_only(self) -> bool:
         """Whether everything that would change something is hidden."""
         return self._asked_read_only or (self.model.status is not None and self.model.status.read_only)
+
+    def log_command(self, line: str, *, failed: str = "") -> None:
+        """Note what was done without a call of the client, as the line that does the same; see `command_log`."""
+        self.command_log.add(line, failed=failed)
 
     def copy(self, text: str) -> None:
         """To the clipboard, and onto the screen: whether the terminal took it cannot be known."""
@@ -120,7 +133,8 @@ class ConsoleApp(SharedActions):
     def on_mount(self) -> None:
         """Signals first, then a clock, then the engine; the first paint does not wait for it."""
         leave_on_signals(self)
-        self.set_interval(1.0, self._tick)
+        self.app_resume_signal.subscribe(self, self._paint_again)
+        self.set_interval(self.looks.tick_s, self._tick)
         self.set_interval(refresher.POLL_INTERVAL_S, partial(self._refresher.want, everything=False))
         self.call_after_refresh(self._begin)
 
@@ -128,6 +142,11 @@ class ConsoleApp(SharedActions):
         """Nobody listens any more."""
         self._bridge.close()
         stop_leaving_on_signals(self)
+
+    def _paint_again(self, _: object) -> None:
+        # Back from the shell the terminal is empty, of which Textual knows nothing.
+        self.screen._compositor._dirty_regions.add(self.size.region)
+        self.screen.refresh()
 
     def _begin(self) -> None:
         if self.screen_stack and not self.leaving:
@@ -177,6 +196,10 @@ class ConsoleApp(SharedActions):
     def shown_checkpoints(self) -> frozenset[str]:
         """See `refresher.Host`."""
         return frozenset().union(*(one.held for one in self.open_screens))
+
+    def load_all(self) -> None:
+        """The whole list of checkpoints."""
+        self._refresher.want_all()
 
     def load_more(self) -> None:
         """A longer list of checkpoints."""
@@ -232,62 +255,8 @@ class ConsoleApp(SharedActions):
         if (screen := self.in_sight) is not None:
             screen.model_changed()
             screen.tick()
+            screen.refresh_bindings()
 
     def _tick(self) -> None:
         if (screen := self.in_sight) is not None:
             screen.tick()
-
-    # --- leaving ----------------------------------------------------------------------------------------------
-
-    def action_help_quit(self) -> None:
-        """Ctrl+c, which copies or stops elsewhere, only says how to leave."""
-        self.say("q leaves the console.")
-
-    async def action_quit(self) -> None:
-        """See `action_leave`."""
-        self.action_leave()
-
-    def action_leave(self) -> None:
-        """Leave a shared engine at once; close one of our own in a thread, saying so."""
-        if self.client.shared:
-            self.leaving = True
-            self.exit()
-            return
-        self._close_engine(partial(self.client.close, CLOSE_TIMEOUT_S))
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """An engine of the console's own ends with it; one that others use is stopped by a key of its own."""
-        if action == "stop_engine" and (not self.client.shared or self.read_only):
-            return False
-        return super().check_action(action, parameters)
-
-    def action_stop_engine(self) -> None:
-        """Stop a shared engine, if the operator means it."""
-        from maos_ckpt_tui.modals.closing import STOP, stop_modal  # Loaded when first needed.
-
-        def chosen(choice: str | None) -> None:
-            if choice == STOP:
-                self._close_engine(partial(self.client.stop_engine, CLOSE_TIMEOUT_S))
-
-        if isinstance(self.screen, ConsoleScreen):
-            self.push_screen(stop_modal(), chosen)
-
-    def _close_engine(self, close: Callable[[], bool]) -> None:
-        from maos_ckpt_tui.modals.closing import ClosingModal  # Loaded when first needed.
-
-        if isinstance(self.screen, ClosingModal):
-            self.exit()
-            return
-        running = self.meter.last.operation if self.meter and self.meter.last else ""
-        self.leaving = True
-        self.push_screen(ClosingModal(running))
-        self._bridge.close()
-        self._overview.ask(close, self._engine_closed, group="close", failed=self._not_closed)
-
-    def _engine_closed(self, clean: bool) -> None:
-        self.closed = clean
-        self.exit()
-
-    def _not_closed(self, error: CkptError) -> None:
-        self.not_closed = error
-        self.exit()

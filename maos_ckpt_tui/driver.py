@@ -16,19 +16,22 @@ from typing import IO, Any
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 
+from maos_ckpt_tui.ascii_glyphs import to_ascii
+
 _POLL_INTERVAL_MS = 1000
 
 
 class _ForgivingFile:
     """The terminal as a file whose writes are dropped once they fail: there is nobody left to read them."""
 
-    def __init__(self, file: IO[str], lost: Callable[[], None]) -> None:
+    def __init__(self, file: IO[str], lost: Callable[[], None], spelled: Callable[[str], str]) -> None:
         self._file = file
+        self._spelled = spelled
         self._lost = lost
         self._gone = False
 
     def write(self, text: str) -> int:
-        return self._attempt(lambda: self._file.write(text))
+        return self._attempt(lambda: self._file.write(self._spelled(text)))
 
     def flush(self) -> None:
         self._attempt(lambda: self._file.flush())
@@ -64,7 +67,7 @@ class ConsoleDriver(LinuxDriver):
     def __init__(self, app: App[Any], **options: Any) -> None:
         super().__init__(app, **options)
         self._app_loop = app._loop
-        self._file: Any = _ForgivingFile(self._file, self._hung_up)
+        self._file: Any = _ForgivingFile(self._file, self._hung_up, to_ascii if getattr(app, "ascii", False) else str)
         self._watching = threading.Event()
 
     def start_application_mode(self) -> None:

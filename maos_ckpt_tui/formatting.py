@@ -42,7 +42,7 @@ def signed_size(number: int) -> str:
 
 def utc(at_ms: int) -> str:
     """`2026-11-23 09:14:30 UTC`."""
-    return f"{_moment(at_ms):%Y-%m-%d %H:%M:%S} UTC"
+    return _moment(at_ms).isoformat(" ", "seconds")[:19] + " UTC"
 
 
 def clock(at_ms: int) -> str:
@@ -117,3 +117,8 @@ def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:
 def ratio(logical: int, stored: int) -> str:
     """How many times smaller the stored form is: `14:1`; empty where there is nothing to compare."""
     return f"{logical / stored:,.0f}:1" if logical and stored and logical >= stored else ""
+
+
+def stamp(at_ms: int) -> str:
+    """A time for a file's name: `20261123T091430Z`."""
+    return f"{_moment(at_ms):%Y%m%dT%H%M%SZ}"

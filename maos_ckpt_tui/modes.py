@@ -39,6 +39,12 @@ OVERVIEW = "overview"
 
 MODES: tuple[Mode, ...] = (
     Mode("1", OVERVIEW, "Overview", "Over", "is it safe, and what goes on", "overview:OverviewScreen"),
+    Mode("2", "checkpoints", "Checkpoints", "Ckpts", "all of them, to sort and mark", "checkpoints:CheckpointsScreen"),
     Mode("3", "explore", "Explore", "Expl", "look inside checkpoints", "explore:ExploreScreen"),
+    Mode("4", "diff", "Diff", "Diff", "what differs between any two states", "diff_mode:DiffModeScreen"),
+    Mode("5", "integrity", "Integrity", "Integ", "what was read back, and mending it", "integrity:IntegrityScreen"),
+    Mode("6", "recover", "Recover", "Recov", "step by step, verified at the end", "recovery_start:RecoveryStartScreen"),
     Mode("7", "drills", "Drills", "Drill", "recoveries rehearsed in a scratch copy", "drills:DrillsScreen"),
+    Mode("8", "metrics", "Metrics", "Metr", "how saves and recoveries go, against targets", "metrics:MetricsScreen"),
+    Mode("9", "events", "Events", "Event", "what happened, and what this console asked for", "events:EventsScreen"),
 )

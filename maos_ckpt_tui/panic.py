@@ -42,11 +42,12 @@ class PanicApp(App[bool]):
         Binding("q,escape,ctrl+q", "leave", "Quit", show=False),
     ]
 
-    def __init__(self, report: str, theme: str) -> None:
+    def __init__(self, report: str, theme: str, *, ascii_alone: bool = False) -> None:
         super().__init__(ansi_color=True if theme == themes.ANSI else None)
         for one in themes.THEMES:
             self.register_theme(one)
         self.theme = theme
+        self.ascii = ascii_alone
         self._report = report
 
     def get_driver_class(self) -> type[Driver]:

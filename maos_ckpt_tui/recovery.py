@@ -41,6 +41,7 @@ class Recovery:
     apply: Callable[[str | None, str], RecoveryResult]
     words: Callable[[Plan], str]
     part: Callable[[Selection], Recovery] | None = None
+    nothing: str = "Go back, mark more, or choose an earlier checkpoint."
 
 
 def selection_words(selection: Selection) -> str:
@@ -102,6 +103,7 @@ def take_back(client: EngineClient, now_ms: int, only: Selection = EVERYTHING) -
         lambda digest, reason: client.undo(digest=digest, reason=reason, only=only),
         words,
         lambda part: take_back(client, now_ms, part),
+        "Everything is as it was before that recovery. What came later is undone one recovery at a time.",
     )
 
 
@@ -120,6 +122,7 @@ def go_on(client: EngineClient, point: ResumePoint) -> Recovery:
         lambda limit: client.plan(point.checkpoint, point.selection, limit),
         apply,
         lambda _: what,
+        nothing="Its transcript is in place: a in the recovery's first step says how to continue it.",
     )
 
 
@@ -132,6 +135,7 @@ def mend(client: EngineClient) -> Recovery:
         client.rescue_plan,
         lambda digest, reason: client.rescue(digest=digest, reason=reason),
         lambda _: _MEND,
+        nothing="No crash has left anything behind that MAOS would trip over. To go back in time, choose a checkpoint.",
     )
 
 

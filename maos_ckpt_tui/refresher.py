@@ -116,6 +116,12 @@ class Refresher:
         if not pending and not self._reading:
             self._host.set_timer(COALESCE_S if self._model.loaded else FIRST_S, self._read)
 
+    def want_all(self) -> None:
+        """All checkpoints, as many as the console holds at all."""
+        if self._model.limit < CHECKPOINTS_MAX:
+            self._model.limit = CHECKPOINTS_MAX
+            self.want(everything=True)
+
     def want_more(self) -> None:
         """A longer list of checkpoints."""
         if self._model.limit < CHECKPOINTS_MAX:

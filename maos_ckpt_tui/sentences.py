@@ -15,6 +15,7 @@ from maos_ckpt_tui.viewmodel import short
 
 Fields = Mapping[str, object]
 Sentence = tuple[str, str]
+_NUMBER_MAX = 1 << 62
 
 
 def at_ms(fields: Fields) -> int:
@@ -30,12 +31,17 @@ def sentence(name: str, fields: Fields) -> Sentence:
 
 def _int(fields: Fields, key: str) -> int:
     value = fields.get(key)
-    return int(value) if isinstance(value, int | float) else 0
+    return int(value) if isinstance(value, int | float) and sensible(value) else 0
+
+
+def sensible(value: float) -> bool:
+    """Whether a number of the journal, which may hold any, is one that can be worked with."""
+    return -_NUMBER_MAX <= value <= _NUMBER_MAX
 
 
 def _seconds(fields: Fields, key: str) -> str:
     value = fields.get(key)
-    return fmt.duration(float(value)) if isinstance(value, int | float) else "?"
+    return fmt.duration(float(value)) if isinstance(value, int | float) and sensible(value) else "?"
 
 
 def _text(fields: Fields, key: str) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+from textual.actions import ActionParseResult
 from textual.app import App
+from textual.dom import DOMNode
 
 from maos_ckpt.seams import Clock
 from maos_ckpt_tui import themes
+from maos_ckpt_tui.commands import APP, Level, level_of
 from maos_ckpt_tui.screens.base import ConsoleScreen
 from maos_ckpt_tui.viewmodel import ConsoleModel
 from maos_ckpt_tui.widgets.lines import Span
@@ -26,6 +30,20 @@ class SharedActions(App[int]):
     clock: Clock
     note: Span = ("", "plain")
     _note_number = 0
+
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """See `App.run_action`; what would change something is refused, in words, while the engine is away."""
+        target, name, _ = self._parse_action(action, default_namespace or self, namespaces)
+        place = target.PLACE if isinstance(target, ConsoleScreen) else APP if target is self else ""
+        if self.model.lost and level_of(place, name) > Level.READ:
+            self.say("The engine is away: nothing was sent. This console finds it again by itself.", "warn")
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
 
     def now_ms(self) -> int:
         """Wall clock."""
@@ -85,6 +103,13 @@ class SharedActions(App[int]):
         if isinstance(screen := self.screen, ConsoleScreen):
             self.push_screen(PaletteModal(palette_entries(screen, self.model, self.now_ms())), self._chosen)
 
+    def action_command_log(self) -> None:
+        """What was asked so far, as command lines."""
+        from maos_ckpt_tui.modals.command_log import CommandLogModal  # Loaded when first needed.
+
+        if isinstance(self.screen, ConsoleScreen):
+            self.push_screen(CommandLogModal())
+
     async def _chosen(self, entry: Entry | None) -> None:
         if entry is None or not isinstance(screen := self.screen, ConsoleScreen):
             return
@@ -97,10 +122,13 @@ class SharedActions(App[int]):
             self.push_screen(DetailScreen(one))
 
     def action_next_theme(self) -> None:
-        """dark → light → the terminal's own colours."""
+        """The next theme, by name."""
         if self.no_color:
             self.say("NO_COLOR is set: the console stays without colours.")
             return
-        names = [one.name for one in themes.THEMES]
+        names = list(themes.NAMES)
+        at = list(themes.NAMES.values()).index(self.theme)
+        wanted = names[(at + 1) % len(names)]
         self.ansi_color = None
-        self.theme = names[(names.index(self.theme) + 1) % len(names)]
+        self.theme = themes.NAMES[wanted]
+        self.say(f"Colours: {wanted}. `--theme {wanted}` or console.theme keeps them.")

@@ -52,6 +52,11 @@ class ConsoleModel:
         return self._by_id.get(checkpoint_id)
 
     @property
+    def lost(self) -> bool:
+        """Whether the engine cannot be reached now; nothing that would change something is asked of it then."""
+        return isinstance(self.problem, EngineUnreachableError)
+
+    @property
     def complete(self) -> bool:
         """Whether `checkpoints` holds all there are."""
         return len(self.checkpoints) < self.limit
@@ -133,8 +138,8 @@ def alert_trouble(status: EngineStatus | None) -> Health | None:
         return None
     worst, more = firing[0], len(firing) - 1
     sign, tone = ("XX", "bad") if worst.severity == CRITICAL else ("!!", "warn")
-    others = f" {fmt.plural(more, 'further alert')}: `maos-ckpt alerts` lists them." if more else ""
-    return Health(sign, f"ALERT {worst.name}", tone, worst.message, f"To do: {worst.runbook}{others}")
+    others = f", and {fmt.plural(more, 'further alert')}" if more else ""
+    return Health(sign, f"ALERT {worst.name}", tone, f"{worst.message} A lists it{others}.", f"To do: {worst.runbook}")
 
 
 def remote_words(status: EngineStatus | None) -> str:

@@ -1,7 +1,8 @@
 """Makes the screenshots: the real console over a real engine on the sample MAOS, which is then damaged and recovered.
 
-`python screenshots/make.py [--out DIR] [--seconds N] [--interval S]` writes SVG files, and PNG files where `resvg_py`
-is installed (a need of this script alone: `pip install resvg_py`; its font is DejaVu Sans Mono).
+`python screenshots/make.py [--out DIR] [--only NAME] [--seconds N] [--interval S]` writes an SVG of every picture in
+`screenshots/shots.py`, of every mode at every size, and the steps of an incident recovered; with the `screenshots`
+extra installed also PNG files, and the steps as one animation. Each picture's layout is checked as it is taken.
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ from maos_ckpt.local import LocalClient  # noqa: E402
 from maos_ckpt.operations.workspace import Workspace  # noqa: E402
 from maos_ckpt.seams import SYSTEM  # noqa: E402
 from maos_ckpt_tui.console import ConsoleApp  # noqa: E402
+from maos_ckpt_tui.modes import MODES  # noqa: E402
+from screenshots.picture import animate, write_png  # noqa: E402
+from screenshots.shots import CONFIRMED, INCIDENT, MODE_SIZES, SHOTS, Shot, Step  # noqa: E402
+from tests.console.layout import faults  # noqa: E402
 
-SMALL, NORMAL, WIDE, LARGE = (60, 20), (80, 24), (120, 40), (200, 60)
-FONT_IN_SVG, FONT_FOR_PNG = "Fira Code", "DejaVu Sans Mono"
 LONGEST_S = 60.0
+NORMAL = (80, 24)
 
 
 @contextmanager
@@ -64,11 +68,18 @@ class Photographer:
 
     def __init__(self, app: ConsoleApp, pilot: Pilot[int], folder: Path) -> None:
         self._app, self._pilot, self._folder = app, pilot, folder
+        self.wrong: list[str] = []
+        self.taken: list[Path] = []
 
     async def press(self, *keys: str, wait_for: str = "") -> None:
-        """Press, then wait until the screen says `wait_for`."""
+        """Press, then wait until the screen says `wait_for`; `type:…` types a text."""
         for key in keys:
-            await self._pilot.press(key)
+            if key == CONFIRMED:
+                await self.type(self._word())
+            elif key.startswith("type:"):
+                await self.type(key.removeprefix("type:"))
+            else:
+                await self._pilot.press(key)
         await self.sees(wait_for)
 
     async def type(self, text: str) -> None:
@@ -78,40 +89,34 @@ class Photographer:
         await self._pilot.pause()
 
     async def sees(self, text: str) -> None:
-        """Wait until the screen says it."""
+        """Wait until the screen says it (one of several, where `|` divides them), and no longer that it loads."""
+        wanted = text.split("|")
         for _ in range(int(LONGEST_S / 0.05)):
-            if text in self._screen():
-                await self._pilot.pause(0.2)
+            screen = self.screen()
+            if any(one in screen for one in wanted) and "Loading…" not in screen:
+                await self._pilot.pause(0.3)
                 return
             await asyncio.sleep(0.05)
-        raise SystemExit(f"{text!r} never came:\n{self._screen()}")
+        raise SystemExit(f"{text!r} never came:\n{self.screen()}")
 
-    def _screen(self) -> str:
+    def screen(self) -> str:
+        """What the terminal shows."""
         lines = self._app.screen._compositor.render_strips()
         return "\n".join("".join(segment.text for segment in line) for line in lines)
 
-    def take(self, name: str) -> None:
+    def take(self, name: str, *, sized: bool = True) -> None:
         """One picture."""
         columns, rows = self._app.size
-        path = self._folder / f"{name}-{columns}x{rows}.svg"
+        path = self._folder / (f"{name}-{columns}x{rows}.svg" if sized else f"{name}.svg")
         svg = self._app.export_screenshot(title="maos-ckpt")
         path.write_text(svg, encoding="utf-8")
         write_png(svg, path.with_suffix(".png"))
-        print(path.name)
+        self.taken.append(path.with_suffix(".png"))
+        self.wrong += [f"{path.name}: {one}" for one in faults(self._app)]
+        print(path.name, flush=True)
 
-    def short_id(self) -> str:
-        """The six characters that the confirmation wants."""
-        plan = getattr(self._app.screen, "plan", None)
-        return plan.checkpoint[-6:] if plan is not None else ""
-
-
-def write_png(svg: str, path: Path) -> None:
-    """The picture as PNG, where the renderer is installed."""
-    try:
-        import resvg_py  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        return
-    path.write_bytes(bytes(resvg_py.svg_to_bytes(svg_string=svg.replace(FONT_IN_SVG, FONT_FOR_PNG))))
+    def _word(self) -> str:
+        return self.screen().partition("Type ")[2].partition(" to confirm")[0]
 
 
 @asynccontextmanager
@@ -120,57 +125,50 @@ async def console(client: LocalClient, size: tuple[int, int], folder: Path) -> A
     app = ConsoleApp(client, start=False)
     async with app.run_test(size=size) as pilot:
         photographer = Photographer(app, pilot, folder)
-        await photographer.sees("STORED")
         await photographer.sees("KiB")
         yield photographer
+        if app.crash is not None:
+            raise SystemExit(f"the console crashed: {app.crash!r}")
+    if photographer.wrong:
+        raise SystemExit("\n".join(photographer.wrong))
 
 
-async def overviews(client: LocalClient, folder: Path) -> None:
-    """The first screen at every size."""
-    for size in (SMALL, NORMAL, WIDE, LARGE):
+async def every_mode(client: LocalClient, folder: Path, only: str) -> None:
+    """Each mode's own screen at every size."""
+    for size in MODE_SIZES if any(only in mode.name for mode in MODES) else ():
         async with console(client, size, folder) as photographer:
-            await photographer.press("down", "down", "up", "up")
-            photographer.take("overview")
+            for mode in MODES:
+                await photographer.press(mode.key, wait_for=f"{mode.key} ")
+                await asyncio.sleep(0.5)
+                if only in mode.name:
+                    photographer.take(mode.name)
 
 
-async def recovery(client: LocalClient, folder: Path, size: tuple[int, int]) -> None:
-    """The whole way from the difference to the undone recovery."""
-    async with console(client, size, folder) as photographer:
-        await photographer.press("slash")
-        await photographer.type("before the incident")
-        await photographer.press("enter", "enter", wait_for="Components")
-        photographer.take("checkpoint")
-        await photographer.press("d", wait_for="changes ")
-        photographer.take("diff")
-        await photographer.press("r", wait_for="ADDED SINCE")
-        await asyncio.sleep(1.0)
-        photographer.take("choose")
-        await photographer.press("enter", wait_for="safety checkpoint")
-        photographer.take("plan")
-        await photographer.press("a", wait_for="to confirm")
-        await photographer.type("an agent went mad and overwrote tasks")
-        await photographer.press("tab")
-        await photographer.type(photographer.short_id() or _word(photographer))
-        photographer.take("confirm")
-        await photographer.press("enter", "enter")
-        await _outcome(photographer)
-        photographer.take("recovered")
-        await photographer.press("escape", "question_mark", wait_for="Help")
-        photographer.take("help")
+async def take_shots(client: LocalClient, folder: Path, shots: tuple[Shot, ...], only: str) -> None:
+    """The pictures of the table, each from the start."""
+    for shot in shots:
+        if only not in shot.name:
+            continue
+        for size in shot.sizes:
+            async with console(client, size, folder) as photographer:
+                for keys, wait_for in shot.steps:
+                    await photographer.press(*keys, wait_for=wait_for)
+                photographer.take(shot.name)
 
 
-def _word(photographer: Photographer) -> str:
-    return photographer._screen().partition("Type ")[2].partition(" to confirm")[0]
+async def incident(client: LocalClient, folder: Path, steps: tuple[Step, ...]) -> None:
+    """An incident recovered, step by step, and the steps as one animation."""
+    async with console(client, NORMAL, folder) as photographer:
+        shown_ms = []
+        for step in steps:
+            if step.when in photographer.screen():
+                await photographer.press(*step.keys, wait_for=step.wait_for)
+                shown_ms.append(step.shown_ms)
+                photographer.take(f"incident-{len(shown_ms):02d}-{step.name}", sized=False)
+        animate(photographer.taken, shown_ms, folder / "incident.png")
 
 
-async def _outcome(photographer: Photographer) -> None:
-    # The sample writes all the time: the plan is hardly ever still the one that was shown.
-    await photographer.sees("moved on")
-    photographer.take("moved")
-    await photographer.press("a", wait_for="takes this back")
-
-
-async def make(folder: Path, seconds: float, interval_s: float) -> None:
+async def make(folder: Path, seconds: float, interval_s: float, only: str) -> None:
     """All pictures."""
     with tempfile.TemporaryDirectory(prefix="maos-ckpt-") as name:
         directory, home = Path(name) / "team-alpha", Path(name) / "claude"
@@ -181,9 +179,13 @@ async def make(folder: Path, seconds: float, interval_s: float) -> None:
             try:
                 await asyncio.sleep(seconds)
                 await asyncio.to_thread(client.save, "before the incident", ["release"])
-                await overviews(client, folder)
+                await asyncio.to_thread(client.drill, "latest", reason="the weekly one")
+                await every_mode(client, folder, only)
                 damage(directory, home)
-                await recovery(client, folder, NORMAL)
+                await asyncio.to_thread(client.save)
+                await take_shots(client, folder, SHOTS, only)
+                if only in "incident":
+                    await incident(client, folder, INCIDENT)
             finally:
                 client.close(LONGEST_S)
 
@@ -192,13 +194,12 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
-    parser.add_argument(
-        "--seconds", type=float, default=45.0, help="how long checkpoints are taken before the pictures"
-    )
+    parser.add_argument("--only", default="", help="only pictures whose name has this in it")
+    parser.add_argument("--seconds", type=float, default=45.0, help="how long checkpoints are taken before")
     parser.add_argument("--interval", type=float, default=1.0, help="seconds between two of them")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    asyncio.run(make(arguments.out, arguments.seconds, arguments.interval))
+    asyncio.run(make(arguments.out, arguments.seconds, arguments.interval, arguments.only))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from maos_ckpt.model import (
 from maos_ckpt.model.alerts import Alert
 from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillHistory, DrillReport
+from maos_ckpt.model.integrity import IntegrityReport
 from maos_ckpt.model.metrics import HOURS, MetricsReport
 
 ProgressSink = Callable[[Progress], None]
@@ -186,6 +187,21 @@ class EngineClient(Protocol):
 
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         """Long: check stored checkpoints; all where `names` is empty."""
+        ...
+
+    def repair(self, level: VerifyLevel) -> VerifyResult:
+        """Long: check everything, and replace what is damaged or missing with what the other tier holds."""
+        ...
+
+    def cancel_verification(self) -> bool:
+        """Ask the verification that this engine carries out to stop; nothing is marked or mended by it then.
+
+        Quick; False where there is none. The call that began it raises InterruptedByUserError, or ends as usual.
+        """
+        ...
+
+    def integrity(self, limit: int = 50) -> IntegrityReport:
+        """How far what is stored has been read back, and the newest `limit` verifications."""
         ...
 
     def drill(self, name: str = "latest", scenarios: Sequence[str] = (), *, reason: str = "") -> DrillReport:

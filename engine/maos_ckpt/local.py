@@ -27,8 +27,9 @@ from maos_ckpt.model import (
 from maos_ckpt.model.alerts import Alert
 from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillHistory, DrillReport
+from maos_ckpt.model.integrity import IntegrityReport
 from maos_ckpt.model.metrics import HOURS, MetricsReport
-from maos_ckpt.operations import alerts, checkpoints, contents, drills, state
+from maos_ckpt.operations import alerts, checkpoints, contents, drills, integrity, state
 from maos_ckpt.operations.registry import (
     DiffArguments,
     DrillArguments,
@@ -41,6 +42,7 @@ from maos_ckpt.operations.registry import (
     RecordsArguments,
     RecoverArguments,
     RecoverToArguments,
+    RepairArguments,
     RescueArguments,
     RescuePlanArguments,
     ResumePointArguments,
@@ -226,6 +228,20 @@ class LocalClient(EngineClient):
         result = self._engine.run("verify", VerifyArguments(tuple(names), level))
         assert isinstance(result, VerifyResult)
         return result
+
+    def repair(self, level: VerifyLevel) -> VerifyResult:
+        """See `EngineClient.repair`."""
+        result = self._engine.run("repair", RepairArguments(level))
+        assert isinstance(result, VerifyResult)
+        return result
+
+    def cancel_verification(self) -> bool:
+        """See `EngineClient.cancel_verification`."""
+        return self._engine.cancel_verification()
+
+    def integrity(self, limit: int = 50) -> IntegrityReport:
+        """See `EngineClient.integrity`."""
+        return integrity.integrity(self._workspace, limit)
 
     def drill(self, name: str = "latest", scenarios: Sequence[str] = (), *, reason: str = "") -> DrillReport:
         """See `EngineClient.drill`."""

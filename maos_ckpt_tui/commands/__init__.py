@@ -8,12 +8,27 @@ from __future__ import annotations
 
 from textual.binding import Binding
 
-from maos_ckpt_tui.commands import checkpoint, diff, drills, everywhere, explore, overview, recovery
+from maos_ckpt_tui.commands import (
+    checkpoint,
+    checkpoints,
+    diff,
+    drills,
+    events,
+    everywhere,
+    explore,
+    integrity,
+    metrics,
+    overview,
+    recovery,
+)
 from maos_ckpt_tui.commands.checkpoint import DETAIL as DETAIL
+from maos_ckpt_tui.commands.checkpoints import CHECKPOINTS as CHECKPOINTS
 from maos_ckpt_tui.commands.declare import Command as Command
 from maos_ckpt_tui.commands.declare import Level as Level
 from maos_ckpt_tui.commands.diff import DIFF as DIFF
 from maos_ckpt_tui.commands.drills import DRILLS as DRILLS
+from maos_ckpt_tui.commands.events import ALERTS as ALERTS
+from maos_ckpt_tui.commands.events import EVENTS as EVENTS
 from maos_ckpt_tui.commands.everywhere import APP as APP
 from maos_ckpt_tui.commands.explore import CONVERSATION as CONVERSATION
 from maos_ckpt_tui.commands.explore import EXPLORE as EXPLORE
@@ -21,24 +36,32 @@ from maos_ckpt_tui.commands.explore import FOUND as FOUND
 from maos_ckpt_tui.commands.explore import PART as PART
 from maos_ckpt_tui.commands.explore import RECORD as RECORD
 from maos_ckpt_tui.commands.explore import VERSIONS as VERSIONS
+from maos_ckpt_tui.commands.integrity import INTEGRITY as INTEGRITY
+from maos_ckpt_tui.commands.metrics import METRICS as METRICS
 from maos_ckpt_tui.commands.overview import OVERVIEW as OVERVIEW
 from maos_ckpt_tui.commands.recovery import CHOOSE as CHOOSE
 from maos_ckpt_tui.commands.recovery import PLAN as PLAN
 from maos_ckpt_tui.commands.recovery import RUN as RUN
+from maos_ckpt_tui.commands.recovery import SELECT as SELECT
 
 COMMANDS: tuple[Command, ...] = (
     *overview.COMMANDS,
+    *checkpoints.COMMANDS,
     *checkpoint.COMMANDS,
     *explore.COMMANDS,
     *diff.COMMANDS,
+    *integrity.COMMANDS,
     *recovery.COMMANDS,
     *drills.COMMANDS,
+    *metrics.COMMANDS,
+    *events.COMMANDS,
     *everywhere.COMMANDS,
 )
 
 #: What each place is called in help and palette.
 PLACES = {
     OVERVIEW: "Overview",
+    CHECKPOINTS: "Checkpoints",
     DETAIL: "Checkpoint",
     EXPLORE: "Explore",
     CONVERSATION: "Conversation",
@@ -47,10 +70,15 @@ PLACES = {
     FOUND: "Found",
     PART: "Changes since",
     DIFF: "Differences",
-    CHOOSE: "Recovery: choose",
+    INTEGRITY: "Integrity",
+    CHOOSE: "Recover",
+    SELECT: "Recovery: select",
     PLAN: "Plan",
     RUN: "Recovery",
     DRILLS: "Drills",
+    METRICS: "Metrics",
+    EVENTS: "Events",
+    ALERTS: "Alerts",
     APP: "Everywhere",
 }
 
@@ -60,9 +88,15 @@ _SHOWN_KEYS = {
     "exclamation_mark": "!",
     "colon": ":",
     "escape": "esc",
+    "up": "↑",
+    "down": "↓",
+    "pageup": "pgup",
+    "pagedown": "pgdn",
     "left": "←",
     "right": "→",
     "space": "space",
+    "plus": "+",
+    "minus": "-",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
     "shift+left": "shift+←",

@@ -8,8 +8,12 @@ from enum import IntEnum
 
 from textual.binding import Binding
 
+from maos_ckpt_tui.commands.asks import ASKS
+
 #: Cursor movements and the palette itself: it makes no sense to choose them by name.
-_NOT_BY_NAME = frozenset({"palette", "back", "older", "newer", "older_change", "newer_change", "unfold", "mark"})
+_NOT_BY_NAME = frozenset(
+    {"palette", "back", "older", "newer", "older_change", "newer_change", "unfold", "mark", "mark_range"}
+)
 
 
 class Level(IntEnum):
@@ -56,6 +60,12 @@ class Command:
     def id(self) -> str:
         """Binding id; that of an action with an argument, `mode('drills')`, reads `app.mode_drills`."""
         return f"{self.place}.{re.sub(r'[^a-z_]+', '_', self.action).strip('_')}"
+
+    @property
+    def asks(self) -> tuple[str, ...] | None:
+        """The methods of `EngineClient` that it is about, whose `equivalents` are the command line and the request that
+        do the same; None for what is the console's own."""
+        return ASKS.get(self.id, ASKS.get(self.action))
 
     @property
     def handler(self) -> str:

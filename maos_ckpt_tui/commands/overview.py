@@ -33,6 +33,7 @@ COMMANDS: tuple[Command, ...] = (
             "its transcript back in place, and the command; " + _NOTHING_YET,
         ),
         ("processes", "w", "who runs", _R, 0, "Show every live MAOS", "its agents, their processes, and orphans"),
+        ("alerts", "A", "alerts", _R, 0, "Show the alerts", "those that stand, and what to do about each"),
         ("bars", "b", "bars", _R, 0, "Switch the timeline's bars", "bytes stored by each save, or size of the state"),
         ("older", "left", "older", _R, 0, "Select the next older checkpoint", ""),
         ("newer", "right", "newer", _R, 0, "Select the next newer checkpoint", ""),

@@ -86,9 +86,11 @@ class DangerModal(Modal[str]):
         self._check()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """The button opens with the last thing that was missing."""
+        """The button opens with the last thing that was missing; the id typed last leads to it, enter presses it."""
         event.stop()
         self._check()
+        if event.input.id == "word" and not self._missing():
+            self.query_one("#go", Button).focus()
 
     def on_descendant_focus(self) -> None:
         """The button says what enter does while it has the focus."""

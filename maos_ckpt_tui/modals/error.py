@@ -30,6 +30,7 @@ _TITLES = {
     "storage": "The repository is not available",
     "format": "Written by another version",
     "permission": "Not allowed",
+    "engine_unreachable": "The engine is away",
     "partial": "Done in part",
     "interrupted": "Stopped",
 }

@@ -1,37 +1,90 @@
-"""A value in full: what was before, what is after, the part that differs in its own tone."""
+"""A value in full: what was before and what is after as one text, in which signs and tones say what differs."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import ClassVar
 
+from rich.cells import cell_len, chop_cells
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from maos_ckpt_tui.changes import common_ends
 from maos_ckpt_tui.modals.base import Modal
-from maos_ckpt_tui.safe_text import wrap
-from maos_ckpt_tui.widgets.lines import Line
+from maos_ckpt_tui.safe_text import safe_text, wrap
+from maos_ckpt_tui.text_diff import CAME, GONE, LEFT_OUT, DiffLine, diff_lines
+from maos_ckpt_tui.widgets.lines import Line, Span
 from maos_ckpt_tui.widgets.row_list import EDGES, RowList
 
 #: Longer values are cut here, and it is said; the command line exports them whole.
 CHARACTERS_MAX = 200_000
+#: So many lines are shown at most.
+ROWS_MAX = 20_000
+_WORD = re.compile(r" +|[^ ]+")
+#: What differs within a line stands between these, so that it is told without colour as well.
+_MARKS = {GONE: ("[-", "-]", "before"), CAME: ("{+", "+}", "after")}
 
 
-def value_lines(title: str, value: str | None, differs: tuple[int, int], tone: str, width: int) -> list[Line]:
-    """One value as wrapped lines under a heading; `differs` is (start, end) of the differing part."""
+def value_lines(title: str, value: str | None, width: int) -> list[Line]:
+    """One value as wrapped lines under a heading."""
     if value is None:
         return [[(title, "head"), ("  absent", "dim")]]
-    shown = value[:CHARACTERS_MAX]
     lines: list[Line] = [[(title, "head"), (f"  {len(value):,} characters", "dim")]]
-    at = 0
-    for text in shown.split("\n"):
-        inside = at < differs[1] and at + len(text) >= differs[0]
-        lines += [[("  ", "plain"), (part, tone if inside else "plain")] for part in wrap(text, max(8, width - 2))]
-        at += len(text) + 1
-    if len(value) > CHARACTERS_MAX:
-        lines.append([(f"  … cut here; {len(value) - CHARACTERS_MAX:,} characters more", "warn")])
-    return lines
+    for text in value[:CHARACTERS_MAX].split("\n"):
+        lines += [[("  ", "plain"), (part, "plain")] for part in wrap(text, max(8, width - 2))]
+    return [*lines, *_cut(value)]
+
+
+def _cut(value: str) -> list[Line]:
+    more = len(value) - CHARACTERS_MAX
+    return [[(f"  … cut here; {more:,} characters more", "warn")]] if more > 0 else []
+
+
+def difference_lines(before: str, after: str, width: int) -> list[Line]:
+    """Both values as one text: `-` lines were, `+` lines are."""
+    lines: list[Line] = [
+        [("Before", "head"), (f"  {len(before):,} characters, signed ", "dim"), ("-", "before")],
+        [("After ", "head"), (f"  {len(after):,} characters, signed ", "dim"), ("+", "after")],
+        [],
+    ]
+    for one in diff_lines(before[:CHARACTERS_MAX], after[:CHARACTERS_MAX]):
+        if len(lines) >= ROWS_MAX:
+            return [*lines, [(f"  … cut here after {ROWS_MAX:,} lines", "warn")]]
+        lines += _line(one, max(8, width - 2))
+    return [*lines, *(_cut(before) or _cut(after))]
+
+
+def _line(one: DiffLine, width: int) -> list[Line]:
+    tone = {GONE: "before", CAME: "after"}.get(one.sign, "dim" if one.sign == LEFT_OUT else "plain")
+    spans: list[Span] = []
+    whole = all(differs for _, differs in one.pieces)
+    for text, differs in one.pieces:
+        if not differs or one.sign not in _MARKS:
+            spans.append((text, "dim" if one.sign == LEFT_OUT else "plain"))
+        elif whole:
+            spans.append((text, tone))
+        else:
+            left, right, _ = _MARKS[one.sign]
+            spans.append((f"{left}{text}{right}", tone))
+    rows = wrap_spans(spans, width)
+    return [[(f"{one.sign} " if number == 0 else "  ", tone), *row] for number, row in enumerate(rows)]
+
+
+def wrap_spans(spans: Iterable[Span], width: int) -> list[Line]:
+    """Toned pieces of one long line broken into lines of at most `width` cells, at blanks where there are some."""
+    rows: list[Line] = [[]]
+    room = width
+    for text, tone in spans:
+        for word in _WORD.findall(safe_text(text)):
+            parts = [word] if cell_len(word) <= width else chop_cells(word, width)
+            for part in parts:
+                if cell_len(part) > room:
+                    rows.append([])
+                    room = width
+                    part = part.lstrip(" ")
+                rows[-1].append((part, tone))
+                room -= cell_len(part)
+    return rows
 
 
 class ValueList(RowList):
@@ -56,9 +109,9 @@ class ValueList(RowList):
 
     def _build(self, width: int) -> list[Line]:
         before, after = self._before, self._after
-        start, end = common_ends(before, after) if before is not None and after is not None else (0, 0)
-        lines = value_lines("Before", before, (start, len(before or "") - end), "before", width)
-        return [*lines, [], *value_lines("After", after, (start, len(after or "") - end), "after", width)]
+        if before is None or after is None:
+            return [*value_lines("Before", before, width), [], *value_lines("After", after, width)]
+        return difference_lines(before, after, width)
 
     def row(self, index: int, width: int) -> Line:
         """See `RowList.row`."""

@@ -9,7 +9,8 @@ from maos_ckpt_tui.modals.report import VerifyReport
 from maos_ckpt_tui.screens.base import ConsoleScreen
 from maos_ckpt_tui.viewmodel import short
 
-_LEVELS = (
+#: How deep a verification may look.
+LEVELS = (
     Choice(VerifyLevel.QUICK, "Quick", "objects are there and of the right size; reads nothing else"),
     Choice(VerifyLevel.STANDARD, "Standard", "every pack's checksum; reads all stored bytes of the checkpoint"),
     Choice(VerifyLevel.FULL, "Full", "every chunk decoded, all roots rebuilt, the SHA-512 digest compared"),
@@ -60,7 +61,7 @@ class CheckpointActions(ConsoleScreen):
     def action_verify(self) -> None:
         """Ask how deep, then verify."""
         if (one := self._chosen()) is not None:
-            modal = ChoiceModal(f"Verify {short(one.id)}: how deep?", _LEVELS)
+            modal = ChoiceModal(f"Verify {short(one.id)}: how deep?", LEVELS)
             self.app.push_screen(modal, lambda level: self._verify(one, level))
 
     def _verify(self, checkpoint: Checkpoint, level: VerifyLevel | None) -> None:
@@ -150,3 +151,33 @@ class CheckpointActions(ConsoleScreen):
 
         if (one := self._chosen()) is not None:
             self.app.push_screen(DiffScreen(one))
+
+    def action_open(self) -> None:
+        """The selected checkpoint in full."""
+        from maos_ckpt_tui.screens.detail import DetailScreen  # See `action_recover`.
+
+        if (one := self._chosen()) is not None:
+            self.app.push_screen(DetailScreen(one))
+
+    def action_save(self) -> None:
+        """Ask for a description, then save."""
+        from maos_ckpt_tui.modals.prompt import PromptModal  # See `action_recover`.
+
+        modal = PromptModal(
+            "Checkpoint now",
+            "It is taken beside the schedule and kept like the others.",
+            "description (may stay empty)",
+            "take it",
+        )
+        self.app.push_screen(modal, self._save)
+
+    def _save(self, description: str | None) -> None:
+        if description is None:
+            return
+        client = self.console.client
+        self.console.say("Taking a checkpoint…")
+        self.ask(lambda: client.save(description), self._saved, group="save")
+
+    def _saved(self, checkpoint: Checkpoint) -> None:
+        self.console.say(f"Checkpoint {short(checkpoint.id)} is taken.", "ok")
+        self.console.refresh_soon()

@@ -84,20 +84,21 @@ class ConsoleScreen(Screen[None]):
         """Call the client in a thread; `then` gets the result on the event loop, unless a newer call of `group` began.
 
         A `CkptError` goes to `failed`, or ends in the error dialog. `quiet` calls are no operation of their own: their
-        end says nothing about the operation line.
+        end says nothing about the operation line, and they stand in no command log.
         """
         ticket = self._tickets[group] = self._tickets.get(group, 0) + 1
         self.run_worker(
-            partial(self._call, work, partial(CallFinished, group, ticket, then, failed, quiet)),
+            partial(self._call, work, partial(CallFinished, group, ticket, then, failed, quiet), not quiet),
             thread=True,
             group=group,
             exclusive=True,
             exit_on_error=False,
         )
 
-    def _call(self, work: Callable[[], T], finished: Callable[..., CallFinished]) -> None:
+    def _call(self, work: Callable[[], T], finished: Callable[..., CallFinished], logged: bool) -> None:
         try:
-            message = finished(result=work())
+            with self.console.command_log.recording(logged):
+                message = finished(result=work())
         except CkptError as error:
             message = finished(error=error)
         except Exception as error:  # noqa: BLE001 — handed to the event loop, which ends in the panic screen

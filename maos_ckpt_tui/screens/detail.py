@@ -9,11 +9,15 @@ from textual.binding import BindingType
 
 from maos_ckpt.errors import CkptError
 from maos_ckpt.model import Checkpoint
+from maos_ckpt.model.integrity import VerificationRun
 from maos_ckpt_tui import formatting as fmt
+from maos_ckpt_tui.checkpoint_order import Verified
 from maos_ckpt_tui.checkpoint_view import change_words, state_words
 from maos_ckpt_tui.commands import DETAIL, bindings_for
 from maos_ckpt_tui.screens.actions import CheckpointActions, kept_with_parent
+from maos_ckpt_tui.screens.integrity_news import IntegrityNews
 from maos_ckpt_tui.viewmodel import short
+from maos_ckpt_tui.widgets.checkpoint_pane import capture_facts, integrity_facts
 from maos_ckpt_tui.widgets.component_pane import GrowthList
 from maos_ckpt_tui.widgets.key_bar import KeyBar
 from maos_ckpt_tui.widgets.lines import Line, LineView, facts, rule
@@ -29,11 +33,20 @@ class DetailFacts(LineView):
         self._checkpoint = checkpoint
         self._before: Checkpoint | None = None
         self._before_words = ""
+        self._run: VerificationRun | None = None
         self._now_ms = checkpoint.created_at_ms
 
-    def show(self, checkpoint: Checkpoint, before: Checkpoint | None, before_words: str, now_ms: int) -> None:
-        """Another state of it; `before` is its parent, named by `before_words`."""
+    def show(
+        self,
+        checkpoint: Checkpoint,
+        before: Checkpoint | None,
+        before_words: str,
+        run: VerificationRun | None,
+        now_ms: int,
+    ) -> None:
+        """Another state of it; `before` is its parent, named by `before_words`, `run` the deepest look at it."""
         self._checkpoint, self._before, self._before_words, self._now_ms = checkpoint, before, before_words, now_ms
+        self._run = run
         self.changed()
 
     def _changed_words(self) -> str:
@@ -47,11 +60,6 @@ class DetailFacts(LineView):
         """See `LineView.build`."""
         one = self._checkpoint
         state, tone = state_words(one)
-        capture = f"lock held {fmt.duration(one.capture.lock_s)}, skew {fmt.duration(one.capture.skew_s)}"
-        if one.capture.unchanged:
-            capture += ", nothing had changed: the source was not read"
-        if one.capture.held:
-            capture += f", held still for {fmt.duration(one.capture.pause_s)}"
         pairs = [
             ("state", state, tone),
             ("taken", f"{fmt.utc(one.created_at_ms)}, {fmt.ago(one.created_at_ms, self._now_ms)}", "plain"),
@@ -60,14 +68,14 @@ class DetailFacts(LineView):
             ("holds", f"{fmt.plural(one.records, 'record')}, {fmt.size(one.logical_bytes)}", "plain"),
             ("stored", f"{fmt.size(one.stored_bytes)} by this save, in {fmt.duration(one.duration_s)}", "plain"),
             ("changed", self._changed_words(), "plain"),
-            ("capture", capture, "plain"),
-            *(("note" if number == 0 else "", note, "warn") for number, note in enumerate(one.capture.notes)),
+            *integrity_facts(one, self._run, self._now_ms),
+            *capture_facts(one),
             ("sha-512", one.digest.hex() if width >= 150 else one.digest.hex()[:32] + "…", "dim"),
         ]
         return [rule(one.id, width), *facts((pair for pair in pairs if pair[1]), width), []]
 
 
-class DetailScreen(CheckpointActions):
+class DetailScreen(CheckpointActions, IntegrityNews):
     """Facts above, components below."""
 
     PLACE = DETAIL
@@ -115,6 +123,11 @@ class DetailScreen(CheckpointActions):
     def model_changed(self) -> None:
         """Pin, tags and state may have changed."""
         self._checkpoint = self.console.model.find(self._checkpoint.id) or self._checkpoint
+        self.ask_integrity()
+        self._draw()
+
+    def integrity_read(self) -> None:
+        """See `IntegrityNews.integrity_read`."""
         self._draw()
 
     def tick(self) -> None:
@@ -123,7 +136,9 @@ class DetailScreen(CheckpointActions):
         self._draw_facts()
 
     def _draw_facts(self) -> None:
-        self.query_one(DetailFacts).show(self._checkpoint, self._before, self._parent_words(), self.console.now_ms())
+        run = Verified(self.report).of(self._checkpoint)
+        facts = self.query_one(DetailFacts)
+        facts.show(self._checkpoint, self._before, self._parent_words(), run, self.console.now_ms())
 
     def _draw(self) -> None:
         self._draw_facts()

@@ -9,22 +9,28 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 
 from maos_ckpt.model import Checkpoint
+from maos_ckpt.model.metrics import MetricsReport
 from maos_ckpt_tui import modes
 from maos_ckpt_tui.commands import OVERVIEW, bindings_for
+from maos_ckpt_tui.measures import measures
 from maos_ckpt_tui.screens.actions import CheckpointActions
 from maos_ckpt_tui.sentences import sentence
-from maos_ckpt_tui.viewmodel import next_run, short
+from maos_ckpt_tui.viewmodel import alert_trouble, health, next_run, remote_trouble
 from maos_ckpt_tui.widgets.checkpoint_list import CheckpointList
 from maos_ckpt_tui.widgets.component_pane import SelectedPane
 from maos_ckpt_tui.widgets.events_pane import EventsPane
 from maos_ckpt_tui.widgets.filter_line import FilterLine
 from maos_ckpt_tui.widgets.key_bar import KeyBar
 from maos_ckpt_tui.widgets.lines import Line, paragraph
+from maos_ckpt_tui.widgets.measures_pane import MeasuresPane, TiersPane
 from maos_ckpt_tui.widgets.mode_bar import ModeBar
 from maos_ckpt_tui.widgets.operation_bar import OperationBar
 from maos_ckpt_tui.widgets.row_list import RowList
 from maos_ckpt_tui.widgets.timeline import Timeline
 from maos_ckpt_tui.widgets.title_bar import StatusLine, TitleBar
+
+#: The metrics are read again with the next news after so long.
+METRICS_INTERVAL_S = 10.0
 
 
 class OverviewScreen(CheckpointActions):
@@ -34,12 +40,20 @@ class OverviewScreen(CheckpointActions):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(OVERVIEW)]
     AUTO_FOCUS = "#checkpoints"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._report: MetricsReport | None = None
+        self._read_s: float | None = None
+
     def compose(self) -> ComposeResult:
         """Lines above, list in the middle, journal and keys below."""
         yield TitleBar("", overview=True)
         yield ModeBar(modes.OVERVIEW)
         yield StatusLine()
         yield Timeline()
+        with Horizontal(id="figures-side"):
+            yield MeasuresPane()
+            yield TiersPane()
         with Horizontal(id="middle"):
             yield CheckpointList()
             yield SelectedPane()
@@ -64,9 +78,38 @@ class OverviewScreen(CheckpointActions):
             self.query_one(TitleBar).retitle(model.status.source)
         self._list.show(model, now_ms, self._why_empty())
         self.query_one(EventsPane).show(model.events)
+        self._show_measures()
+        self._read_metrics()
         self._show_selection()
         self.show_operation()
         self.refresh_bindings()
+
+    def _show_measures(self) -> None:
+        model, now_ms = self.console.model, self.console.now_ms()
+        told = (health(model, now_ms).trouble, remote_trouble(model.status, now_ms), alert_trouble(model.status))
+        found, crowded = measures(model.checkpoints, self._report), sum(map(bool, told)) > 1
+        self.query_one(MeasuresPane).show(found, model.status, crowded=crowded)
+        tiers = self.query_one(TiersPane)
+        if tiers.display:
+            tiers.show(model.status, now_ms)
+
+    def _read_metrics(self) -> None:
+        """Errors, ratio and targets are the engine's to tell; they move slowly, and nobody waits for them."""
+        now_s, model = self.console.clock.monotonic_s(), self.console.model
+        if not model.checkpoints or (self._read_s is not None and now_s - self._read_s < METRICS_INTERVAL_S):
+            return
+        self._read_s, client = now_s, self.console.client
+        self.ask(client.metrics, self._took_metrics, group="metrics", failed=lambda _: None, quiet=True)
+
+    def _took_metrics(self, report: MetricsReport) -> None:
+        self._report = report
+        self._show_measures()
+
+    def action_alerts(self) -> None:
+        """All that stand, and what to do about each."""
+        from maos_ckpt_tui.screens.alerts import AlertsScreen  # Loaded when first needed.
+
+        self.app.push_screen(AlertsScreen())
 
     def tick(self) -> None:
         """See `ConsoleScreen.tick`."""
@@ -147,33 +190,3 @@ class OverviewScreen(CheckpointActions):
     def action_newer(self) -> None:
         """To the right on the timeline."""
         self._list.action_cursor(-1)
-
-    def action_open(self) -> None:
-        """The selected checkpoint in full."""
-        from maos_ckpt_tui.screens.detail import DetailScreen  # Loaded when first needed: keeps the first paint short.
-
-        if (one := self._chosen()) is not None:
-            self.app.push_screen(DetailScreen(one))
-
-    def action_save(self) -> None:
-        """Ask for a description, then save."""
-        from maos_ckpt_tui.modals.prompt import PromptModal  # See `action_open`.
-
-        modal = PromptModal(
-            "Checkpoint now",
-            "It is taken beside the schedule and kept like the others.",
-            "description (may stay empty)",
-            "take it",
-        )
-        self.app.push_screen(modal, self._save)
-
-    def _save(self, description: str | None) -> None:
-        if description is None:
-            return
-        client = self.console.client
-        self.console.say("Taking a checkpoint…")
-        self.ask(lambda: client.save(description), self._saved, group="save")
-
-    def _saved(self, checkpoint: Checkpoint) -> None:
-        self.console.say(f"Checkpoint {short(checkpoint.id)} is taken.", "ok")
-        self.console.refresh_soon()

@@ -22,12 +22,14 @@ from maos_ckpt_tui.viewmodel import short
 from maos_ckpt_tui.widgets.change_list import ChangeList, component_counts, counts_spans
 from maos_ckpt_tui.widgets.filter_line import FilterLine
 from maos_ckpt_tui.widgets.key_bar import KeyBar
-from maos_ckpt_tui.widgets.lines import Line, LineView, Span, facts, flow
+from maos_ckpt_tui.widgets.lines import Line, LineView, Span, facts, flow, paragraph
 from maos_ckpt_tui.widgets.operation_bar import OperationBar
+from maos_ckpt_tui.widgets.step_line import Step, StepLine
 from maos_ckpt_tui.widgets.title_bar import TitleBar
 
 CHANGES_LISTED = 1000
-_FINDINGS_SHOWN = 2
+_FINDINGS_SHOWN, _FINDINGS_SHOWN_TALL = 2, 6
+_HEIGHT_TALL = 36
 _RUNNING_SHOWN = 2
 
 
@@ -45,9 +47,10 @@ def running_words(plan: Plan) -> str:
 class PlanSummary(LineView):
     """The plan's facts."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, nothing: str) -> None:
         super().__init__(id="summary")
         self._what = what
+        self._nothing: list[Span] = [("OK nothing to do: the live state is already so", "ok"), (nothing, "plain")]
         self._plan: Plan | None = None
 
     def show(self, what: str, plan: Plan | None) -> None:
@@ -62,7 +65,7 @@ class PlanSummary(LineView):
         if plan is None:
             return lines
         if plan.summary.total == 0 and not plan.kept and not plan.conflicts:
-            return [*lines, [(" OK nothing to do: the live state is already so", "ok")]]
+            return [*lines, *(line for words, tone in self._nothing for line in paragraph(words, width, tone, " "))]
         counts: Line = [(fmt.plural(plan.summary.total, "record"), "strong"), *counts_spans(plan.summary)]
         cost: Line = [(f"{fmt.size(plan.write_bytes)} to write", "plain")]
         time: Line = [(f"about {fmt.duration(plan.estimated_s)}", "plain")]
@@ -78,17 +81,17 @@ class PlanSummary(LineView):
         digest: Line = [(plan.digest[:16], "dim")]
         return lines + flow([digest, [("a safety checkpoint comes first", "dim")]], width, [(" digest    ", "dim")])
 
-    @staticmethod
-    def _findings(plan: Plan) -> list[Line]:
+    def _findings(self, plan: Plan) -> list[Line]:
         if not plan.findings:
             return [[(" findings  ", "dim"), ("OK no reference would be left dangling", "ok")]]
+        most = _FINDINGS_SHOWN_TALL if self.app.size.height >= _HEIGHT_TALL else _FINDINGS_SHOWN
         order = [Severity.ERROR, Severity.WARNING, Severity.INFO]
         ranked = sorted(plan.findings, key=lambda one: order.index(one.severity))
         lines: list[Line] = []
-        for number, one in enumerate(ranked[:_FINDINGS_SHOWN]):
+        for number, one in enumerate(ranked[:most]):
             sign, tone = FINDING_TONES[one.severity]
             lines.append([(" findings  " if number == 0 else "           ", "dim"), (sign, tone), (one.message, tone)])
-        more = len(ranked) - _FINDINGS_SHOWN
+        more = len(ranked) - most
         words = f"{more} more; " if more > 0 else ""
         lines.append([("           ", "dim"), (words, "warn"), ("n", "key"), (" shows all findings in full", "dim")])
         return lines
@@ -108,8 +111,9 @@ class PlanScreen(ChangeScreen):
 
     def compose(self) -> ComposeResult:
         """Facts, changes, keys."""
-        yield TitleBar(f"Plan to {self._recovery.title}, step 2 of 4")
-        yield PlanSummary(self._recovery.what)
+        yield TitleBar(f"Plan to {self._recovery.title}")
+        yield StepLine(Step.PLAN)
+        yield PlanSummary(self._recovery.what, self._recovery.nothing)
         yield ChangeList()
         yield FilterLine()
         yield OperationBar()
@@ -164,14 +168,22 @@ class PlanScreen(ChangeScreen):
         if plan.truncated:
             listed, total = fmt.count(len(plan.changes)), fmt.count(plan.summary.total)
             note = [(f"!! only {listed} of {total} are listed; all are applied", "warn")]
-        nothing: list[Line] = [[("  Nothing to do. ", "plain"), ("esc", "key"), (" goes back.", "plain")]]
+        nothing: list[Line] = [
+            [("  Nothing to do. ", "plain"), ("esc", "key"), (" goes back, ", "plain"), ("l", "key"),
+             (" plans again.", "plain")]
+        ]  # fmt: skip
         self.changes.show(
             ChangeTree(plan.changes, plan.by_component), "What is written to the live state", note, nothing
         )
         self.refresh_bindings()
 
     def _failed(self, error: CkptError) -> None:
-        self.changes.show(ChangeTree(), "Changes", [], [[("  XX ", "bad"), (error.message, "plain")]])
+        # The dialog is closed at some time; why there is no plan, and what to do, stays.
+        width = max(20, self.size.width - 6)
+        texts: list[Span] = [(f"XX {error.message}", "bad"), (error.kept, "ok"), (error.hint, "plain")]
+        lines: list[Line] = [line for text, tone in texts if text for line in paragraph(text, width, tone, "  ")]
+        again: Line = [("  l", "key"), (" plans again, ", "plain"), ("esc", "key"), (" goes back.", "plain")]
+        self.changes.show(ChangeTree(), "No plan", [], [*lines, again])
         self.console.show_error(error)
 
     def action_findings(self) -> None:
@@ -206,13 +218,15 @@ class PlanScreen(ChangeScreen):
             ("The state of now is kept as a safety checkpoint: undo takes this back.", "dim"),
         ]
         word = short(plan.checkpoint)
-        title = f"!! {self._recovery.title.capitalize()}? Step 3 of 4"
+        title = f"!! {self._recovery.title.capitalize()}?"
         modal = DangerModal(title, text, word=word, label="Apply", reason=self._reason)
+        self.query_one(StepLine).show(Step.CONFIRM)
         self.app.push_screen(modal, lambda reason: self._confirmed(plan, reason))
 
     def _confirmed(self, plan: Plan, reason: str | None) -> None:
         from maos_ckpt_tui.screens.recovery_run import RecoveryRunScreen  # Loaded when first needed.
 
+        self.query_one(StepLine).show(Step.PLAN)
         if reason is not None:
             self._reason = reason
             self.app.push_screen(RecoveryRunScreen(self._recovery, plan, reason, self.action_replan))

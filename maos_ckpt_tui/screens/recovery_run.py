@@ -15,19 +15,19 @@ from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.commands import RUN, bindings_for
 from maos_ckpt_tui.modals.choice import Choice, ChoiceModal
 from maos_ckpt_tui.modals.error import error_paragraphs
+from maos_ckpt_tui.progress import ProgressMeter
 from maos_ckpt_tui.recovery import Recovery
 from maos_ckpt_tui.safe_text import safe_text, wrap_command
 from maos_ckpt_tui.screens.base import ConsoleScreen
 from maos_ckpt_tui.viewmodel import short
 from maos_ckpt_tui.widgets.key_bar import KeyBar
 from maos_ckpt_tui.widgets.lines import Line, LineView, Span, facts, paragraph
+from maos_ckpt_tui.widgets.live_progress import goes_on_lines, is_recovery, progress_lines
 from maos_ckpt_tui.widgets.operation_bar import OperationBar
+from maos_ckpt_tui.widgets.step_line import Step, StepLine
 from maos_ckpt_tui.widgets.title_bar import TitleBar
 
-_IF_INTERRUPTED = (
-    "If this terminal goes away, the recovery still finishes; an interrupted one is completed or taken back at the "
-    "next start."
-)
+_ORDER = "A safety checkpoint, then the changes in one transaction, then they are read back."
 FRESH, AS_IS = "fresh", "as-is"
 _CHOICES = (
     Choice(
@@ -67,6 +67,8 @@ def result_paragraphs(result: RecoveryResult, *, undo: bool) -> list[Span]:
         lines.append((f"!! {what} in part, verified as far as it went: the notes say what was left alone.", "warn"))
     elif result.verified:
         lines.append((f"OK {what} and verified: planning again finds nothing left to change.", "ok"))
+        read = fmt.plural(result.plan.summary.total, "written record")
+        lines.append((f"Read back: the live state, compared with what was planned; {read}, none differs.", "plain"))
     else:
         lines.append((f"XX {what}, but NOT verified: planning again still finds differences.", "bad"))
         lines.append(("Something may have written at the same time. Look at the differences, or undo.", "plain"))
@@ -105,6 +107,12 @@ class Outcome(LineView):
         self._recovery = recovery
         self._result: RecoveryResult | None = None
         self._error: CkptError | None = None
+        self._meter: ProgressMeter | None = None
+
+    def tell(self, meter: ProgressMeter | None) -> None:
+        """How far it is."""
+        self._meter = meter
+        self.changed()
 
     def show(self, result: RecoveryResult | None, error: CkptError | None) -> None:
         """Running where both are None."""
@@ -113,17 +121,14 @@ class Outcome(LineView):
 
     def build(self, width: int) -> list[Line]:
         """See `LineView.build`."""
-        return [[], *(self._of_result(self._result, width) if self._result else self._of_texts(self._texts(), width))]
-
-    def _texts(self) -> list[Span]:
+        if self._result is not None:
+            return [[], *self._of_result(self._result, width)]
         if self._error is not None:
-            return [("XX Not done", "bad"), ("", "plain"), *error_paragraphs(self._error)]
-        return [
-            (f".. {self._recovery.what}", "strong"),
-            ("", "plain"),
-            ("A safety checkpoint, then the changes in one transaction, then the verification.", "plain"),
-            (_IF_INTERRUPTED, "dim"),
-        ]
+            texts = [("XX Not done", "bad"), ("", "plain"), *error_paragraphs(self._error)]
+            return [[], *self._of_texts(texts, width)]
+        what: list[Span] = [(f".. {self._recovery.what}", "strong"), (_ORDER, "dim"), ("", "plain")]
+        running = progress_lines(self._meter, width)
+        return [[], *self._of_texts(what, width), *running, [], *goes_on_lines(width)]
 
     @staticmethod
     def _of_texts(texts: Iterable[Span], width: int) -> list[Line]:
@@ -158,7 +163,8 @@ class RecoveryRunScreen(ConsoleScreen):
 
     def compose(self) -> ComposeResult:
         """One block of text that changes with the steps."""
-        yield TitleBar(f"{self._recovery.title.capitalize()}, step 4 of 4")
+        yield TitleBar(self._recovery.title.capitalize())
+        yield StepLine(Step.RECOVER)
         with VerticalScroll(id="outcome-scroll"):
             yield Outcome(self._recovery)
         yield OperationBar()
@@ -172,8 +178,15 @@ class RecoveryRunScreen(ConsoleScreen):
         self._applying, self._cancelling = True, False
         apply, reason = self._recovery.apply, self._reason
         self.query_one(Outcome).show(None, None)
+        self.query_one(StepLine).show(Step.RECOVER)
         self.refresh_bindings()
         self.ask(lambda: apply(digest, reason), self._done, group="apply", failed=self._failed)
+
+    def show_operation(self) -> None:
+        """See `ConsoleScreen.show_operation`; the figures stand in full as well."""
+        super().show_operation()
+        meter = self.console.meter
+        self.query_one(Outcome).tell(meter if is_recovery(meter) else None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While it runs there is nothing to do but watch, or to cancel it."""
@@ -190,6 +203,7 @@ class RecoveryRunScreen(ConsoleScreen):
     def _done(self, result: RecoveryResult) -> None:
         self._applying, self.result = False, result
         self.query_one(Outcome).show(result, None)
+        self.query_one(StepLine).show(Step.VERIFIED)
         self.refresh_bindings()
         self.console.refresh_soon()
 
@@ -229,7 +243,7 @@ class RecoveryRunScreen(ConsoleScreen):
             self.console.say("There is nothing to cancel now.", "warn")
 
     def action_back(self) -> None:
-        """Back to the overview, past the steps; where nothing was done, to the plan, which keeps what was chosen."""
+        """Back to the mode's first screen, past the steps; where nothing was done, to the plan."""
         if self.result is None:
             super().action_back()
         else:

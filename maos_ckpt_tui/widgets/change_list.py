@@ -99,12 +99,22 @@ class ChangeList(RowList):
         self.changes.filter(needle)
         self.rows_changed()
 
+    def only(self, kind: ChangeKind | None) -> None:
+        """Show changes of one kind alone, or all."""
+        self.changes.only(kind)
+        self.rows_changed()
+
     def heading(self, width: int) -> list[Line]:
         """See `RowList.heading`."""
-        return [rule(self._title, width, self._note)]
+        kind = self.changes.kind
+        title = self._title if kind is None else f"{self._title}: {kind.value} alone, {self.changes.records:,}"
+        return [rule(title, width, self._note)]
 
     def placeholder(self, width: int) -> list[Line]:
         """See `RowList.placeholder`."""
+        if self.changes.hidden:
+            return [[("  No change matches: ", "plain"), ("K", "key"), (" and ", "plain"), ("/", "key"),
+                     (" choose others, ", "plain"), ("esc", "key"), (" clears the filter.", "plain")]]  # fmt: skip
         return self._placeholder
 
     def row(self, index: int, width: int) -> Line:
@@ -116,6 +126,8 @@ class ChangeList(RowList):
         if row.level in (COMPONENT, COLLECTION):
             assert row.counts is not None
             counts = counts_spans(row.counts)
+            if row.level == COLLECTION and self.changes.truncated:
+                counts.append((" of those listed", "dim"))
             name = safe_name(row.name, max(4, room - line_width(counts)))
             return [indent, (name, "strong" if row.level == COMPONENT else "head"), *counts]
         assert row.change is not None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from maos_ckpt.model import Checkpoint, CheckpointState, Trigger
+from maos_ckpt.model import Checkpoint, CheckpointState
 from maos_ckpt_tui import formatting as fmt
-from maos_ckpt_tui.checkpoint_view import change_words, fit_words, marks_words, matches
+from maos_ckpt_tui.checkpoint_view import change_words, fit_words, marks_words, matches, why_words
 from maos_ckpt_tui.viewmodel import ConsoleModel, short
 from maos_ckpt_tui.widgets.lines import Line, Span, rule
 from maos_ckpt_tui.widgets.row_list import EDGES, Column, RowList, choose_columns, table_line
@@ -116,7 +116,7 @@ class CheckpointList(RowList):
             (fmt.when(one.created_at_ms, self._now_ms), "plain"),
             (fmt.span((self._now_ms - one.created_at_ms) / 1000), "dim"),
             (short(one.id), "strong"),
-            _why(one),
+            why_words(one),
             (fit_words(changed, widths.get(_CHANGED, 0)), tone),
             (fmt.count(one.records), "plain"),
             (fmt.size(one.logical_bytes), "plain"),
@@ -128,14 +128,3 @@ class CheckpointList(RowList):
             (" ".join(part for part in (marks_words(one), one.description) if part), "bad" if damaged else "key"),
         ]
         return table_line(self._columns, cells, width)
-
-
-def _why(checkpoint: Checkpoint) -> Span:
-    # The one cell that every width has: what an operator must not miss stands here too.
-    if checkpoint.state is CheckpointState.DAMAGED:
-        return "X DAMAGED", "bad"
-    if checkpoint.partial:
-        return "! partial", "warn"
-    if checkpoint.pinned:
-        return f"{checkpoint.trigger.value} *", "key"
-    return checkpoint.trigger.value, "dim" if checkpoint.trigger is Trigger.SCHEDULE else "accent"

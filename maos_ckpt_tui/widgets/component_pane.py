@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from maos_ckpt.model import Checkpoint
 from maos_ckpt_tui import formatting as fmt
@@ -18,15 +18,32 @@ COLUMNS = (
     Column("GROWTH", 8, 4, right=True),
     Column("SIZE", 8, 3, right=True),
     Column("GROWTH", 9, 5, right=True),
-    Column("SINCE PARENT", 12, 6),
+    Column("SINCE PARENT", 12, 6, grow=True),
 )
+#: A growth bar has at most so many cells; the largest growth fills it.
+_BAR_CELLS = 8
 HEADINGS: list[Span] = [(column.title, "head") for column in COLUMNS]
 
 
-def growth_cells(one: Growth, indent: str = "  ") -> list[Span]:
-    """One component or collection as cells of `COLUMNS`."""
+def largest_growth(rows: Sequence[Growth]) -> int:
+    """The bytes that the longest growth bar stands for."""
+    return max((abs(one.bytes_delta or 0) for one in rows), default=0)
+
+
+def _bar(one: Growth, largest: int) -> str:
+    if not one.bytes_delta or not largest:
+        return ""
+    # Which way it went is told by the sign.
+    cells = max(1, round(abs(one.bytes_delta) / largest * (_BAR_CELLS - 1)))
+    return ("+" if one.bytes_delta > 0 else "-") + "█" * cells
+
+
+def growth_cells(one: Growth, largest: int = 0, indent: str = "  ") -> list[Span]:
+    """One component or collection as cells of `COLUMNS`; `largest` is what the longest growth bar stands for."""
     main = one.depth == 0
-    moved = "changed" if one.changed else "same" if one.records_delta is not None else "no parent"
+    moved = _bar(one, largest) or (
+        "changed" if one.changed else "same" if one.records_delta is not None else "no parent"
+    )
     return [
         (indent * one.depth + safe_text(one.name), "strong" if main else "plain"),
         (fmt.count(one.records), "plain" if main else "dim"),
@@ -47,10 +64,12 @@ class GrowthList(RowList):
     def __init__(self) -> None:
         super().__init__(id="growth")
         self._rows: list[Growth] = []
+        self._largest = 0
 
     def show(self, checkpoint: Checkpoint, parent: Checkpoint | None) -> None:
         """Another checkpoint, or its parent has been found."""
         self._rows = growth(checkpoint, parent)
+        self._largest = largest_growth(self._rows)
         self.rows_changed()
 
     @property
@@ -68,7 +87,7 @@ class GrowthList(RowList):
 
     def row(self, index: int, width: int) -> Line:
         """See `RowList.row`."""
-        return table_line(COLUMNS, growth_cells(self._rows[index]), width)
+        return table_line(COLUMNS, growth_cells(self._rows[index], self._largest), width)
 
 
 class SelectedPane(LineView):

@@ -7,12 +7,10 @@ from maos_ckpt_tui.sentences import at_ms, sentence
 from maos_ckpt_tui.widgets.lines import Line, LineView, rule
 
 _ROWS_MAX = 12
-_ROWS_NORMAL = 3
-_HEIGHT_TALL = 36
 
 
 class EventsPane(LineView):
-    """As many entries as the screen's height allows, newest first."""
+    """As many entries as the screen's height allows, newest first; on a low screen it is left out."""
 
     def __init__(self) -> None:
         super().__init__(id="events")
@@ -25,8 +23,7 @@ class EventsPane(LineView):
 
     def build(self, width: int) -> list[Line]:
         """See `LineView.build`."""
-        height = self.app.size.height
-        rows = _ROWS_NORMAL if height < _HEIGHT_TALL else min(_ROWS_MAX, height // 6)
+        rows = min(_ROWS_MAX, self.app.size.height // 6)
         lines: list[Line] = [rule("Latest events", width)]
         for name, fields in self._entries[:rows]:
             tone, text = sentence(name, fields)

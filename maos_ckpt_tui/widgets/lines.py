@@ -16,6 +16,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from maos_ckpt_tui.commands import APP, commands_for, shown_key
 from maos_ckpt_tui.safe_text import CHARACTERS_PER_CELL, clip, pad, safe_text, wrap
 
 Span = tuple[str, str]
@@ -104,10 +105,35 @@ def facts(pairs: Iterable[tuple[str, str, str]], width: int) -> list[Line]:
     return result
 
 
+class KeysInForce:
+    """Mixed into widgets that look up themselves which keys are in force."""
+
+
+def changed_keys(widget: Widget) -> dict[str, str]:
+    """Of what can be done on the widget's screen and has another key than declared: that key → the one in force."""
+    looks = getattr(widget.app, "looks", None)
+    place = getattr(widget.screen, "PLACE", None)
+    if looks is None or not looks.keys or place is None:
+        return {}
+    return {
+        shown_key(one.keys.split(",")[0]): shown_key(looks.keys[one.id].split(",")[0])
+        for one in (*commands_for(APP), *commands_for(place))
+        if one.id in looks.keys
+    }
+
+
+def _in_force(text: str, changed: dict[str, str]) -> str:
+    key = text.strip()
+    return text.replace(key, changed[key]) if key in changed else text
+
+
 def draw(widget: Widget, line: Line, width: int, over: Style | None = None, *, flat: bool = False) -> Strip:
     """One line as terminal output in the widget's styles; `over` lies above all tones, `flat` leaves the tones out."""
     base = widget.rich_style
     segments = []
+    changed = {} if isinstance(widget, KeysInForce) else changed_keys(widget)
+    if changed:
+        line = [(_in_force(text, changed), tone) if tone == "key" else (text, tone) for text, tone in line]
     for text, tone in fit(line, width):
         style = base if flat else base + widget.get_component_rich_style(f"tone-{tone}", partial=True)
         segments.append(Segment(text, style + over if over else style))

@@ -194,8 +194,11 @@ class RowList(ScrollView, can_focus=True):
         self._refresh_row(self.cursor)
 
     def on_click(self, event: events.Click) -> None:
-        """Where the mouse is on: select the row."""
-        self.move_to(event.y + self.scroll_offset.y - len(self.heading(self._width)))
+        """Where the mouse is on: select the row; a click on the selected one does what enter does."""
+        index = event.y + self.scroll_offset.y - len(self.heading(self._width))
+        if index == self.cursor and self.POINTED and event.chain > 1:
+            self.app.simulate_key("enter")
+        self.move_to(index)
 
     def _cursor_style(self) -> Style:
         name = "row-cursor" if self.has_focus else "row-cursor-blurred"

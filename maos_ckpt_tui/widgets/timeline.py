@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from maos_ckpt.model import Checkpoint
 from maos_ckpt_tui import formatting as fmt
-from maos_ckpt_tui.checkpoint_view import TIMELINE_LEGEND, bar_cells, marks
+from maos_ckpt_tui.checkpoint_view import TIMELINE_LEGEND, bar_cells, gaps, marks
 from maos_ckpt_tui.viewmodel import short
-from maos_ckpt_tui.widgets.lines import Line, LineView, line_width, rule, spread
+from maos_ckpt_tui.widgets.lines import Line, LineView, rule
 
 _ROWS_NORMAL, _ROWS_TALL, _ROWS_SHORT = 3, 6, 2
 _MARGIN = 1
+#: So wide, the heading has room for the selected checkpoint; so wide, for the signs as well.
+_NOTE_CELLS_MIN, _LEGEND_CELLS_MIN = 78, 150
+_LABELS_APART = 4
+_SECONDS_UP_TO_S, _DATES_FROM_S = 3600.0, 86_400.0
 
 
 class Timeline(LineView):
@@ -37,52 +41,95 @@ class Timeline(LineView):
         height = self.app.size.height
         rows = _ROWS_TALL if height >= 36 else _ROWS_NORMAL if height >= 24 else _ROWS_SHORT
         what = "size of the state" if self.by_size else "bytes stored"
-        legend = [part for sign, word in TIMELINE_LEGEND for part in ((sign, "accent"), (f" {word}  ", "dim"))][:-1]
-        note = [*legend, (f" {TIMELINE_LEGEND[-1][1]}", "dim")] if width >= 100 else [("b", "key"), (" bars", "dim")]
-        head = rule(f"Timeline, bars = {what}", width, note)
+        head = rule(f"Timeline, bars = {what}", width, self._note(width))
         if not self._checkpoints:
             return [head, *([[]] * rows), [(f"   {self._nothing}", "dim")], []]
         pitch = 2 if width >= 110 and len(self._checkpoints) * 2 <= width - 2 * _MARGIN else 1
-        first, last = self._window(max(1, (width - 2 * _MARGIN) // pitch))
-        return [head, *self._strip(first, last, rows, width, pitch), self._axis(first, last, width, pitch)]
+        columns = self._columns(max(1, (width - 2 * _MARGIN) // pitch))
+        return [head, *self._strip(columns, rows, width, pitch), self._axis(columns, width, pitch)]
 
-    def _window(self, columns: int) -> tuple[int, int]:
-        # The newest stay in sight unless the selection has moved beyond the strip's left edge.
-        first = max(0, self._selected - columns + 1)
-        return first, min(len(self._checkpoints), first + columns)
+    def _note(self, width: int) -> Line:
+        keys: Line = [("b", "key"), (" bars", "dim")]
+        if not self._checkpoints or width < _NOTE_CELLS_MIN:
+            return keys
+        one = self._checkpoints[self._selected]
+        stored, whole = fmt.size(one.stored_bytes), fmt.size(one.logical_bytes)
+        told: Line = [("▲ ", "key"), (f"{short(one.id)} ", "strong")]
+        told += [(f"{fmt.clock(one.created_at_ms)}, {stored} of {whole}", "plain")]
+        if width < _LEGEND_CELLS_MIN:
+            return told
+        legend = [part for sign, word in TIMELINE_LEGEND for part in ((sign, "accent"), (f" {word}  ", "dim"))]
+        return [*legend, *told]
 
-    def _strip(self, first: int, last: int, rows: int, width: int, pitch: int) -> list[Line]:
-        shown = self._checkpoints[first:last]
-        strip = list(zip(marks(shown, sizes=self.by_size), range(first, last), strict=True))[::-1]
-        blank = " " * (width - _MARGIN - len(strip) * pitch)
+    def _columns(self, number: int) -> list[int | None]:
+        """What each column from left to right stands for: an index into the list, or None for a gap.
+
+        The newest stay in sight unless the selection has moved beyond the strip's left edge.
+        """
+        first = max(0, self._selected - number + 1)
+        shown = self._checkpoints[first : first + number]
+        missing = gaps(shown)
+        found: list[int | None] = []
+        for at in range(len(shown)):
+            found.append(first + at)
+            if at in missing:
+                found.append(None)
+        place = found.index(self._selected)
+        begin = max(0, place - number + 1)
+        return found[begin : begin + number][::-1]
+
+    def _strip(self, columns: list[int | None], rows: int, width: int, pitch: int) -> list[Line]:
+        indices = [one for one in columns if one is not None]
+        shown = [self._checkpoints[one] for one in indices]
+        drawn = dict(zip(indices, marks(shown, sizes=self.by_size), strict=True))
+        blank = " " * (width - _MARGIN - len(columns) * pitch)
         lines: list[Line] = [[(blank, "plain")] for _ in range(rows + 1)]
-        for mark, index in strip:
-            here = index == self._selected
+        between = " " * (pitch - 1)
+        for index in columns:
+            if index is None:
+                for line in lines:
+                    line.append((":" + between, "warn"))
+                continue
+            mark, here = drawn[index], index == self._selected
             tone = "key" if here else "bad" if mark.tone == "bad" else "faint" if mark.quiet else "accent"
             cells = bar_cells(mark.height, rows) if mark.height > 0 else [" "] * (rows - 1) + ["▁"]
             for line, cell in zip(lines, cells, strict=False):
-                line.append((cell + " " * (pitch - 1), tone))
-            lines[rows].append((("▲" if here else mark.sign) + " " * (pitch - 1), "key" if here else mark.tone))
+                line.append((cell + between, tone))
+            lines[rows].append((("▲" if here else mark.sign) + between, "key" if here else mark.tone))
         return lines
 
-    def _axis(self, first: int, last: int, width: int, pitch: int) -> Line:
-        oldest, newest = self._checkpoints[last - 1], self._checkpoints[first]
-        selected = self._checkpoints[self._selected]
-        chosen: Line = [
-            ("▲ ", "key"),
-            (f"{short(selected.id)} ", "strong"),
-            (f"{fmt.clock(selected.created_at_ms)}, {fmt.size(selected.stored_bytes)} stored", "plain"),
-            (f" of {fmt.size(selected.logical_bytes)}" if width >= 78 else "", "plain"),
-        ]
-        right: Line = [(f"{fmt.clock(newest.created_at_ms)}{' UTC' if width >= 70 else ''} ", "dim")]
-        left: Line = [(f"{fmt.clock(oldest.created_at_ms)}", "dim")]
-        if last - first > 1:
-            start = width - _MARGIN - (last - first) * pitch
-            left = [
-                (" " * min(start, width - line_width(chosen) - line_width(right) - line_width(left) - 4), "plain"),
-                *left,
-            ]
-        room = width - line_width(left) - line_width(right) - line_width(chosen)
-        if room < 4:
-            return spread([(" ", "plain"), *chosen], [], width)
-        return [*left, (" " * (room // 2), "plain"), *chosen, (" " * (room - room // 2), "plain"), *right]
+    def _axis(self, columns: list[int | None], width: int, pitch: int) -> Line:
+        """Times below the columns that they are of, the first and the newest always; gaps say how long they are."""
+        start = width - _MARGIN - len(columns) * pitch
+        listed = self._checkpoints
+        indices = [one for one in columns if one is not None]
+        oldest_ms, newest_ms = listed[indices[0]].created_at_ms, listed[indices[-1]].created_at_ms
+        span_s = (newest_ms - oldest_ms) / 1000
+        right = _label(newest_ms, span_s) + (" UTC" if width >= _NOTE_CELLS_MIN else "")
+        cells = [" "] * width
+        last = width - len(right) - 1
+        # Gaps first: how long nothing was saved is what one wants to know of a gap.
+        order = [at for at, index in enumerate(columns) if index is None]
+        for at in [0, *order, *range(len(columns))]:
+            text, place = self._label_at(columns, at, span_s), start + at * pitch
+            around = cells[max(0, place - _LABELS_APART) : place + len(text) + _LABELS_APART]
+            if text and place + len(text) < last and not "".join(around).strip():
+                cells[place : place + len(text)] = list(text)
+        cells[last : last + len(right)] = list(right)
+        return [("".join(cells), "dim")]
+
+    def _label_at(self, columns: list[int | None], at: int, span_s: float) -> str:
+        index = columns[at]
+        if index is not None:
+            return _label(self._checkpoints[index].created_at_ms, span_s)
+        older, newer = columns[at - 1] if at else None, columns[at + 1] if at + 1 < len(columns) else None
+        if older is None or newer is None:
+            return ""
+        lost_ms = self._checkpoints[newer].created_at_ms - self._checkpoints[older].created_at_ms
+        return f":{fmt.span(lost_ms / 1000)}"
+
+
+def _label(at_ms: int, span_s: float) -> str:
+    if span_s > _DATES_FROM_S:
+        return fmt.utc(at_ms)[5:16]
+    return fmt.clock(at_ms) if span_s < _SECONDS_UP_TO_S else fmt.clock(at_ms)[:5]

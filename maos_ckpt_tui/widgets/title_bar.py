@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.drill_words import flag
 from maos_ckpt_tui.viewmodel import (
@@ -15,6 +17,9 @@ from maos_ckpt_tui.viewmodel import (
     remote_words,
 )
 from maos_ckpt_tui.widgets.lines import Line, LineView, Span, fit, line_width, paragraph, spread
+
+if TYPE_CHECKING:
+    from maos_ckpt_tui.console import ConsoleApp
 
 #: Smaller terminals show one line that says so; the breakpoints of the application are the same.
 COLUMNS_MIN, ROWS_MIN = 40, 12
@@ -54,7 +59,15 @@ class TitleBar(LineView):
         left: Line = [(" maos-ckpt ", "badge"), (f" {self._title}", "strong")]
         if self._model is None:
             return [fit(left, width)]
-        return [spread(left, self._schedule(width) if self._overview else self._health(width), width)]
+        right = self._schedule(width) if self._overview else self._health(width)
+        return [spread(left, [*self._kind(width), *right], width)]
+
+    def _kind(self, width: int) -> Line:
+        """What this console is unlike others in."""
+        console = cast("ConsoleApp", self.app)
+        slow = "LOW BANDWIDTH " if width >= 70 else "SLOW "
+        line: Line = [("READ ONLY ", "warn")] if console.read_only else []
+        return [*line, (slow, "accent")] if console.looks.low_bandwidth else line
 
     def _health(self, width: int) -> Line:
         assert self._model is not None
@@ -73,8 +86,6 @@ class TitleBar(LineView):
         words += ["observing"] if status.role != "engine" else []
         words += ["attached"] if self._model.attached else []
         line: Line = [(" · ".join(words) + " ", "dim")]
-        if status.read_only:
-            line = [("READ ONLY ", "warn"), *line]
         return line if line_width(line) < width else []
 
 

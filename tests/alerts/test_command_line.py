@@ -22,6 +22,7 @@ from maos_ckpt.model.alerts import AlertName
 from maos_ckpt.operations import checkpoints
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.seams import SYSTEM
+from maos_ckpt_tui.__main__ import TextualConsole
 from tests.alerts.receiver import receiver
 from tests.lab.build import build_state
 
@@ -38,7 +39,7 @@ class Told:
     def text(self, *words: str, code: int = 0) -> str:
         """What a command says, on either stream."""
         place = ["--repo", str(self.workspace.repository), "--claude-home", str(self.workspace.claude_home)]
-        found = main([*place, "--source", self.workspace.source, *words], lambda *_: 1)
+        found = main([*place, "--source", self.workspace.source, *words], TextualConsole())
         told = self._capsys.readouterr()
         assert found == code, told
         return told.out if code == 0 else told.err
@@ -80,6 +81,8 @@ def test_alerts_are_listed_with_their_runbook_here_and_in_status(told: Told) -> 
     (shape,) = told.json("alerts")["alerts"]
     assert (shape["name"], shape["state"], shape["until"], shape["by"]) == ("disk-space", "firing", None, None)
     assert told.json("status")["alerts"] == [shape]
+    told.text("alerts", "ack", "disk-space")
+    assert "\n  acknowledged by " in told.text("status")
 
 
 def test_an_alert_is_snoozed_and_acknowledged_and_the_audit_log_says_by_whom(told: Told) -> None:
@@ -140,7 +143,7 @@ def test_hooks_are_tried_out_and_each_says_how_it_went(
         assert json.loads(came.body)["data"]["alert"] == json.loads(out.read_text())["data"]["alert"] == "test"
         monkeypatch.setenv("MAOS_CKPT_HOOKS_HEARTBEAT_URL", monitor.url)
         place = ["--source", told.workspace.source, "--repo", str(told.workspace.repository)]
-        assert main([*place, "alerts", "test"], lambda *_: 1) == 6
+        assert main([*place, "alerts", "test"], TextualConsole()) == 6
         assert monitor.took()[0].path.endswith("/start")
     assert not told.workspace.repository.exists()
 

@@ -68,6 +68,28 @@ def test_a_token_lets_in_until_it_is_revoked(served: Served) -> None:
     assert made.text not in str(found)
 
 
+def test_a_token_with_an_end_is_refused_from_then_on(served: Served) -> None:
+    clock = VirtualClock()
+    guard = Guard(served.tokens, clock)
+    made = served.tokens.create("short", (Scope.READ,), 3)
+    scope = {
+        PEER: Peer("10.1.1.2"),
+        "headers": [(b"host", b"localhost"), (b"authorization", f"Bearer {made.text}".encode())],
+    }
+    end_ms = made.token.expires_at_ms
+    assert end_ms is not None
+    assert end_ms - made.token.created_at_ms == 3 * 86_400_000
+    clock.sleep((end_ms - 1000 - clock.now_ms()) / 1000)
+    assert guard.admit(scope).name == f"token {made.token.id} (short)"
+    clock.sleep(1)
+    with pytest.raises(HttpProblem, match="has expired") as refused:
+        guard.admit(scope)
+    assert refused.value.status == 401
+    assert "invalid_token" in refused.value.headers["www-authenticate"]
+    with pytest.raises(UsageError, match="good for 1 to"):
+        served.tokens.create("for ever", (Scope.READ,), 100_000)
+
+
 @pytest.mark.parametrize(
     "header",
     [

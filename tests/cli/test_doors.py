@@ -9,6 +9,7 @@ import time
 
 import httpx2
 
+from maos_ckpt.api.places import socket_path
 from tests.cli.conftest import TIMEOUT_S, Cli
 from tests.cli.test_service import running
 
@@ -39,7 +40,7 @@ def test_a_token_opens_the_door_that_was_asked_for_until_it_is_revoked(cli: Cli)
     ) as engine:
         engine.wait_for("CheckpointCreated")
         own, tcp, other = addresses(cli)
-        assert own == f"unix:{cli.repository}/api/engine.sock"
+        assert own == f"unix:{socket_path(cli.repository)}"
         assert other == f"unix:{cli.cwd}/x.sock"
         assert cli.ok("status", "--json").json["engine"]["listening"] == [own, tcp, other]
         made = cli.ok("token", "create", "--scope", "save", "--name", "probe", "--json").json
@@ -48,7 +49,9 @@ def test_a_token_opens_the_door_that_was_asked_for_until_it_is_revoked(cli: Cli)
         assert httpx2.get(tcp + HEALTH, verify=False).status_code == 401
         assert httpx2.get(tcp + HEALTH, headers=headers, verify=False).status_code == 200
         listed = cli.ok("token", "list", "--json")
-        assert [(one["id"], one["name"]) for one in listed.json["tokens"]] == [(made["id"], "probe")]
+        assert [(one["id"], one["name"], one["expires_at"]) for one in listed.json["tokens"]] == [
+            (made["id"], "probe", None)
+        ]
         assert made["token"] not in listed.out
         assert cli.ok("token", "revoke", made["id"], "--json").json["revoked"] == made["id"]
         assert httpx2.get(tcp + HEALTH, headers=headers, verify=False).status_code == 401
@@ -56,6 +59,11 @@ def test_a_token_opens_the_door_that_was_asked_for_until_it_is_revoked(cli: Cli)
         assert code == 0
         assert [line for line in said.splitlines() if "wrong token" not in line] == []
     assert not (cli.cwd / "x.sock").exists()
+    short = cli.ok("token", "create", "--expires-days", "2", "--json").json
+    assert short["expires_at"][:10] > short["created_at"][:10]
+    assert "(in " in cli.ok("token", "list").out
+    assert cli.run("token", "create", "--expires-days", "0").code == 2
+    assert cli.run("token", "list", "--expires-days", "1").code == 2
     audit = cli.ok("audit", "--json")
     assert {"token create", "token revoke"} <= {one["verb"] for one in audit.json["entries"]}
     assert made["token"] not in audit.out
@@ -67,7 +75,7 @@ def test_an_engine_that_was_killed_leaves_a_socket_that_hinders_nobody(cli: Cli)
         assert over_unix(cli) == 200
         engine.process.send_signal(signal.SIGKILL)
         engine.process.wait(TIMEOUT_S)
-    left = cli.repository / "api" / "engine.sock"
+    left = socket_path(cli.repository)
     assert left.is_socket()
     (cli.repository / "api" / "listening.json").unlink()
     with running(cli, "--headless", "--interval", "3600") as engine:

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from maos_ckpt.api.places import socket_path
 from maos_ckpt.engine.duties import REASON_BUSY
 from maos_ckpt.events import CheckpointCreated, EngineStarted, Event, OperationFailed, OperationProgressed, TicksMissed
 from maos_ckpt.headless import PATIENCE_INTERVALS, PATIENCE_S, Pulse
@@ -64,7 +65,7 @@ def test_the_service_manager_is_told_of_each_step(cli: Cli, manager: ServiceMana
     cli.variables |= {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "600000"}
     with running(cli, "--headless", "--interval", "3600") as engine:
         manager.wait_for("READY=1")
-        assert (cli.repository / "api" / "engine.sock").is_socket(), "ready means that requests are answered"
+        assert socket_path(cli.repository).is_socket(), "ready means that requests are answered"
         engine.wait_for("CheckpointCreated")
         until(lambda: "STATUS=1 checkpoints, the last one" in manager.wait_for("WATCHDOG=1"))
         engine.process.send_signal(signal.SIGHUP)

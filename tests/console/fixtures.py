@@ -24,6 +24,7 @@ from maos_ckpt.model import (
     TierStatus,
     Trigger,
 )
+from maos_ckpt.model.integrity import Coverage, IntegrityReport, VerificationRun
 
 #: 2026-11-23 09:14:42 UTC.
 NOW_MS = 1_795_425_282_000
@@ -233,6 +234,29 @@ def make_tiers(**changes: object) -> tuple[TierStatus, ...]:
     """The tiers of a repository whose remote copy is in step, unless `changes` say otherwise."""
     remote = TierStatus("s3", "s3://agents/teams/alpha", "ok", 48, 9_100_000, last_success_at_ms=NOW_MS - 11_000)
     return (TierStatus("local", "/srv/agents/team-alpha/.maos-ckpt", "ok", 48, 9_100_000), replace(remote, **changes))  # type: ignore[arg-type]
+
+
+def make_integrity(checkpoints: Sequence[Checkpoint]) -> IntegrityReport:
+    """A round of the look at all objects under way, and a few verifications."""
+    minute_ms = 60_000
+    local = Coverage(
+        "local",
+        NOW_MS - 20 * minute_ms,
+        3_900_000,
+        9_100_000,
+        NOW_MS - 2 * 1440 * minute_ms,
+        NOW_MS + 40 * minute_ms,
+    )
+    named = tuple(one.id for one in checkpoints[5:7])
+    return IntegrityReport(
+        7,
+        (local, replace(local, tier="s3", read_bytes=1_100_000, completed_at_ms=None)),
+        (
+            VerificationRun(NOW_MS - 4 * minute_ms, "full", True, 212, 9_100_000, 0, checkpoints=named),
+            VerificationRun(NOW_MS - 9 * minute_ms, "standard", False, 412, 18_200_000, 3, everything=True),
+            VerificationRun(NOW_MS - 2 * 1440 * minute_ms, "standard", True, 31, 1_300_000, 0, scrub=True),
+        ),
+    )
 
 
 #: The remote copy does not answer.

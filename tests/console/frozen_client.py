@@ -12,8 +12,6 @@ from dataclasses import replace
 
 from maos_ckpt.client import EVERYTHING, EventSink
 from maos_ckpt.errors import CkptError, NotFoundError
-from maos_ckpt.metrics.figures import Figures
-from maos_ckpt.metrics.report import report
 from maos_ckpt.model import (
     RESCUE,
     Advice,
@@ -38,7 +36,8 @@ from maos_ckpt.model import (
 from maos_ckpt.model.alerts import Alert, AlertState
 from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillHistory, DrillReport
-from maos_ckpt.model.metrics import HOURS, Holding, MetricsReport
+from maos_ckpt.model.integrity import IntegrityReport
+from maos_ckpt.model.metrics import HOURS, MetricsReport
 from tests.console.fixtures import (
     CHANGES,
     FINDINGS,
@@ -49,8 +48,10 @@ from tests.console.fixtures import (
     count_changes,
     make_checkpoints,
     make_events,
+    make_integrity,
 )
 from tests.console.frozen_drills import DRILLED, HISTORY
+from tests.console.frozen_metrics import day_report
 from tests.console.frozen_records import frozen_history, frozen_page
 
 UNREAD = "It has not been read back in full since it was taken."
@@ -224,6 +225,15 @@ class FrozenClient:
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         return VerifyResult(level, True, len(names), 14, 4_300_000, (), 0.32)
 
+    def repair(self, level: VerifyLevel) -> VerifyResult:
+        return self.verify((), level)
+
+    def cancel_verification(self) -> bool:
+        return False
+
+    def integrity(self, limit: int = 50) -> IntegrityReport:
+        return make_integrity(self.listed)
+
     def drill(self, name: str = "latest", scenarios: Sequence[str] = (), *, reason: str = "") -> DrillReport:
         return DRILLED[0]
 
@@ -237,7 +247,7 @@ class FrozenClient:
         return self.checkpoint(name).id
 
     def metrics(self, hours: int = HOURS) -> MetricsReport:
-        return report(Figures(), Holding(), NOW_MS, hours)
+        return day_report(hours)
 
     def alerts(self) -> tuple[Alert, ...]:
         return self.standing

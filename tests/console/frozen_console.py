@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from maos_ckpt.client import EventSink
+from maos_ckpt.config.types import Console
 from maos_ckpt.model import ChangeKind, Checkpoint, FieldChange, Recommendation, RecordChange
 from maos_ckpt_tui.app import run_console
+from maos_ckpt_tui.looks import looks_of
 from tests.console.fixtures import NOW_MS
 from tests.console.frozen_client import FrozenClient
 
@@ -91,6 +93,11 @@ def main(arguments: Sequence[str]) -> int:
         return run_console(HostileClient())
     if kind == "crash":
         return run_console(CrashingClient())
+    if kind == "looks":
+        client = HostileClient() if "hostile" in rest else FrozenClient(64)
+        client.shared = "shared" in rest
+        settings = {name: name in rest for name in ("low_bandwidth", "mouse")}
+        return run_console(client, looks=looks_of(Console(**settings)))
     return run_console(FrozenClient(int(rest[0]) if rest else 64))
 
 

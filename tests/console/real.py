@@ -107,12 +107,11 @@ class Operator:
         return self.app.model.checkpoints[0].id[-6:]
 
     async def confirm(self, word: str, reason: str = "test") -> None:
-        """Fill in the confirmation; enter goes from field to field to the button, and presses it."""
+        """Fill in the confirmation; the id typed last leads to the button, and enter presses it."""
         await self.sees(f"Type {word} to confirm")
         await self.type(reason)
         await self.press("enter")
         await self.type(word)
-        await self.press("enter")
         await self.sees("press enter")
         await self.press("enter")
 

@@ -72,6 +72,10 @@ class Terminal:
         self.output += data
         return bool(data)
 
+    def first_byte(self, timeout_s: float) -> bool:
+        """Read once, as soon as something comes; whether anything did within this time."""
+        return bool(select.select([self._fd], [], [], timeout_s)[0]) and self._read()
+
     def until(self, wanted: str, timeout_s: float = 10.0) -> float:
         """Read until `wanted` stands in the output; returns the seconds since the start."""
         end_s = time.monotonic() + timeout_s

@@ -10,29 +10,41 @@ import pytest
 import maos_ckpt_tui
 from maos_ckpt_tui.commands import APP, COMMANDS, PLACES, Level, bindings_for, commands_for
 from maos_ckpt_tui.console import ConsoleApp
+from maos_ckpt_tui.screens.alerts import AlertsScreen
 from maos_ckpt_tui.screens.base import ConsoleScreen
+from maos_ckpt_tui.screens.checkpoints import CheckpointsScreen
 from maos_ckpt_tui.screens.conversation import ConversationScreen
 from maos_ckpt_tui.screens.detail import DetailScreen
 from maos_ckpt_tui.screens.diff import DiffScreen
 from maos_ckpt_tui.screens.drills import DrillsScreen
+from maos_ckpt_tui.screens.events import EventsScreen
 from maos_ckpt_tui.screens.explore import ExploreScreen
 from maos_ckpt_tui.screens.found import FoundScreen
+from maos_ckpt_tui.screens.integrity import IntegrityScreen
+from maos_ckpt_tui.screens.metrics import MetricsScreen
 from maos_ckpt_tui.screens.overview import OverviewScreen
 from maos_ckpt_tui.screens.part_changes import PartChangesScreen
 from maos_ckpt_tui.screens.plan import PlanScreen
 from maos_ckpt_tui.screens.record import RecordScreen
 from maos_ckpt_tui.screens.recover import RecoverScreen
 from maos_ckpt_tui.screens.recovery_run import RecoveryRunScreen
+from maos_ckpt_tui.screens.recovery_start import RecoveryStartScreen
 from maos_ckpt_tui.screens.versions import VersionsScreen
 
 SCREENS: list[type[ConsoleScreen]] = [
     OverviewScreen,
+    CheckpointsScreen,
     DetailScreen,
     DiffScreen,
+    IntegrityScreen,
+    RecoveryStartScreen,
     RecoverScreen,
     PlanScreen,
     RecoveryRunScreen,
     DrillsScreen,
+    MetricsScreen,
+    EventsScreen,
+    AlertsScreen,
     ExploreScreen,
     ConversationScreen,
     RecordScreen,
@@ -80,16 +92,22 @@ def test_whatever_changes_something_is_marked_so() -> None:
         "cancel",
         "save",
         "pin",
+        "tag",
+        "mend",
         "delete",
         "mark",
         "mark_all",
         "exact",
         "dependencies",
+        "find",
+        "merge",
         "plan",
         "apply",
         "run",
         "run_all",
         "stop_engine",
+        "acknowledge",
+        "snooze",
     }
 
 

@@ -26,7 +26,7 @@ async def test_a_whole_recovery_and_its_undo_restore_every_byte(lab: Lab) -> Non
         second = lab.dump()
         assert first != second
         await operator.press("r")
-        await operator.sees("Everything is marked", "Recommended")
+        await operator.sees("plans everything", "Recommended")
         await operator.press("enter")
         await operator.sees("What is written", "a apply")
         await operator.press("a")
@@ -53,11 +53,9 @@ async def test_a_partial_recovery_leaves_the_rest_alone(lab: Lab) -> None:
         second = lab.dump()
         await operator.press("r")
         await operator.sees("What to recover")
-        await operator.press("a", "a", "a")  # all, none: nothing is marked
-        await operator.sees("Nothing is marked")
         components = operator.app.model.checkpoints[0].components
-        await operator.press(*["down"] * components.index("tasks"), "space")
-        await operator.sees("no live record is removed")
+        await operator.press("a", "a", "down", *["down"] * components.index("tasks"), "space")
+        await operator.sees("Marked: 1 component", "[-] ▾ Everything", "what came since is kept")
         await operator.press("enter")
         await operator.sees("tasks (adds and changes, cuts transcripts back)", "a apply")
         await operator.press("a")
@@ -81,19 +79,19 @@ async def test_a_plan_that_moved_can_be_left_looked_at_or_applied_as_it_is_by_no
         await operator.confirm(short, reason="it went mad")
         await operator.sees("MAOS moved on since you looked", "Look at the fresh plan")
         await operator.press("escape")
-        await operator.sees("step 2 of 4", "one", "a apply")
+        await operator.sees("[3 plan]", "one", "a apply")
         await operator.press("a")
         await operator.sees("it went mad")
         await operator.type(short)
-        await operator.press("enter", "enter")
+        await operator.press("enter")
         await operator.sees("MAOS moved on since you looked")
         await operator.press("enter")
-        await operator.sees("step 2 of 4", "two", "a apply")
+        await operator.sees("[3 plan]", "two", "a apply")
         lab.execute("UPDATE tasks SET description = 'three' WHERE id = ?", task)
         lab.execute("UPDATE agents SET status = 'mad' WHERE id = (SELECT id FROM agents LIMIT 1)")
         await operator.press("a")
         await operator.type(short)
-        await operator.press("enter", "enter")
+        await operator.press("enter")
         await operator.sees("MAOS moved on since you looked")
         assert lab.dump() != first
         await operator.press("a")
@@ -132,7 +130,9 @@ async def test_recovering_beside_a_running_maos(tmp_path: Path) -> None:
         lab = Lab(BuiltState(directory, maos.database, home, "0.9", 1, 0, 0, (), {}, 0.0), tmp_path / "repository")
         async with console(lab.client()) as operator:
             short = await operator.save("good")
-            await operator.press("r", "enter")
+            await operator.press("r")
+            await operator.sees("plans everything")
+            await operator.press("enter")
             screen = await operator.sees("a apply", "running")
             assert str(maos.pid) in screen
             await operator.press("a")
@@ -155,7 +155,7 @@ async def test_a_running_recovery_can_be_cancelled(lab: Lab) -> None:
         with locked(lab.state.database):
             await operator.press("a")
             await operator.confirm(short)
-            await operator.sees("step 4 of 4", "x cancel", "writers")
+            await operator.sees("[5 recover]", "x cancel", "writers")
             await operator.press("x")
             await operator.sees("Not done")
         assert lab.dump() == before

@@ -292,8 +292,9 @@ def test_an_alert_is_told_with_what_to_do_until_somebody_has_seen_it() -> None:
     client.standing = (alert("disk-space"), alert("drill", "warning"))
     now = alert_trouble(client.status())
     assert now is not None
-    assert (now.sign, now.word, now.tone, now.sentence) == ("XX", "ALERT disk-space", "bad", "It is \x1b[31mfull.")
-    assert now.trouble == "To do: Make room. 1 further alert: `maos-ckpt alerts` lists them."
+    assert (now.sign, now.word, now.tone) == ("XX", "ALERT disk-space", "bad")
+    assert now.sentence == "It is \x1b[31mfull. A lists it, and 1 further alert."
+    assert now.trouble == "To do: Make room."
     client.standing = (alert("drill", "warning"), alert("disk-space", state=AlertState.ACKNOWLEDGED))
     now = alert_trouble(client.status())
     assert now is not None

@@ -59,7 +59,7 @@ CHECKPOINT = Checkpoint(
     (Collection("agents", "agents", b"\0" * 32, 3, 2**40), Collection("queue", "messages", None, 0, 0)),
     7, 0.25, CaptureInfo(0.1, 0.2, True, ("note",)), b"\xff" * 64, b"\1" * 32,
 )  # fmt: skip
-MATCH = Match("tasks", "tasks", "k", "description", "…x…", "cp_a", 1, "cp_b", 2, "", 0, 2, True)
+MATCH = Match("tasks", "tasks", "k", "description", "…x…", "cp_a", 1, "cp_b", 2, None, None, 2, True)
 SIGN = Sign("failed", "tasks", "tasks", "failed", 3, 10, ("t-1",))
 ADVICE = Advice("cp_a", 5, ("r",), ("w",), {"turns": 3}, 1.5)
 AGENT = AgentProcess(8, "claude (pid 8)", None, "/x", 1_800_000_000_000, "5f0c", "a-1", "session")

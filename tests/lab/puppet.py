@@ -84,7 +84,7 @@ async def _serve(directory: Path, claude_home: Path) -> None:
             answer = {"result": await _call(maos, directory, claude_home, request["call"], request["arguments"])}
         except Exception as error:  # noqa: BLE001 - whatever MAOS raises is the test's to judge
             answer = {"error": repr(error)}
-        print(json.dumps(answer, default=str), flush=True)  # noqa: T201
+        print(json.dumps(answer, default=str), flush=True)
     await maos.close()
 
 

@@ -111,9 +111,9 @@ def test_one_that_changes_while_it_is_read_is_read_again_and_in_the_end_left_out
     [
         ([("a", 1), ("a", 2)], "came twice"),
         ([("a", 1, 2)], "no (key, value)"),
-        ([(1.5, 1)], "a key that is a float"),
-        ([(True, 1)], "a key that is a bool"),
-        ([(1 << 64, 1)], "a key that is a int"),
+        ([(1.5, 1)], "a key of type float"),
+        ([(True, 1)], "a key of type bool"),
+        ([(1 << 64, 1)], "a key of type int"),
         ([("\ud800", 1)], "half a surrogate"),
         ("text", "which has no items"),
         (7, "which has no items"),
@@ -122,6 +122,14 @@ def test_one_that_changes_while_it_is_read_is_read_again_and_in_the_end_left_out
 def test_items_that_are_no_records_are_refused(given: Any, why: str, tmp_path: Path) -> None:
     found = host(agents=lambda: given).session().capture(str(tmp_path))
     assert why in found.parts[0].missing
+
+
+def test_a_capture_that_wants_to_end_the_program_only_ends_itself(tmp_path: Path) -> None:
+    def leave() -> None:
+        raise SystemExit(3)
+
+    (part,) = host(agents=leave).session().capture(str(tmp_path)).parts
+    assert part.missing.endswith("raised SystemExit: 3")
 
 
 def test_files_of_records_are_private(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,36 @@ def test_an_invariant_over_managers_and_maos_holds_in_every_checkpoint_under_the
     assert ledger.errors == []
     done = asyncio.run(recover(ledger, tmp_path / "repository", taken[1], ("memory", "")))
     assert done == {"memory": True, "everything": True}
+
+
+def test_a_system_that_was_stopped_stays_so_and_says_it_at_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        for used in (True, False):
+            system = create_checkpoint_system(QUIET, {"agents": Manager(a=1)}, directory=tmp_path)
+            if used:
+                await system.start()
+            assert await system.stop()
+            threads = threading.active_count()
+            for again in (system.initialize, system.start, system.create_checkpoint):
+                with pytest.raises(ConflictError, match="was stopped"):
+                    await again()
+            assert await system.stop()
+            assert threading.active_count() <= threads
+
+    run(scenario())
+
+
+def test_a_second_system_on_a_repository_says_that_another_takes_the_checkpoints(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with create_checkpoint_system(QUIET, {"agents": Manager(a=1)}, directory=tmp_path):
+            assert caplog.messages == []
+            async with create_checkpoint_system(QUIET, {"agents": Manager(a=1)}, directory=tmp_path):
+                (said,) = caplog.messages
+                assert said.startswith(f"process {os.getpid()} on ")
+
+    run(scenario())
 
 
 def test_a_worker_that_dies_while_the_system_is_held_lets_it_go(tmp_path: Path) -> None:

@@ -81,7 +81,8 @@ def assert_report(report: MetricsReport, everything: list[Entry], now_ms: int) -
 def _assert_trends(report: MetricsReport, inside: list[Entry]) -> None:
     step_ms = report.bucket_s * 1000
     starts = list(range(report.from_ms, report.until_ms, step_ms))
-    for trend in (report.save_time_trend, report.success_rate_over_time, report.compression_ratio_trend):
+    more = (report.recovery_time_trend, report.lock_time_trend, report.stored_bytes_trend)
+    for trend in (report.save_time_trend, report.success_rate_over_time, report.compression_ratio_trend, *more):
         assert [one.at_ms for one in trend] == starts
     for number, start_ms in enumerate(starts):
         here = [one for one in inside if start_ms <= int(str(one[1]["at_ms"])) < start_ms + step_ms]
@@ -95,4 +96,10 @@ def _assert_trends(report: MetricsReport, inside: list[Entry]) -> None:
         assert (time.count, rate.count) == (len(saves), tried)
         assert _close(time.value, _mean(_seconds(saves, "duration_s")))
         assert _close(rate.value, len(saves) / tried if tried else None)
+        recovery, lock, added = (trend[number] for trend in more)
+        recoveries = _of(here, "RecoveryCompleted")
+        assert (recovery.count, lock.count, added.count) == (len(recoveries), len(saves), len(saves))
+        assert _close(recovery.value, _mean(_seconds(recoveries, "duration_s")))
+        assert _close(lock.value, _mean(_seconds(saves, "lock_s")))
+        assert added.value == (stored if saves else None)
         assert _close(ratio.value, _sum(saves, "logical_bytes") / stored if stored else None, 1e-3)

@@ -36,6 +36,15 @@ class Headless:
     def repository(self) -> Path:
         return self.directory / "team" / ".maos-ckpt"
 
+    def kill(self) -> None:
+        """End it without any warning."""
+        self.process.kill()
+        self.process.wait()
+
+    def start_again(self) -> None:
+        """Another engine in the place of one that was killed; does not wait for it."""
+        self.process = _engine(self.directory, 3600.0)
+
     @property
     def alive(self) -> bool:
         return self.process.poll() is None
@@ -63,14 +72,11 @@ def _variables(directory: Path) -> dict[str, str]:
     return {"HOME": str(home), "XDG_CONFIG_HOME": str(home / "config"), "XDG_STATE_HOME": str(home / "state")}
 
 
-@contextlib.contextmanager
-def headless(directory: Path, state_bytes: int = 150_000, interval_s: float = 3600.0) -> Iterator[Headless]:
-    """`maos-ckpt --headless` on a new MAOS directory; ended with SIGTERM, which must be clean."""
-    build_state(directory / "team", directory / "home" / ".claude", state_bytes, seed=3, transcript_bytes=40_000)
+def _engine(directory: Path, interval_s: float) -> subprocess.Popen[bytes]:
     environment = {**child_environment(), **_variables(directory)}
     environment["PYTHONPATH"] += os.pathsep + str(ROOT)
     with (directory / "engine.log").open("wb") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, *CONSOLE, "--headless", "--interval", str(interval_s)],
             cwd=directory / "team",
             env=environment,
@@ -78,17 +84,23 @@ def headless(directory: Path, state_bytes: int = 150_000, interval_s: float = 36
             stdout=log,
             stderr=log,
         )
-    one = Headless(directory, process)
+
+
+@contextlib.contextmanager
+def headless(directory: Path, state_bytes: int = 150_000, interval_s: float = 3600.0) -> Iterator[Headless]:
+    """`maos-ckpt --headless` on a new MAOS directory; ended with SIGTERM, which must be clean."""
+    build_state(directory / "team", directory / "home" / ".claude", state_bytes, seed=3, transcript_bytes=40_000)
+    one = Headless(directory, _engine(directory, interval_s))
     try:
         wait_until(lambda: find_socket(one.repository) is not None or not one.alive, "the engine's socket")
         with one.client() as client:
             wait_until(lambda: bool(client.checkpoints()), "the first checkpoint")
         yield one
     finally:
-        process.terminate()
+        one.process.terminate()
         try:
-            code = process.wait(WAIT_S)
+            code = one.process.wait(WAIT_S)
         except subprocess.TimeoutExpired:
-            process.kill()
-            code = process.wait()
+            one.process.kill()
+            code = one.process.wait()
         assert code == 0, (directory / "engine.log").read_text()

@@ -23,6 +23,7 @@ from maos_ckpt.events import (
 )
 from maos_ckpt.model import RESCUE, MergePolicy, Selection, Trigger, VerifyLevel
 from maos_ckpt.model.drills import DrillScenario
+from maos_ckpt.operations.metrics import targets_of
 from tests.engine.support import Events, wait_until
 from tests.lab.mutate import mutate
 from tests.lab.values import dump_exact
@@ -67,6 +68,22 @@ def test_differences_are_listed_up_to_the_limit(subject: Subject) -> None:
     everything = subject.client.diff("latest", "live", 100_000)
     assert len(everything.changes) == everything.summary.total
     assert any(one.fields for one in everything.changes)
+
+
+def test_verifications_are_remembered_and_a_repair_is_one(subject: Subject) -> None:
+    client = subject.client
+    one = client.save("to be read back")
+    assert not client.cancel_verification(), "none is under way"
+    assert client.verify([one.id], VerifyLevel.STANDARD).ok
+    mended = client.repair(VerifyLevel.QUICK)
+    assert (mended.ok, mended.repaired) == (True, ())
+    report = client.integrity(2)
+    assert [(run.level, run.everything, run.checkpoints) for run in report.runs] == [
+        ("quick", True, ()),
+        ("standard", False, (one.id,)),
+    ]
+    assert report.runs[1].bytes > 0
+    assert (report.scrub_days, [tier.tier for tier in report.coverage]) == (7, ["local"])
 
 
 def test_verifying_pinning_and_deleting(subject: Subject) -> None:
@@ -179,6 +196,9 @@ def test_tags_metrics_and_alerts(subject: Subject) -> None:
     report = client.metrics(2)
     assert report.hours == 2
     assert report.saves >= 1
+    assert report.targets == targets_of(subject.workspace.config)
+    assert sum(one.count for one in report.lock_time_trend) == report.saves
+    assert (report.holding.free_bytes or 0) > 0
     with pytest.raises(UsageError):
         client.metrics(0)
     assert client.alerts() == ()

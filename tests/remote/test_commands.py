@@ -18,6 +18,7 @@ import pytest
 from maos_ckpt.cli.commands import attached_contents
 from maos_ckpt.cli.main import main
 from maos_ckpt.cli.options import COMMANDS
+from maos_ckpt_tui.__main__ import TextualConsole
 from tests.cli.conftest import Cli
 from tests.lab.mutate import mutate
 from tests.lab.values import dump_exact
@@ -46,7 +47,7 @@ class Far:
         return "--connect", f"unix:{self.socket}"
 
     def run(self, *words: str) -> tuple[int, str, str]:
-        code = main(list(words), lambda client, settings: 0)
+        code = main(list(words), TextualConsole())
         out, err = self.streams.readouterr()
         return code, out, err
 
@@ -149,6 +150,7 @@ def test_the_status_tells_of_the_engine(far: Far, engine: Headless) -> None:
     assert (status["repository"], status["tiers"][0]["name"]) == (str(engine.repository), "local")
     assert status["last_success"]["age_s"] >= 0
     assert {"engine", "tiers", "last_success", "spool"} <= set(status)
+    assert status["alerts"] == []
     text = far.text("status")
     assert "engine        engine at unix:" in text
 

@@ -46,7 +46,7 @@ def test_both_clients_define_every_method_as_the_protocol_does() -> None:
 def test_what_reads_needs_only_the_right_to_read_and_what_writes_another_one() -> None:
     reading = {name for name, one in METHODS.items() if one.scope is Scope.READ}
     assert not reading & {"save", "recover", "recover_to", "undo", "rescue", "delete", "set_pinned", "drill"}
-    assert {"recover", "recover_to", "export", "undo", "rescue", "cancel_recovery"} == {
+    assert {"recover", "recover_to", "export", "undo", "rescue", "cancel_recovery", "repair"} == {
         name for name, one in METHODS.items() if one.scope is Scope.RECOVER
     }
 

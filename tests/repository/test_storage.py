@@ -29,7 +29,7 @@ from maos_ckpt.errors import (
     UsageError,
 )
 from maos_ckpt.fs import SystemFilesystem
-from maos_ckpt.repository import chunks
+from maos_ckpt.repository import chunk_writer
 from maos_ckpt.repository.manifests import (
     Manifest,
     ManifestCollection,
@@ -187,7 +187,7 @@ def test_a_changed_chunk_is_stored_as_a_delta_one_step_deep(tmp_path: Path, hast
 def test_a_copied_delta_that_does_not_give_back_the_chunk_is_left_to_the_compressor(
     wrong: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunks, "copy_delta", lambda plain, base: wrong)
+    monkeypatch.setattr(chunk_writer, "copy_delta", lambda plain, base: wrong)
     repository = open_repository(tmp_path)
     one = text(random.Random(4), 50_000)
     two = one[:20_000] + b"second" + one[20_010:]

@@ -51,7 +51,7 @@ def test_a_record_is_told_with_when_the_text_came_and_when_it_went(site: Site) -
     assert (first.first, first.last, first.gone, first.checkpoints) == (ids[1], ids[2], ids[3], 2)
     assert first.excerpt == "the gateway melts"
     assert not first.since_at_least
-    assert (second.first, second.last, second.gone, second.checkpoints) == (ids[4], ids[5], "", 2)
+    assert (second.first, second.last, second.gone, second.checkpoints) == (ids[4], ids[5], None, 2)
     (only,) = search(site, "gateway melts", between=(ids[3], ids[1])).matches
     assert (only.since_at_least, only.checkpoints, only.gone) == (True, 2, ids[3])
     assert search(site, "Gateway Melts").matches == ()

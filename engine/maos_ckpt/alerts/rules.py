@@ -41,8 +41,13 @@ def judge(facts: Facts, config: Config) -> dict[AlertName, str]:
     return found
 
 
+def checkpoint_age_bound_s(config: Config) -> float:
+    """A last checkpoint that is older raises an alert."""
+    return max(config.interval_seconds * config.alerts.checkpoint_age_intervals, AGE_S_MIN)
+
+
 def _checkpoint_age(facts: Facts, config: Config) -> str:
-    bound_s = max(config.interval_seconds * config.alerts.checkpoint_age_intervals, AGE_S_MIN)
+    bound_s = checkpoint_age_bound_s(config)
     last = facts.status.last_success
     if last is None:
         waited_s = (facts.now_ms - facts.started_ms) / 1000

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from maos_ckpt.api.answers import json_answer, refuse_unless_matching
 from maos_ckpt.api.codec import Computed, changed
 from maos_ckpt.api.endpoint import Endpoint, Exchange
-from maos_ckpt.api.reading import Identity, Name, Nothing
+from maos_ckpt.api.reading import Identity, Name, Nothing, matching
 from maos_ckpt.api.shapes import ComponentSize, component_sizes
 from maos_ckpt.api.underway import carry_out, read_body
 from maos_ckpt.capture.save import DESCRIPTION_CHARACTERS_MAX, TAGS_MAX
@@ -31,7 +31,7 @@ PAGE_MAX = 500
 OFFSET_MAX = 1_000_000
 _TAG_CHARACTERS_MAX = 100
 
-Tag = Annotated[str, Meta(min_length=1, max_length=_TAG_CHARACTERS_MAX, pattern=r"\S")]
+Tag = Annotated[str, matching(r"\S", "a tag that is not blank", min_length=1, max_length=_TAG_CHARACTERS_MAX)]
 Tags = Annotated[list[Tag], Meta(max_length=TAGS_MAX)]
 Limit = Annotated[int, Meta(ge=1, le=PAGE_MAX)]
 Offset = Annotated[int, Meta(ge=0, le=OFFSET_MAX)]

@@ -137,9 +137,20 @@ class Connection:
         return EngineUnreachableError(
             f"No engine answers at {self.address.text}.",
             kept="An engine that still runs goes on by itself.",
-            hint=f"Look whether it runs and is to be reached there ({type(error).__name__}).",
+            hint=f"Look whether it runs and is to be reached there: {_what(error)}.",
             address=self.address.text,
         )
+
+
+def _what(error: httpx2.TransportError) -> str:
+    """What became of the connection."""
+    if isinstance(error, httpx2.ConnectError):
+        return "nothing takes the connection"
+    if isinstance(error, httpx2.TimeoutException):
+        return "it did not answer in time"
+    if isinstance(error, httpx2.RemoteProtocolError):
+        return "what answered is no engine, or wants https://"
+    return "the connection broke"
 
 
 async def _read(response: httpx2.Response, bytes_max: int) -> bytes:

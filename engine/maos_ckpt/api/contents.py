@@ -16,7 +16,7 @@ from starlette.responses import Response
 from maos_ckpt.api.answers import json_answer
 from maos_ckpt.api.downloads import TAR, Download, archive_bytes, members
 from maos_ckpt.api.endpoint import Endpoint, Exchange
-from maos_ckpt.api.reading import Name
+from maos_ckpt.api.reading import MaybeName, Name, Side
 from maos_ckpt.errors import UsageError
 from maos_ckpt.model import Checkpoint, DiffResult, FindResult, Recommendation
 from maos_ckpt.model.access import Scope
@@ -31,8 +31,6 @@ CLIP_MAX = 1 << 30
 _TEXT_CHARACTERS_MAX = 1000
 _MARK_CHARACTERS_MAX = 8192
 #: A checkpoint, or the live state.
-Side = Annotated[str, Meta(pattern=f"^(live|{Name.__metadata__[0].pattern.strip('^$')})$", max_length=18)]
-MaybeName = Annotated[str, Meta(pattern=f"^({Name.__metadata__[0].pattern.strip('^$')})?$", max_length=18)]
 Text = Annotated[str, Meta(max_length=_TEXT_CHARACTERS_MAX)]
 
 

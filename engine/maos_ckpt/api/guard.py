@@ -33,6 +33,7 @@ _WRONG_TOKENS_PER_S = 1.0
 #: A caller may ask in a burst what it may ask in so many seconds.
 _BURST_S = 2.0
 _KEPT = "Nothing was done."
+_INVALID = 'Bearer error="invalid_token"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,11 @@ class Guard:
             # one is let in meanwhile, since an address may be that of a proxy.
             self._refuse_if_soon(self._wrong.take(peer.address), "Too many wrong tokens came from this address.")
             _LOG.warning("a wrong token was shown by %s", peer.address)
-            raise _unauthorized("This token is not valid.", 'Bearer error="invalid_token"')
+            raise _unauthorized("This token is not valid.", _INVALID)
+        if token.expired(self._clock.now_ms()):
+            self._refuse_if_soon(self._wrong.take(peer.address), "Too many wrong tokens came from this address.")
+            _LOG.warning("token %s, which has expired, was shown by %s", token.id, peer.address)
+            raise _unauthorized("This token has expired.", _INVALID)
         if self._rates is not None:
             self._refuse_if_soon(self._rates.take(token.id), "This token sends too many requests.")
         return Caller(f"token {token.id}" + (f" ({token.name})" if token.name else ""), token.granted)

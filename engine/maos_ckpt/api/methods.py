@@ -55,8 +55,10 @@ _SCOPES = {
     "metrics": Scope.READ,
     "alerts": Scope.READ,
     "recent_events": Scope.READ,
+    "integrity": Scope.READ,
     "save": Scope.SAVE,
     "verify": Scope.SAVE,
+    "cancel_verification": Scope.SAVE,
     "drill": Scope.SAVE,
     "set_pinned": Scope.SAVE,
     "change_tags": Scope.SAVE,
@@ -67,6 +69,7 @@ _SCOPES = {
     "undo": Scope.RECOVER,
     "rescue": Scope.RECOVER,
     "cancel_recovery": Scope.RECOVER,
+    "repair": Scope.RECOVER,
     "delete": Scope.ADMIN,
 }
 #: Calls that are over at once and may be made again without harm.
@@ -84,6 +87,8 @@ _QUICK = frozenset(
         "set_pinned",
         "change_tags",
         "cancel_recovery",
+        "cancel_verification",
+        "integrity",
     }
 )
 

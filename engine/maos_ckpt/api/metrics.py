@@ -15,12 +15,18 @@ from maos_ckpt.alerts.book import SNOOZE_S_MAX
 from maos_ckpt.api.answers import json_answer
 from maos_ckpt.api.codec import Computed, changed
 from maos_ckpt.api.endpoint import Endpoint, Exchange
+from maos_ckpt.api.reading import matching
 from maos_ckpt.api.underway import read_body
 from maos_ckpt.model.access import Scope
 from maos_ckpt.model.alerts import Alert, AlertName
 from maos_ckpt.model.metrics import HOURS, HOURS_MAX, MetricsReport, TrendPoint
 
-AlertNamed = Annotated[str, Meta(pattern=f"^({'|'.join(AlertName)})$", max_length=40, description="An alert's name.")]
+AlertNamed = Annotated[
+    str,
+    matching(
+        f"^({'|'.join(AlertName)})$", f"one of {', '.join(AlertName)}", max_length=40, description="An alert's name."
+    ),
+]
 #: The names that the reference gives these; times in seconds, sizes in bytes.
 changed(
     MetricsReport,
@@ -54,6 +60,9 @@ class Trends:
     save_time_trend: tuple[TrendPoint, ...]
     success_rate_over_time: tuple[TrendPoint, ...]
     compression_ratio_trend: tuple[TrendPoint, ...]
+    recovery_time_trend: tuple[TrendPoint, ...]
+    lock_time_trend: tuple[TrendPoint, ...]
+    stored_bytes_trend: tuple[TrendPoint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,14 @@ async def _trends(exchange: Exchange) -> Response:
     asked = exchange.asked(Window)
     one = await exchange.call(exchange.client.metrics, asked.hours)
     found = Trends(
-        one.hours, one.bucket_s, one.save_time_trend, one.success_rate_over_time, one.compression_ratio_trend
+        one.hours,
+        one.bucket_s,
+        one.save_time_trend,
+        one.success_rate_over_time,
+        one.compression_ratio_trend,
+        one.recovery_time_trend,
+        one.lock_time_trend,
+        one.stored_bytes_trend,
     )
     return json_answer(exchange.request, found)
 

@@ -7,9 +7,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
 
-from maos_ckpt.errors import NotFoundError
+from maos_ckpt.errors import ConflictError, NotFoundError
 from maos_ckpt.model import Plan, Selection
 from maos_ckpt.seams import Seams
+from maos_ckpt.times import rfc3339
 
 #: Plans kept, each with the changes that it lists.
 PLANS_MAX = 64
@@ -43,6 +44,8 @@ class Plans:
         self._clock = seams.clock
         self._lock = threading.Lock()
         self._plans: OrderedDict[str, KeptPlan] = OrderedDict()
+        #: When which plan was applied, as many as plans are kept.
+        self._applied: OrderedDict[str, int] = OrderedDict()
 
     def keep(self, kind: PlanKind, checkpoint: str, selection: Selection, plan: Plan) -> KeptPlan:
         """Keep a plan; the oldest makes room for it."""
@@ -51,6 +54,8 @@ class Plans:
             self._forget()
             self._plans.pop(plan.digest, None)
             self._plans[plan.digest] = kept
+            # Made again, it may be applied again.
+            self._applied.pop(plan.digest, None)
             while len(self._plans) > PLANS_MAX:
                 self._plans.popitem(last=False)
         return kept
@@ -76,6 +81,29 @@ class Plans:
         """Forget a plan."""
         with self._lock:
             self._plans.pop(kept.plan.digest, None)
+
+    def applied(self, kept: KeptPlan) -> None:
+        """A plan has been applied, so it is over."""
+        with self._lock:
+            self._plans.pop(kept.plan.digest, None)
+            self._applied[kept.plan.digest] = self._clock.now_ms()
+            while len(self._applied) > PLANS_MAX:
+                self._applied.popitem(last=False)
+
+    def refuse_if_applied(self, digest: str) -> None:
+        """Whoever asks for it once more, the first answer being lost, is told what has become of a plan.
+
+        Raises:
+            ConflictError: the plan of that digest, or one that begins so, has been applied.
+        """
+        with self._lock:
+            at_ms = next((at for whole, at in self._applied.items() if whole.startswith(digest)), None)
+        if at_ms is not None:
+            raise ConflictError(
+                f"The plan {digest[:12]}… was applied at {rfc3339(at_ms)}.",
+                kept="Nothing was done a second time.",
+                hint="GET recovery/status tells what came of it, POST recovery/undo takes it back.",
+            )
 
     def newest_first(self) -> list[KeptPlan]:
         """All that are kept."""

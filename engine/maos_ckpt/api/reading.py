@@ -22,21 +22,57 @@ _KEPT = "Nothing was changed."
 _IDENTITY = "cp_[0-9a-hjkmnp-tv-z]{15}"
 _INTEGER = re.compile("-?[0-9]{1,18}", re.ASCII)
 _LATEST = "latest(~[0-9]{1,6})?"
+#: What an error says of a text that does not match, by the pattern as msgspec quotes it.
+_WANTED: dict[str, str] = {}
+
+
+def matching(pattern: str, wanted: str, **more: Any) -> Meta:
+    """What a text must match, and what that is in words for whoever gave another one."""
+    _WANTED[repr(pattern)] = wanted
+    return Meta(pattern=pattern, **more)
+
+
+_A_NAME = "an id in full, `latest` or `latest~N`"
 #: A checkpoint that is looked at or recovered, and one that is changed or removed: the latter by its whole id alone.
 Name = Annotated[
     str,
-    Meta(
-        pattern=f"^({_IDENTITY}|{_LATEST})$",
+    matching(
+        f"^({_IDENTITY}|{_LATEST})$",
+        _A_NAME,
         max_length=18,
         description="A checkpoint's id, `latest`, or `latest~N` for the N-th before it.",
     ),
 ]
-Identity = Annotated[str, Meta(pattern=f"^{_IDENTITY}$", max_length=18, description="A checkpoint's id.")]
-Digest = Annotated[
-    str, Meta(pattern="^[0-9a-f]{12,64}$", max_length=64, description="A plan's digest, or how it begins.")
+Side = Annotated[str, matching(f"^(live|{_IDENTITY}|{_LATEST})$", f"`live`, {_A_NAME}", max_length=18)]
+MaybeName = Annotated[str, matching(f"^({_IDENTITY}|{_LATEST})?$", _A_NAME, max_length=18)]
+Identity = Annotated[
+    str, matching(f"^{_IDENTITY}$", "a checkpoint's id in full", max_length=18, description="A checkpoint's id.")
 ]
-Operation = Annotated[str, Meta(pattern="^op_[0-9a-f]{16}$", max_length=19, description="An operation's id.")]
-Drill = Annotated[str, Meta(pattern="^dr_[0-9a-zA-Z_-]{1,60}$", max_length=63, description="A drill's id.")]
+Digest = Annotated[
+    str,
+    matching(
+        "^[0-9a-f]{12,64}$",
+        "a plan's digest, or its first 12 digits or more",
+        max_length=64,
+        description="A plan's digest, or how it begins.",
+    ),
+]
+Operation = Annotated[
+    str, matching("^op_[0-9a-f]{16}$", "an operation's id", max_length=19, description="An operation's id.")
+]
+Drill = Annotated[str, matching("^dr_[0-9a-zA-Z_-]{1,60}$", "a drill's id", max_length=63, description="A drill's id.")]
+#: What msgspec says of a text that does not match.
+_MISMATCH = re.compile(r"Expected `str` matching regex (?P<pattern>'.*')(?P<place> - at `.*`)?", re.DOTALL)
+
+
+def in_words(error: msgspec.ValidationError) -> str:
+    """What is wrong with a query or a body; the pattern that a text fails as what it stands for."""
+    text = str(error)
+    found = _MISMATCH.fullmatch(text)
+    if found is None:
+        return text
+    wanted = _WANTED.get(found["pattern"])
+    return f"Expected {wanted}{found['place'] or ''}" if wanted else text
 
 
 @functools.cache
@@ -53,7 +89,8 @@ def placeholder(request: Request, name: str, kind: Any) -> str:
     value: str = request.path_params[name]
     # `$` lets a line end pass that stands last.
     if not _pattern(kind).fullmatch(value):
-        raise NotFoundError("There is nothing of this name.", kept=_KEPT, hint="Names are what lists show as `id`.")
+        wanted = _WANTED[repr(_pattern(kind).pattern)]
+        raise NotFoundError("There is nothing of this name.", kept=_KEPT, hint=f"Here stands {wanted}.")
     return value
 
 
@@ -78,7 +115,7 @@ def query(request: Request, kind: type[T]) -> T:
     try:
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
-        raise UsageError(f"The query is not what it should be: {error}.", kept=_KEPT) from error
+        raise UsageError(f"The query is not what it should be: {in_words(error)}.", kept=_KEPT) from error
 
 
 @functools.cache
@@ -121,7 +158,7 @@ def body(request: Request, raw: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(raw or b"{}", type=kind)
     except msgspec.ValidationError as error:
-        raise UsageError(f"The body is not what it should be: {error}.", kept=_KEPT) from error
+        raise UsageError(f"The body is not what it should be: {in_words(error)}.", kept=_KEPT) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         unreadable = UsageError("The body is no JSON.", kept=_KEPT)
         raise HttpProblem(HTTPStatus.BAD_REQUEST, unreadable) from error

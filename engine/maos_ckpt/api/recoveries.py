@@ -67,15 +67,27 @@ class Chosen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
 
 
 class Recovery(Chosen, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """What to recover. `partial` says what the selection says already, and is refused where they differ. With `dryRun`
-    nothing is changed; with `plan` exactly the plan of this digest is applied, or none."""
+    """What to recover, of `checkpointId` or else of the latest checkpoint; a body that says nothing is refused, since
+    everything is not what an empty request asks for. `partial` says what the selection says already, and is refused
+    where they differ. With `dryRun` nothing is changed; with `plan` exactly the plan of this digest is applied, or
+    none."""
 
-    checkpoint_id: Name = "latest"
+    checkpoint_id: Name | UnsetType = UNSET
     partial: bool | UnsetType = UNSET
     dry_run: bool = False
     plan: Digest | UnsetType = UNSET
     reason: Reason = ""
     limit: Changes = 1000
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it tells neither what to recover nor that nothing be changed."""
+        return self == Recovery(reason=self.reason, limit=self.limit)
+
+    @property
+    def checkpoint(self) -> str:
+        """The checkpoint that is meant."""
+        return "latest" if isinstance(self.checkpoint_id, UnsetType) else self.checkpoint_id
 
 
 class Undo(Chosen, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -163,6 +175,12 @@ class RecoveryStatus:
 
 
 def _checked(asked: Recovery) -> Selection:
+    if asked.says_nothing:
+        raise UsageError(
+            "The body does not say what to recover.",
+            kept="Nothing was changed.",
+            hint='Give `checkpointId`, which may be "latest", or `dryRun` to see what that would do.',
+        )
     selection = asked.selection
     if not isinstance(asked.partial, UnsetType) and asked.partial is selection.all_records:
         said = "partial, and nothing is named" if asked.partial else "not partial, and a part is named"
@@ -202,11 +220,9 @@ async def _recover(exchange: Exchange) -> Response:
 
     def recover() -> RecoveryAnswer:
         if asked.dry_run:
-            plan = client.plan(asked.checkpoint_id, selection, asked.limit)
+            plan = client.plan(asked.checkpoint, selection, asked.limit)
             return _dry(exchange, PlanKind.RECOVERY, plan.checkpoint, selection, plan)
-        return _done(
-            client.recover(asked.checkpoint_id, selection, digest=digest, reason=asked.reason, limit=asked.limit)
-        )
+        return _done(client.recover(asked.checkpoint, selection, digest=digest, reason=asked.reason, limit=asked.limit))
 
     return await carry_out(exchange, "plan" if asked.dry_run else "restore", recover)
 
@@ -289,6 +305,7 @@ async def _apply(exchange: Exchange) -> Response:
     client = exchange.client
 
     def apply() -> RecoveryAnswer:
+        exchange.shared.plans.refuse_if_applied(digest)
         kept = exchange.shared.plans.find(digest)
         whole, limit = kept.plan.digest, len(kept.plan.changes)
         match kept.kind:
@@ -298,7 +315,7 @@ async def _apply(exchange: Exchange) -> Response:
                 result = client.rescue(digest=whole, reason=asked.reason, limit=limit)
             case PlanKind.RECOVERY:
                 result = client.recover(kept.checkpoint, kept.selection, digest=whole, reason=asked.reason, limit=limit)
-        exchange.shared.plans.drop(kept)
+        exchange.shared.plans.applied(kept)
         return _done(result)
 
     return await carry_out(exchange, "apply", apply)

@@ -24,6 +24,7 @@ from maos_ckpt.model import (
 from maos_ckpt.model.alerts import Alert
 from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillHistory, DrillReport
+from maos_ckpt.model.integrity import IntegrityReport
 from maos_ckpt.model.metrics import HOURS, MetricsReport
 
 
@@ -159,6 +160,21 @@ class RemoteCalls(EngineClient):
     def verify(self, names: Sequence[str], level: VerifyLevel) -> VerifyResult:
         """See `EngineClient.verify`."""
         answer: VerifyResult = self._ask("verify", names=names, level=level)
+        return answer
+
+    def repair(self, level: VerifyLevel) -> VerifyResult:
+        """See `EngineClient.repair`."""
+        answer: VerifyResult = self._ask("repair", level=level)
+        return answer
+
+    def cancel_verification(self) -> bool:
+        """See `EngineClient.cancel_verification`."""
+        answer: bool = self._ask("cancel_verification")
+        return answer
+
+    def integrity(self, limit: int = 50) -> IntegrityReport:
+        """See `EngineClient.integrity`."""
+        answer: IntegrityReport = self._ask("integrity", limit=limit)
         return answer
 
     def drill(self, name: str = "latest", scenarios: Sequence[str] = (), *, reason: str = "") -> DrillReport:

@@ -29,6 +29,8 @@ from maos_ckpt.seams import Seams
 FILE_NAME = "tokens.json"
 TOKENS_MAX = 1000
 NAME_CHARACTERS_MAX = 100
+EXPIRES_DAYS_MAX = 3650
+_DAY_MS = 86_400_000
 SECRET_BYTES = 32
 _ID_BYTES = 4
 #: Longer than any token: more is not even hashed.
@@ -46,11 +48,17 @@ class Token(msgspec.Struct, frozen=True):
     scopes: tuple[Scope, ...]
     sha256: _Hash
     created_at_ms: int
+    #: From then on it is refused; None: never.
+    expires_at_ms: int | None = None
 
     @property
     def granted(self) -> frozenset[Scope]:
         """Everything that it allows."""
         return granted(self.scopes)
+
+    def expired(self, now_ms: int) -> bool:
+        """Whether its time is over."""
+        return self.expires_at_ms is not None and now_ms >= self.expires_at_ms
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -99,7 +107,8 @@ class Tokens:
             ) from error
 
     def find(self, text: str) -> Token | None:
-        """The token that somebody showed; None where it is none, or no longer one. Raises as `all`."""
+        """The token that somebody showed, which may have expired; None where it is none, or no longer one. Raises as
+        `all`."""
         found = _FORM.fullmatch(text) if len(text) <= TOKEN_CHARACTERS_MAX else None
         known = self._current().get(found[1]) if found else None
         digest = hashlib.sha256(text[:TOKEN_CHARACTERS_MAX].encode("utf-8", "replace")).hexdigest()
@@ -118,17 +127,22 @@ class Tokens:
             self._seen = (stamp, {one.id: one for one in self.all()})
         return self._seen[1]
 
-    def create(self, name: str, scopes: tuple[Scope, ...]) -> NewToken:
-        """Make a token.
+    def create(self, name: str, scopes: tuple[Scope, ...], expires_days: int = 0) -> NewToken:
+        """Make a token, good for so many days; 0: until it is revoked.
 
         Raises:
-            UsageError: the name is too long.
+            UsageError: the name is too long, or the time.
             ConflictError: there are as many as there may be.
             StorageError, PermissionRefusedError: the repository refuses.
         """
         if len(name) > NAME_CHARACTERS_MAX:
             raise UsageError(
                 f"The name of a token may have {NAME_CHARACTERS_MAX} characters.", kept="Nothing was changed."
+            )
+        if not 0 <= expires_days <= EXPIRES_DAYS_MAX:
+            raise UsageError(
+                f"A token is good for 1 to {EXPIRES_DAYS_MAX} days, or, with 0, until it is revoked.",
+                kept="Nothing was changed.",
             )
         with self._locked():
             there = self.all()
@@ -146,7 +160,9 @@ class Tokens:
             text = f"mck_{token_id}_{secret}"
             ordered = tuple(one for one in Scope if one in scopes) or (Scope.READ,)
             digest = hashlib.sha256(text.encode()).hexdigest()
-            token = Token(token_id, safe_text(name), ordered, digest, self._seams.clock.now_ms())
+            now_ms = self._seams.clock.now_ms()
+            expires_ms = now_ms + expires_days * _DAY_MS if expires_days else None
+            token = Token(token_id, safe_text(name), ordered, digest, now_ms, expires_ms)
             self._write([*there, token])
         return NewToken(token, text)
 

@@ -1,4 +1,4 @@
-"""The engine at a glance: status, tiers, drills, processes."""
+"""The engine at a glance: status, tiers, drills, processes; integrity, and mending it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from starlette.responses import Response
 
 from maos_ckpt.api.answers import json_answer
 from maos_ckpt.api.endpoint import Endpoint, Exchange
-from maos_ckpt.api.reading import Drill, Name
+from maos_ckpt.api.reading import Drill, Name, Nothing
 from maos_ckpt.api.underway import carry_out, read_body
 from maos_ckpt.errors import NotFoundError
-from maos_ckpt.model import EngineStatus, ProcessReport, TierStatus
+from maos_ckpt.model import EngineStatus, ProcessReport, TierStatus, VerifyLevel, VerifyResult
 from maos_ckpt.model.access import Scope
 from maos_ckpt.model.drills import DrillHistory, DrillReport, DrillScenario
+from maos_ckpt.model.integrity import IntegrityReport
 
 DRILLS_MAX = 100
+RUNS_MAX = 1000
 _REASON_CHARACTERS_MAX = 2000
 
 
@@ -37,6 +39,18 @@ class DrillsAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=DRILLS_MAX)] = 20
 
 
+class IntegrityAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many verifications, the newest first."""
+
+    limit: Annotated[int, Meta(ge=0, le=RUNS_MAX)] = 50
+
+
+class RepairAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How deep to look for what is to be mended."""
+
+    level: VerifyLevel = VerifyLevel.STANDARD
+
+
 @dataclass(frozen=True, slots=True)
 class TierList:
     """The places where checkpoints are kept."""
@@ -51,6 +65,21 @@ async def _status(exchange: Exchange) -> Response:
 async def _tiers(exchange: Exchange) -> Response:
     status = await exchange.call(exchange.client.status)
     return json_answer(exchange.request, TierList(status.tiers))
+
+
+async def _integrity(exchange: Exchange) -> Response:
+    asked = exchange.asked(IntegrityAsked)
+    return json_answer(exchange.request, await exchange.call(exchange.client.integrity, asked.limit))
+
+
+async def _repair(exchange: Exchange) -> Response:
+    asked = await read_body(exchange, RepairAsked)
+    return await carry_out(exchange, "repair", lambda: exchange.client.repair(asked.level))
+
+
+async def _cancel(exchange: Exchange) -> Response:
+    await read_body(exchange, Nothing)
+    return json_answer(exchange.request, {"cancelled": await exchange.call(exchange.client.cancel_verification)})
 
 
 async def _processes(exchange: Exchange) -> Response:
@@ -88,6 +117,35 @@ ENDPOINTS = (
     Endpoint("GET", "/status", Scope.READ, _status, "engine, schedule and repository now", answer=EngineStatus),
     Endpoint("GET", "/tiers", Scope.READ, _tiers, "the places where checkpoints are kept", answer=TierList),
     Endpoint("GET", "/processes", Scope.READ, _processes, "every live MAOS of this machine", answer=ProcessReport),
+    Endpoint(
+        "GET",
+        "/integrity",
+        Scope.READ,
+        _integrity,
+        "how far what is stored has been read back, and the last verifications",
+        query=IntegrityAsked,
+        answer=IntegrityReport,
+    ),
+    Endpoint(
+        "POST",
+        "/integrity/repair",
+        Scope.RECOVER,
+        _repair,
+        "check everything, and mend it from the other tier",
+        body=RepairAsked,
+        answer=VerifyResult,
+        problems=(HTTPStatus.CONFLICT,),
+        runs=True,
+    ),
+    Endpoint(
+        "POST",
+        "/integrity/cancel",
+        Scope.SAVE,
+        _cancel,
+        "stop the verification that is under way",
+        body=Nothing,
+        answer=dict[str, bool],
+    ),
     Endpoint("GET", "/drills", Scope.READ, _drills, "the last drills", query=DrillsAsked, answer=DrillHistory),
     Endpoint(
         "POST",

@@ -21,7 +21,7 @@ from maos_ckpt.codec.undecodable import UNDECODABLE
 from maos_ckpt.codec.values import decode_key, encode_key, encode_row
 from maos_ckpt.errors import UNREADABLE, IntegrityError
 from maos_ckpt.model import Checkpoint, Collection, Referrers
-from maos_ckpt.repository.chunks import ChunkWriter
+from maos_ckpt.repository.chunk_writer import ChunkWriter
 from maos_ckpt.repository.manifests import ManifestCollection, ManifestReferrers, listed
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.tree.builder import Root, build

@@ -10,7 +10,6 @@ from functools import partial
 
 from maos_ckpt.audit.log import AuditLog
 from maos_ckpt.capture import referrers
-from maos_ckpt.capture.background import BackgroundWriter
 from maos_ckpt.capture.known_changes import KnownChanges
 from maos_ckpt.capture.memo import Memo, kept_directory, load_memo, store_memo
 from maos_ckpt.capture.records import OutOfOrderError, encode_records, read_records
@@ -19,8 +18,9 @@ from maos_ckpt.codec.policy import CodecSettings
 from maos_ckpt.errors import UNREADABLE, SourceError
 from maos_ckpt.ids import new_checkpoint_id
 from maos_ckpt.model import Checkpoint, CheckpointState, Descriptor, MissingPart, Progress, Trigger
-from maos_ckpt.repository.chunks import ChunkWriter
+from maos_ckpt.repository.chunk_writer import ChunkWriter
 from maos_ckpt.repository.descriptors import encode_descriptors
+from maos_ckpt.repository.leaf_editor import LeafEditor
 from maos_ckpt.repository.manifests import (
     Manifest,
     ManifestCollection,
@@ -46,6 +46,8 @@ DESCRIPTION_CHARACTERS_MAX = 2000
 TAGS_MAX = 50
 #: From this size of state on, chunks are stored by a process beside the one that reads.
 BESIDE_BYTES_MIN = 48 << 20
+#: From this size of all changed pages on, a process beside edits a part of the leaves.
+EDITOR_BYTES_MIN = 12 << 20
 #: How much of a known state is expected to be new in a save: one part in so many.
 _NEW_SHARE = 20
 #: Where only the changed part is read, each of its bytes makes some leaf of this many be stored again.
@@ -113,8 +115,8 @@ def _save_checkpoint(
         with contextlib.closing(source.open_cut(directory, held)) as cut:
             if cut.missing and not request.partial:
                 raise _partial(cut.missing)
-            with contextlib.closing(save.open_writer(cut)) as writer:
-                checkpoint = save.store(cut, writer, started_s)
+            with contextlib.ExitStack() as opened:
+                checkpoint = save.store(cut, save.open_writer(cut, opened), started_s)
             # The token is older than the cut: a change in between makes the next save look again.
             memo_of_cut = cut.keep(kept_directory(repository))
             store_memo(repository, Memo(checkpoint.id, token, memo_of_cut, save.measures))
@@ -159,19 +161,25 @@ class _Save:
         self.kept_referrers = self.parent.referrers if self.parent and whole else None
         self.referrers = derived(self.kept_referrers)
         self.waiting = referrers.prepared(repository)
+        #: Edits a part of the changed leaves, where there are many.
+        self.editor: LeafEditor | None = None
 
-    def open_writer(self, cut: Cut) -> ChunkWriter:
-        """Where new chunks go; in a process beside this one where many are to be looked at."""
+    def open_writer(self, cut: Cut, opened: contextlib.ExitStack) -> ChunkWriter:
+        """Where new chunks go; with a process beside this one where many are to be looked at. `opened` closes all."""
+        request, repository = self.request, self.repository
         read_bytes = max(self.source.bytes_hint(), self.parent.logical_bytes if self.parent else 0)
         # After the first save of a state little of it is new each time; before it, everything is.
         expected_bytes = read_bytes if self.parent is None else read_bytes // _NEW_SHARE
-        changed = None if self.memo is None else cut.changed_bytes(self.memo.source, kept_directory(self.repository))
-        if changed is not None:
-            expected_bytes = min(expected_bytes, changed * _LEAVES_PER_PAGES)
-            return BackgroundWriter(self.repository.writer(self.request.codec, self.measures, expected_bytes))
-        return self.repository.writer(
-            self.request.codec, self.measures, expected_bytes, beside=read_bytes >= BESIDE_BYTES_MIN
-        )
+        changed = None if self.memo is None else cut.changed_bytes(self.memo.source, kept_directory(repository))
+        if changed is None:
+            beside = read_bytes >= BESIDE_BYTES_MIN
+            writer = repository.writer(request.codec, self.measures, expected_bytes, beside=beside)
+            return opened.enter_context(contextlib.closing(writer))
+        local = repository.local_writer(request.codec, self.measures, min(expected_bytes, changed * _LEAVES_PER_PAGES))
+        opened.enter_context(contextlib.closing(local))
+        if changed >= EDITOR_BYTES_MIN:
+            self.editor = opened.enter_context(contextlib.closing(repository.leaf_editor(request.codec, local)))
+        return local
 
     def store(self, cut: Cut, writer: ChunkWriter, started_s: float) -> Checkpoint:
         """Store a cut's collections and commit them."""
@@ -256,7 +264,7 @@ class _Save:
             name = descriptor.component, descriptor.name
             self.known.begin(name, root)
             note = partial(self.known.note, name)
-        return edit(root, replacements, self.repository.chunks, writer, label, note)
+        return edit(root, replacements, self.repository.chunks, writer, label, note, self.editor)
 
     def _previous_root(self, descriptor: Descriptor) -> bytes | None:
         if self.parent is None:
@@ -273,7 +281,7 @@ class _Save:
         assert memo is not None
         sealed = SealedPack()
         if self.waiting is not None:
-            with contextlib.closing(self.repository.writer(self.request.codec, memo.measures, 0)) as writer:
+            with contextlib.closing(self.repository.local_writer(self.request.codec, memo.measures, 0)) as writer:
                 self._store_referrers(writer)
                 sealed = writer.seal()
         checkpoint = self._commit(collections, parent.descriptors, sealed, started_s, None, [])

@@ -9,8 +9,8 @@ from maos_ckpt.cli.parser import PROGRAM
 from maos_ckpt.cli.selecting import option
 
 
-def typed(context: Context, words: list[str], last: tuple[str, ...] = ()) -> str:
-    """A shell line of `words`, the global options that say what this command is about, and `last`."""
+def place(context: Context) -> list[str]:
+    """The global options that were typed and say what a command is about."""
     a = context.arguments
     options = {
         "--connect": a.connect,
@@ -21,7 +21,12 @@ def typed(context: Context, words: list[str], last: tuple[str, ...] = ()) -> str
         "--system": a.system,
         "--claude-home": a.claude_home,
     }
-    words = [PROGRAM, *words]
+    words: list[str] = []
     for name, value in options.items():
         words += option(name, [value] if value else [])
-    return shlex.join([*words, *option("--source", a.source or []), *last])
+    return [*words, *option("--source", a.source or [])]
+
+
+def typed(context: Context, words: list[str], last: tuple[str, ...] = ()) -> str:
+    """A shell line of `words`, the global options that say what this command is about, and `last`."""
+    return shlex.join([PROGRAM, *words, *place(context), *last])

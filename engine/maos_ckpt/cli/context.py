@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 #: What a person at a command gets: only warnings are shown then.
 _NOTICE_FORMAT = "warning: %(message)s"
+#: How the console looks; a demo's has these, too.
+CONSOLE_FLAGS = {
+    "--theme": ("theme", "console.theme"),
+    "--ascii": ("ascii", "console.ascii"),
+    "--low-bandwidth": ("low_bandwidth", "console.low_bandwidth"),
+    "--mouse": ("mouse", "console.mouse"),
+}
 #: Option → (its place in the parsed arguments, the setting it overrides).
 _FLAGS = {
     "--repo": ("repo", "storage.local.path"),
@@ -39,6 +47,7 @@ _FLAGS = {
     "--system": ("system", "system"),
     "--interval": ("interval", "interval_seconds"),
     "--listen": ("listen", "server.listen"),
+    **CONSOLE_FLAGS,
 }
 
 
@@ -66,15 +75,17 @@ class Context:
                 "The working directory no longer exists.", hint="Change to another directory and try again."
             ) from error
 
+    def typed(self, options: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, object]]:
+        """The settings that were given as options: key path → (option, value)."""
+        values = {option: (path, getattr(self.arguments, name, None)) for option, (name, path) in options.items()}
+        return {path: (option, value) for option, (path, value) in values.items() if value not in (None, False, [])}
+
     @cached_property
     def settings(self) -> Settings:
         """Flags over environment over file over defaults."""
-        flags: dict[str, tuple[str, object]] = {}
-        for option, (name, path) in _FLAGS.items():
-            value = getattr(self.arguments, name, None)
-            # The demo has an interval of its own, which is no setting.
-            if value not in (None, False, []) and not (self.command == "demo" and name == "interval"):
-                flags[path] = (option, value)
+        flags = self.typed(_FLAGS)
+        if self.command == "demo":
+            flags.pop("interval_seconds", None)  # The demo has an interval of its own, which is no setting.
         return load(cwd=self.cwd, file=self.arguments.config, flags=flags)
 
     def read_settings_again(self) -> Settings:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from maos_ckpt import __version__
 from maos_ckpt.cli.options import NO_COMMAND, Command, find_command, needs_repository, overview, parser_for
@@ -21,8 +22,36 @@ if TYPE_CHECKING:
     from maos_ckpt.client import EngineClient
     from maos_ckpt.config import Settings
 
-#: Starts an engine, runs a console on it until its user leaves, closes it; returns an exit code.
-Console = Callable[["EngineClient", "Settings"], int]
+
+class Console(Protocol):
+    """The screen, which this side knows only by this."""
+
+    def show(self, client: EngineClient, settings: Settings, where: Sequence[str]) -> int:
+        """Start an engine, run a console on it until its user leaves, close it; returns an exit code. `where` are
+        options that make a command line mean this engine or repository.
+
+        Raises:
+            ConfigError: as `keys`; the engine was not started.
+        """
+        ...
+
+    def keys(self, settings: Settings) -> list[KeyInForce]:
+        """The keys of all actions.
+
+        Raises:
+            ConfigError: `console.keys` names an unknown id, an unknown key, or one that means something else there.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInForce:
+    """One action of the console: its id, the keys that trigger it, those it has by default, and what it does."""
+
+    id: str
+    keys: str
+    default: str
+    does: str
 
 
 def main(arguments: list[str], console: Console) -> int:

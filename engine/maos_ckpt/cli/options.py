@@ -92,6 +92,7 @@ VALUED = frozenset(
         "--connect",
         "--token-file",
         "--listen",
+        "--theme",
     }
 )
 
@@ -280,7 +281,7 @@ def _alerts(parser: argparse.ArgumentParser) -> None:
 
 
 def _config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("show", "init", "check"), help="what to do")
+    parser.add_argument("action", choices=("show", "init", "check", "keys"), help="what to do")
     parser.add_argument("--origin", action="store_true", help="with show: where each value comes from")
 
 
@@ -314,6 +315,9 @@ def _token(parser: argparse.ArgumentParser) -> None:
         help="with create: read, save, recover or admin; repeatable; by default read",
     )
     parser.add_argument("--name", metavar="N", default="", help="with create: what or whom it is for")
+    parser.add_argument(
+        "--expires-days", metavar="N", type=_number(1), default=0, help="with create: refuse it from then on"
+    )
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
@@ -322,6 +326,17 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--incident", action="store_true", help="let an agent corrupt its tasks half-way")
     parser.add_argument("--keep", metavar="DIR", help="work in this directory and leave it there")
     parser.add_argument("--interval", metavar="S", type=seconds, default=5.0, help="seconds between checkpoints")
+    add_console_options(parser)
+
+
+def add_console_options(parser: argparse.ArgumentParser) -> None:
+    """How the console looks."""
+    group = parser.add_argument_group("console")
+    add = group.add_argument
+    add("--theme", metavar="NAME", help="auto, dark, light, high-contrast, colour-blind or ansi")
+    add("--ascii", action="store_const", const="always", help="draw with ASCII alone")
+    add("--low-bandwidth", action="store_true", help="send the terminal little, for slow lines")
+    add("--mouse", action="store_true", help="take clicks and the wheel")
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
@@ -334,6 +349,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="with --headless: serve the API here, too; TCP needs tokens; repeatable",
     )
+    add_console_options(parser)
 
 
 COMMANDS = {
@@ -410,7 +426,7 @@ COMMANDS = {
         Command("events", "Upkeep", "what has happened", "upkeep:events", _events, "attached_status:events"),
         Command("audit", "Upkeep", "who changed what, and why", "audit:audit", _audit),
         Command("doctor", "Upkeep", "check source, storage and machine", "upkeep:doctor", _nothing),
-        Command("config", "Upkeep", "show, init or check the configuration", "configure:config", _config),
+        Command("config", "Upkeep", "show, init or check the configuration; the keys", "configure:config", _config),
         Command("key", "Upkeep", "the keys of an encrypted repository", "keys:key", _key),
         Command("token", "Upkeep", "who may reach the engine over TCP", "tokens:token", _token),
         Command("demo", "Upkeep", "a sample MAOS with its console", "demo:demo", _demo),

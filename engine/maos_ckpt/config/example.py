@@ -25,6 +25,8 @@ def toml_value(value: object) -> str:
         return str(int(value)) if value.is_integer() else repr(value)
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(toml_value(one) for one in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{toml_value(name)} = {toml_value(one)}" for name, one in value.items()) + "}"
     return '"' + "".join(_character(one) for one in str(value)) + '"'
 
 
@@ -51,4 +53,4 @@ def example() -> str:
 
 def _comment(key: Key) -> list[str]:
     text = f"{key.description} Wants {key.wanted}. ({key.variable})"
-    return [f"# {line}" for line in textwrap.wrap(text, _WIDTH)]
+    return [f"# {line}" for line in textwrap.wrap(text, _WIDTH, break_on_hyphens=False)]

@@ -102,7 +102,8 @@ def _walk(struct: type[msgspec.Struct], prefix: str) -> Iterable[Key]:
             yield from _walk(field.type, path + ".")
         else:
             info = inspect.type_info(field.type)
-            yield Key(path, field.type, field.default, _describe(info), _is_secret(info))
+            default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+            yield Key(path, field.type, default, _describe(info), _is_secret(info))
 
 
 @cache
@@ -177,6 +178,9 @@ def _from_text(key: Key, text: str) -> object:
         return [line for line in text.splitlines() if line]
     if isinstance(plain, inspect.LiteralType):
         return lowered
+    if isinstance(plain, inspect.DictType):
+        pairs = (line.partition("=") for line in text.splitlines() if line.strip())
+        return {name.strip(): value.strip() for name, _, value in pairs}
     try:
         if isinstance(plain, inspect.IntType):
             return int(lowered)

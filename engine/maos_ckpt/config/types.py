@@ -20,7 +20,8 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 Primary = Literal["local", "s3"]
 Addressing = Literal["auto", "path", "virtual"]
 ServerSideEncryption = Literal["", "AES256", "aws:kms", "aws:kms:dsse"]
-Theme = Literal["auto", "dark", "light", "ansi"]
+Theme = Literal["auto", "dark", "light", "high-contrast", "colour-blind", "ansi"]
+Ascii = Literal["auto", "always", "never"]
 #: Marks a key whose value is never shown, by JSON Schema's word for it.
 _SECRET = {"writeOnly": True}
 
@@ -323,6 +324,24 @@ class Console(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The console's looks."""
 
     theme: Annotated[Theme, Meta(description="Colours of the console; ansi uses the terminal's own sixteen.")] = "auto"
+    ascii: Annotated[
+        Ascii,
+        Meta(description="Draw with ASCII alone; auto does where the locale is not UTF-8 or TERM is linux or vt100."),
+    ] = "auto"
+    low_bandwidth: Annotated[
+        bool, Meta(description="Send the terminal little: a clock of five seconds, no plots, the sixteen colours.")
+    ] = False
+    mouse: Annotated[
+        bool, Meta(description="Take clicks and the wheel; the terminal's own selection needs Shift then.")
+    ] = False
+    keys: Annotated[
+        dict[str, Annotated[str, Meta(min_length=1, max_length=100)]],
+        Meta(
+            max_length=500,
+            description='Other keys for actions, as "overview.recover" = "R"; `maos-ckpt config keys` lists the ids.',
+            extra={"wanted": "a table of ids and keys"},
+        ),
+    ] = msgspec.field(default_factory=dict)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

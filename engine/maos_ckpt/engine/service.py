@@ -39,7 +39,7 @@ from maos_ckpt.model import Checkpoint, EngineStatus, Progress
 from maos_ckpt.model.metrics import MetricsReport
 from maos_ckpt.operations import state
 from maos_ckpt.operations.drills import schedule_of
-from maos_ckpt.operations.metrics import Ledger
+from maos_ckpt.operations.metrics import Ledger, targets_of
 from maos_ckpt.operations.workspace import Workspace, is_failure
 from maos_ckpt.repository.holds import hold_shown
 from maos_ckpt.repository.repository import Repository
@@ -238,7 +238,8 @@ class Engine:
     def metrics(self, hours: int, *, ratios: bool = True) -> MetricsReport:
         """See `EngineClient.metrics`; without `ratios`, which take longer, these are None."""
         now_ms = self._now_ms()
-        return self._ledger.report(self._watching.holding(now_ms, with_ratios=ratios), now_ms, hours)
+        held = self._watching.holding(now_ms, with_ratios=ratios)
+        return self._ledger.report(held, now_ms, hours, targets_of(self._workspace.config))
 
     def _next_run_at_ms(self, owner: Owner | None) -> int | None:
         if self._duties is not None:
@@ -265,6 +266,10 @@ class Engine:
     def cancel_recovery(self) -> bool:
         """See `EngineClient.cancel_recovery`."""
         return self._workers.cancel_recovery()
+
+    def cancel_verification(self) -> bool:
+        """See `EngineClient.cancel_verification`."""
+        return self._workers.cancel_verification()
 
     def _tell_progress(self, progress: Progress) -> None:
         self._publish(OperationProgressed(self._now_ms(), progress))

@@ -75,7 +75,7 @@ class Watch:
             with self._lock:
                 if self._stamp == stamp:
                     self._ratios = found
-        return holding(len(checkpoints), stored_bytes, found or Ratios(), tiers_, now_ms)
+        return holding(self._repository.path, len(checkpoints), stored_bytes, found or Ratios(), tiers_, now_ms)
 
     def damaged_manifests(self) -> tuple[str, ...]:
         """Names of manifests that cannot be read."""

@@ -25,6 +25,7 @@ _LOG = logging.getLogger(__name__)
 
 #: A drill takes minutes; advice reads many checkpoints, and whoever has asked may not wait for it.
 _ASIDE = frozenset({"drill", "recommend"})
+VERIFY = "verify"
 
 
 class Workers:
@@ -91,6 +92,14 @@ class Workers:
         """See `EngineClient.cancel_recovery`."""
         running, child = self.writers.running, self._children.get(self.writers.name)
         if running is None or child is None or not OPERATIONS[running.operation].cancellable:
+            return False
+        child.terminate()
+        return True
+
+    def cancel_verification(self) -> bool:
+        """See `EngineClient.cancel_verification`."""
+        running, child = self.readers.running, self._children.get(self.readers.name)
+        if running is None or child is None or running.operation != VERIFY:
             return False
         child.terminate()
         return True

@@ -74,7 +74,9 @@ class CheckpointSystem:
 
         Raises:
             SourceError, PermissionRefusedError, ForeignRepositoryError: see `EngineClient.start`; nothing is changed.
+            ConflictError: it was stopped, which is for good.
         """
+        self._refuse_if_stopped()
         self._loop = self._calls.loop = asyncio.get_running_loop()
         if self._workspace.config.read_only:
             return
@@ -89,7 +91,9 @@ class CheckpointSystem:
 
         Raises:
             SourceError, PermissionRefusedError, ForeignRepositoryError: see `initialize`; the system counts as stopped.
+            ConflictError: it was stopped, which is for good.
         """
+        self._refuse_if_stopped()
         if self._started:
             return
         try:
@@ -100,9 +104,12 @@ class CheckpointSystem:
             await self.stop()
             raise
         self._started = True
+        status = await asyncio.to_thread(self._client.status)
+        if status.role != "engine":
+            _LOG.warning("%s takes the checkpoints of this repository: this system takes none by itself", status.owner)
 
     async def stop(self, timeout_s: float = STOP_S) -> bool:
-        """End: let a running save or recovery finish. False where `timeout_s` passed first; safe to call twice."""
+        """End for good, after a running save or recovery. False where `timeout_s` passed first; safe to call twice."""
         if self._stopped:
             return True
         self._stopped = True
@@ -238,9 +245,12 @@ class CheckpointSystem:
         finally:
             leave()
 
-    async def _do(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        if not self._started:
-            raise CkptError("The checkpoint system has not been started.", hint="Call start() first.")
+    def _refuse_if_stopped(self) -> None:
         if self._stopped:
             raise ConflictError("The checkpoint system was stopped.", kept="Nothing was changed.", hint="Make another.")
+
+    async def _do(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        self._refuse_if_stopped()
+        if not self._started:
+            raise CkptError("The checkpoint system has not been started.", hint="Call start() first.")
         return await asyncio.to_thread(function, *arguments)

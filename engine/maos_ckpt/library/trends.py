@@ -17,6 +17,9 @@ class PerformanceTrends:
     save_time_trend: tuple[TrendPoint, ...]
     success_rate_over_time: tuple[TrendPoint, ...]
     compression_ratio_trend: tuple[TrendPoint, ...]
+    recovery_time_trend: tuple[TrendPoint, ...]
+    lock_time_trend: tuple[TrendPoint, ...]
+    stored_bytes_trend: tuple[TrendPoint, ...]
 
 
 class MetricsCollector:
@@ -41,4 +44,7 @@ class MetricsCollector:
             found.save_time_trend,
             found.success_rate_over_time,
             found.compression_ratio_trend,
+            found.recovery_time_trend,
+            found.lock_time_trend,
+            found.stored_bytes_trend,
         )

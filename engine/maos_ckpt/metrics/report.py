@@ -13,6 +13,7 @@ from maos_ckpt.model.metrics import (
     Cumulative,
     Holding,
     MetricsReport,
+    Targets,
     Timings,
     Totals,
     TrendPoint,
@@ -28,6 +29,7 @@ RECOVERIES = ("restore", "undo", "rescue")
 BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _HOUR_MS = 3_600_000
 _DIGITS = 6
+DEFAULT_TARGETS = Targets()
 
 
 def checked_hours(hours: int) -> int:
@@ -45,7 +47,9 @@ def checked_hours(hours: int) -> int:
     return hours
 
 
-def report(figures: Figures, holding: Holding, now_ms: int, hours: int) -> MetricsReport:
+def report(
+    figures: Figures, holding: Holding, now_ms: int, hours: int, targets: Targets = DEFAULT_TARGETS
+) -> MetricsReport:
     """The metrics of the last `hours` (from 1 to `HOURS_MAX`) before the end of the present slot.
 
     Raises:
@@ -89,6 +93,10 @@ def report(figures: Figures, holding: Holding, now_ms: int, hours: int) -> Metri
         save_time_trend=_trend(buckets, lambda one: (one.save.average_s, one.save.count)),
         success_rate_over_time=_trend(buckets, _success),
         compression_ratio_trend=_trend(buckets, lambda one: (_ratio(one), one.save.count)),
+        recovery_time_trend=_trend(buckets, lambda one: (one.recovery.average_s, one.recovery.count)),
+        lock_time_trend=_trend(buckets, lambda one: (one.lock.average_s, one.lock.count)),
+        stored_bytes_trend=_trend(buckets, lambda one: (one.stored_bytes if one.save.count else None, one.save.count)),
+        targets=targets,
     )
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Match:
     """A record that holds a text, and for how long it did: from checkpoint `first` to `last`, `checkpoints` of them.
 
-    `gone` is the first checkpoint without it, "" where the newest one searched has it. `since_at_least`: the oldest one
-    searched has it, so it may be older. `field` is a column, or `key`; `excerpt` shows the place (untrusted).
+    `gone` is the first checkpoint without it, None where the newest one searched has it. `since_at_least`: the oldest
+    one searched has it, so it may be older. `field` is a column, or `key`; `excerpt` shows the place (untrusted).
     """
 
     component: str
@@ -22,8 +22,8 @@ class Match:
     first_at_ms: int
     last: str
     last_at_ms: int
-    gone: str
-    gone_at_ms: int
+    gone: str | None
+    gone_at_ms: int | None
     checkpoints: int
     since_at_least: bool
 

@@ -91,6 +91,7 @@ class Holding:
     Args:
         stored_bytes: of packs and manifests in the local repository.
         spool_oldest_age_s: age of the oldest checkpoint that waits.
+        free_bytes: on the repository's disk, None where that cannot be told.
     """
 
     checkpoints: int = 0
@@ -99,6 +100,27 @@ class Holding:
     spool_checkpoints: int = 0
     spool_bytes: int = 0
     spool_oldest_age_s: float | None = None
+    #: Moves by itself: two reports that differ in this alone are equal.
+    free_bytes: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What figures are held against: the configuration's wishes, and the bounds of its alerts.
+
+    Args:
+        save_time_s, recovery_time_s, lock_time_s: none should take longer.
+        compression_ratio: at least this, over the whole repository.
+        error_rate, checkpoint_age_s, spool_age_s: beyond these an alert is raised.
+    """
+
+    save_time_s: float = 5.0
+    recovery_time_s: float = 60.0
+    lock_time_s: float = 0.5
+    compression_ratio: float = 10.0
+    error_rate: float = 0.1
+    checkpoint_age_s: float = 150.0
+    spool_age_s: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +144,9 @@ class MetricsReport:
         save_time_trend: average save time in each bucket, in seconds.
         success_rate_over_time: success rate in each bucket.
         compression_ratio_trend: what the saves of each bucket captured ÷ what they added: Σ logical ÷ Σ stored bytes.
+        recovery_time_trend, lock_time_trend: averages in each bucket, in seconds.
+        stored_bytes_trend: what the saves of each bucket added.
+        targets: what these figures should be.
     """
 
     hours: int
@@ -151,3 +176,7 @@ class MetricsReport:
     save_time_trend: tuple[TrendPoint, ...] = ()
     success_rate_over_time: tuple[TrendPoint, ...] = ()
     compression_ratio_trend: tuple[TrendPoint, ...] = ()
+    recovery_time_trend: tuple[TrendPoint, ...] = ()
+    lock_time_trend: tuple[TrendPoint, ...] = ()
+    stored_bytes_trend: tuple[TrendPoint, ...] = ()
+    targets: Targets = Targets()

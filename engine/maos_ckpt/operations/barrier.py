@@ -3,7 +3,6 @@ this process or to none."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,8 @@ from maos_ckpt.sources.provider.in_process import Limits, ProviderHost
 from maos_ckpt.sources.provider.providers import Provider
 
 if TYPE_CHECKING:
+    import asyncio
+
     from maos_ckpt.operations.workspace import Workspace
 
 

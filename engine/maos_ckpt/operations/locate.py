@@ -11,7 +11,6 @@ from maos_ckpt.environment import expanded
 from maos_ckpt.errors import NotFoundError, UsageError
 from maos_ckpt.operations.named import NamedProviders, check_spec
 from maos_ckpt.operations.remotes import S3_SCHEME, default_home, effective, ensure_home, remote_settings
-from maos_ckpt.operations.systems import names_below
 from maos_ckpt.operations.unlocking import Ask, KeyHolder
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.repository.header import read_header
@@ -127,6 +126,9 @@ def _repository(config: Config, origin: str, cwd: Path, base: Path) -> Path | No
 
 
 def _nothing_there(config: Config, location: str, seams: Seams) -> NotFoundError:
+    # Loaded here: only who finds nothing needs it.
+    from maos_ckpt.operations.systems import names_below
+
     names = names_below(config, seams, _NAMED_MAX + 1)
     others = [one for one in names if one != config.system][:_NAMED_MAX]
     if others:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
@@ -61,6 +60,8 @@ def open_plan(
 
 def records_per_s(workspace: Workspace) -> float:
     """How fast the last recoveries of more than a few records have written, the median of them."""
+    import statistics
+
     rates: list[float] = []
     for name, fields in itertools.islice(workspace.journal.newest_first(), _RATES_ENTRIES):
         changes, duration_s = fields.get("changes"), fields.get("duration_s")

@@ -27,7 +27,7 @@ from maos_ckpt.model import (
 )
 from maos_ckpt.model.contents import Exported, History, RecordPage
 from maos_ckpt.model.drills import DrillReport
-from maos_ckpt.operations import checkpoints, contents, drills, insights, keeping, recoveries, rescues
+from maos_ckpt.operations import checkpoints, contents, drills, insights, integrity, keeping, recoveries, rescues
 from maos_ckpt.operations.workspace import Workspace
 from maos_ckpt.sources.maos.running import find_running
 
@@ -137,6 +137,13 @@ class VerifyArguments:
     names: tuple[str, ...]
     level: VerifyLevel
     tier: VerifyTier = VerifyTier.ALL
+
+
+@dataclass(frozen=True, slots=True)
+class RepairArguments:
+    """See `integrity.repair`."""
+
+    level: VerifyLevel
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +282,10 @@ def _verify(workspace: Workspace, a: VerifyArguments, progress: ProgressSink) ->
     return checkpoints.verify(workspace, a.names, a.level, progress, tier=a.tier)
 
 
+def _repair(workspace: Workspace, a: RepairArguments, progress: ProgressSink) -> VerifyResult:
+    return integrity.repair(workspace, a.level, progress)
+
+
 def _scrub(workspace: Workspace, _: ScrubArguments, progress: ProgressSink) -> VerifyResult:
     return checkpoints.scrub(workspace, progress)
 
@@ -332,6 +343,7 @@ OPERATIONS: dict[str, Operation] = {
     "resume point": Operation(ResumePointArguments, ResumePoint, _resume_point, writes=False),
     "ps": Operation(ProcessesArguments, ProcessReport, _processes, writes=False),
     "verify": Operation(VerifyArguments, VerifyResult, _verify, writes=False),
+    "repair": Operation(RepairArguments, VerifyResult, _repair, writes=True),
     "scrub": Operation(ScrubArguments, VerifyResult, _scrub, writes=False),
     "drill": Operation(DrillArguments, DrillReport, _drill, writes=False),
     "prune": Operation(PruneArguments, PruneResult, _prune, writes=True),

@@ -33,7 +33,6 @@ from maos_ckpt.operations.barrier import barrier_of
 from maos_ckpt.operations.remotes import ensure_home, look_for_news, remote_settings
 from maos_ckpt.operations.unlocking import KeyHolder
 from maos_ckpt.recovery import journal as recoveries
-from maos_ckpt.recovery.interrupted import finish_interrupted
 from maos_ckpt.repository.connect import RemoteSettings
 from maos_ckpt.repository.header import read_header
 from maos_ckpt.repository.keyring import Unlock
@@ -288,8 +287,13 @@ class Workspace:
 
     def _finish_interrupted(self, repository: Repository, source: Source) -> None:
         intent = recoveries.under_way(repository.path)
+        if intent is None:
+            return
+        # Loaded here: it brings all of a recovery's planning, which a save does not need.
+        from maos_ckpt.recovery.interrupted import finish_interrupted
+
         told = finish_interrupted(repository, source, self.seams)
-        if intent is None or told is None:
+        if told is None:
             return
         _LOG.warning("%s", told)
         last = recoveries.last_done(repository)

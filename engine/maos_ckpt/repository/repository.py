@@ -25,11 +25,12 @@ from maos_ckpt.model import Checkpoint, Descriptor
 from maos_ckpt.repository import header as headers
 from maos_ckpt.repository.beside import Job, ProcessChunkWriter
 from maos_ckpt.repository.cache_place import make_cache, writable_cache
-from maos_ckpt.repository.chunks import ChunkWriter, LocalChunkWriter
+from maos_ckpt.repository.chunk_writer import ChunkWriter, LocalChunkWriter
 from maos_ckpt.repository.connect import RemoteSettings, open_remote
 from maos_ckpt.repository.creation import DIRECTORIES, VITAL, create, create_home
 from maos_ckpt.repository.descriptors import decode_descriptors
 from maos_ckpt.repository.keyring import open_sealer
+from maos_ckpt.repository.leaf_editor import LeafEditor
 from maos_ckpt.repository.lease import lease
 from maos_ckpt.repository.ownership import check_source
 from maos_ckpt.repository.pack_writer import PackWriter
@@ -200,10 +201,20 @@ class Repository(PackStock):
             beside: store in a process beside this one; worth its start where hundreds of megabytes are read.
         """
         if beside:
-            job = Job(str(self.path), self.header.id, self._remote_settings, settings, measures, expected_bytes)
-            return ProcessChunkWriter(job, self.sealer.master)
+            return ProcessChunkWriter(self._job(settings, measures, expected_bytes), self.sealer.master)
+        return self.local_writer(settings, measures, expected_bytes)
+
+    def local_writer(self, settings: CodecSettings, measures: StoredMeasures, expected_bytes: int) -> LocalChunkWriter:
+        """See `writer`: in this process."""
         policy = CodecPolicy(settings, self.seams.clock, expected_bytes, unpack_measures(measures))
         return LocalChunkWriter(self.chunks, self.index, PackWriter(self.backend, self.seams.fs, self.sealer), policy)
+
+    def leaf_editor(self, settings: CodecSettings, writer: LocalChunkWriter) -> LeafEditor:
+        """A process that edits leaves for a save which stores through `writer`; worth its start for some hundreds."""
+        return LeafEditor(self._job(settings, {}, 0), self.sealer.master, writer)
+
+    def _job(self, settings: CodecSettings, measures: StoredMeasures, expected_bytes: int) -> Job:
+        return Job(str(self.path), self.header.id, self._remote_settings, settings, measures, expected_bytes)
 
     def close(self) -> None:
         """Close files; committed state needs nothing more."""

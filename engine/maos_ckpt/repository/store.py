@@ -14,7 +14,7 @@ from maos_ckpt.codec.measures import pack_measures
 from maos_ckpt.codec.secret import Secret
 from maos_ckpt.errors import CkptError, ConflictError
 from maos_ckpt.repository.beside import ANSWER, REQUEST, Failure, Job, Sealed, enlarge_pipe
-from maos_ckpt.repository.chunks import ChunkWriter
+from maos_ckpt.repository.chunk_writer import ChunkWriter
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import SYSTEM
 

@@ -171,8 +171,8 @@ class _Search:
             first_at_ms=first.created_at_ms,
             last=last.id,
             last_at_ms=last.created_at_ms,
-            gone=gone.id if gone else "",
-            gone_at_ms=gone.created_at_ms if gone else 0,
+            gone=gone.id if gone else None,
+            gone_at_ms=gone.created_at_ms if gone else None,
             checkpoints=span.last - span.first + 1,
             since_at_least=span.first == 0,
         )

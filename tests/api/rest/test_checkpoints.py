@@ -138,6 +138,7 @@ def test_differences_histories_and_texts_are_found(place: House, api: httpx2.Cli
     assert versions[-1]["checkpoint"] == after
     agent = api.get(f"/checkpoints/{after}/records", params={"component": "agents"}).json()["records"][0]["key"]
     matches = api.get("/find", params={"text": agent, "limit": 5}).json()["matches"]
+    assert {(one["gone"], one["goneAt"]) for one in matches} == {(None, None)}
     assert any(match["key"] == agent for match in matches)
     assert api.get("/recommendation").json()["lookedAt"] >= 1
 

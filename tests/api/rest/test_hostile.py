@@ -130,6 +130,26 @@ def test_a_bad_request_has_its_status_and_begins_nothing(
         assert len(api.get("/operations").json()["operations"]) == begun
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "said"),
+    [
+        ("POST", "/checkpoints", {"tags": ["a", " "]}, "Expected a tag that is not blank - at `$.tags[1]`."),
+        ("POST", "/plans", {"checkpointId": "cp_1"}, "Expected an id in full, `latest` or `latest~N` - at `$.checkpo"),
+        ("GET", "/diff?before=latest&after=new", None, "Expected `live`, an id in full, `latest` or `latest~N` - at "),
+    ],
+)
+def test_what_does_not_match_is_told_in_words_and_not_as_a_pattern(
+    api: httpx2.Client, method: str, path: str, body: object, said: str
+) -> None:
+    detail = str(problem(api.request(method, path, json=body), 422)["detail"])
+    assert said in detail
+    assert "regex" not in detail
+
+
+def test_a_name_in_a_path_that_is_none_is_told_what_stands_there(api: httpx2.Client) -> None:
+    assert problem(api.delete("/checkpoints/latest"), 404)["hint"] == "Here stands a checkpoint's id in full."
+
+
 def asked(one: Endpoint) -> str:
     """A path of an endpoint, with names that exist or could."""
     return one.path.replace("{id}", "latest").replace("{digest}", "0" * 64).replace("{method}", "status")

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from maos_ckpt.api.tokens import Tokens
+from maos_ckpt.model.access import Scope
+from maos_ckpt.seams import SYSTEM
 from tests.api.house import House
 from tests.lab.mutate import mutate
 
@@ -22,7 +25,9 @@ SECTION = next(one for one in README.read_text(encoding="utf-8").split("\n## ") 
 
 def run(script: str, place: House, directory: Path) -> str:
     """What a script of the section prints; it must not fail."""
-    environment = {"PATH": os.environ["PATH"], "TOKEN": place.token, "API": place.url}
+    scopes = [Scope(one) for one in re.findall(r"--scope (\w+)", SECTION)]
+    token = Tokens(place.workspace.repository, SYSTEM).create("readme", tuple(scopes)).text
+    environment = {"PATH": os.environ["PATH"], "TOKEN": token, "API": place.url}
     done = subprocess.run(
         ["sh", "-c", script], cwd=directory, env=environment, capture_output=True, text=True, timeout=120
     )

@@ -46,7 +46,7 @@ def test_a_dry_run_changes_nothing_and_its_plan_is_applied_and_undone(place: Hou
     assert back["summary"]["total"] == dry["plan"]["summary"]["total"]
     assert api.post(f"/plans/{back['digest']}/apply").json()["verified"]
     assert dump_exact(place.database) == spoilt
-    problem(api.post(f"/plans/{digest}/apply"), 404)
+    problem(api.post(f"/plans/{digest}/apply"), 409)
     # Both recoveries took a safety checkpoint, which nobody means who asks for the latest one.
     assert api.get("/checkpoints").json()["checkpoints"][0]["trigger"] == "safety"
     assert api.get("/checkpoints/latest").json()["id"] == saved
@@ -69,6 +69,29 @@ def test_partial_and_what_is_named_must_agree(place: House, api: httpx2.Client) 
     problem(api.post("/recovery", json={"partial": False, "components": ["tasks"]}), 422)
     problem(api.post("/recovery", json={"components": ["nonsense"]}), 404)
     assert dump_exact(place.database) == before
+
+
+def test_a_request_that_says_nothing_recovers_nothing(place: House, api: httpx2.Client) -> None:
+    _, _, spoilt = damaged(place)
+    for body in (None, {}, {"reason": "oops"}, {"dryRun": False, "limit": 1}):
+        refused = problem(api.post("/recovery", json=body), 422)
+        assert refused["detail"] == "The body does not say what to recover."
+    assert dump_exact(place.database) == spoilt
+    assert api.post("/recovery", json={"dryRun": True}).json()["plan"]["summary"]["total"] > 0
+    assert api.post("/recovery", json={"components": ["tasks"], "partial": True}).json()["success"]
+
+
+def test_a_plan_is_applied_once_and_who_asks_again_is_told_so(place: House, api: httpx2.Client) -> None:
+    saved, wanted, spoilt = damaged(place)
+    digest = api.post("/plans", json={"checkpointId": saved}).json()["plan"]["digest"]
+    assert api.post(f"/plans/{digest}/apply").json()["applied"]
+    refused = problem(api.post(f"/plans/{digest[:12]}/apply"), 409)
+    assert str(refused["detail"]).startswith(f"The plan {digest[:12]}… was applied at 20")
+    assert api.post("/recovery/undo").json()["applied"]
+    assert dump_exact(place.database) == spoilt
+    again = api.post("/plans", json={"checkpointId": saved}).json()["plan"]["digest"]
+    assert api.post(f"/plans/{again}/apply").json()["applied"]
+    assert dump_exact(place.database) == wanted
 
 
 def test_a_plan_that_the_live_state_has_overtaken_is_not_applied(place: House, api: httpx2.Client) -> None:

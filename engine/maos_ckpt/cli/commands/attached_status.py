@@ -6,6 +6,8 @@ import json
 import queue
 
 from maos_ckpt.api.remote import RemoteClient
+from maos_ckpt.cli import shapes
+from maos_ckpt.cli.alerts_text import alert_pairs
 from maos_ckpt.cli.attaching import attached
 from maos_ckpt.cli.commands.upkeep import FOLLOW_CONTEXT, print_event, since_ms
 from maos_ckpt.cli.context import Context
@@ -22,12 +24,14 @@ _ENTRIES_MAX = 1_000_000
 def status(context: Context) -> int:
     """`maos-ckpt status`."""
     with attached(context) as client:
-        found, now_ms = client.status(), context.seams.clock.now_ms()
+        found, alerts, now_ms = client.status(), client.alerts(), context.seams.clock.now_ms()
         address = client.address.text if isinstance(client, RemoteClient) else ""
     if context.out.as_json:
-        context.out.document(_document(found, address, now_ms))
+        document = _document(found, address, now_ms)
+        context.out.document({**document, "alerts": [shapes.alert(one) for one in alerts]})
     else:
-        context.out.lines(f"{name:<14}{safe_text(value)}" for name, value in _facts(found, address, now_ms))
+        pairs = _facts(found, address, now_ms) + alert_pairs(alerts, now_ms)
+        context.out.lines(f"{name:<13} {safe_text(value)}" for name, value in pairs)
     return ExitCode.DONE
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from maos_ckpt.cli import shapes
-from maos_ckpt.cli.commands.systems import systems
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import age, clip, count, duration, moment, name, size, table
 from maos_ckpt.engine.lock import engine_owner
@@ -74,6 +73,8 @@ def list_(context: Context) -> int:
     """`maos-ckpt list`."""
     arguments = context.arguments
     if arguments.systems:
+        from maos_ckpt.cli.commands.systems import systems
+
         return systems(context)
     found = checkpoints.list_checkpoints(context.workspace, arguments.limit or _ALL, arguments.tag)
     unreadable = checkpoints.damaged_manifests(context.workspace)

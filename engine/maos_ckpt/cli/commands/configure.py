@@ -1,8 +1,9 @@
-"""config show, init, check."""
+"""config show, init, check, keys."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.text import table
@@ -16,7 +17,7 @@ from maos_ckpt.safe_text import safe_text
 
 def config(context: Context) -> int:
     """`maos-ckpt config`."""
-    return {"show": _show, "init": _init, "check": _check}[context.arguments.action](context)
+    return {"show": _show, "init": _init, "check": _check, "keys": _keys}[context.arguments.action](context)
 
 
 def _show(context: Context) -> int:
@@ -53,8 +54,18 @@ def _init(context: Context) -> int:
     return ExitCode.DONE
 
 
+def _keys(context: Context) -> int:
+    found = context.console.keys(context.settings)
+    if context.out.as_json:
+        context.out.document({"keys": [asdict(one) for one in found]})
+    else:
+        context.out.lines(table(("ID", "KEYS", "WHAT IT DOES"), [(one.id, one.keys, one.does) for one in found]))
+    return ExitCode.DONE
+
+
 def _check(context: Context) -> int:
     settings = context.settings
+    context.console.keys(settings)
     # Raises where the values that say where the remote copy lies do not fit each other.
     remote_settings(effective(settings.config))
     exposed = settings.exposed_secrets()

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from maos_ckpt.cli.commands.service import show_console, teller
-from maos_ckpt.cli.context import Context
+from maos_ckpt.cli.context import CONSOLE_FLAGS, Context
 from maos_ckpt.cli.sample import SampleMaos, require_maos
+from maos_ckpt.cli.selecting import option
 from maos_ckpt.cli.text import duration
 from maos_ckpt.config import Settings, load
 from maos_ckpt.config.load import FILE_NAME
@@ -110,6 +111,7 @@ def _settings(context: Context, work: Path, claude_home: Path) -> Settings:
         "claude_home": ("demo", str(claude_home)),
         "interval_seconds": ("--interval", context.arguments.interval),
         "max_checkpoints": ("demo", _CHECKPOINTS_MAX),
+        **context.typed(CONSOLE_FLAGS),
     }
     # The user's own configuration is about another system; here only what was typed counts.
     if context.arguments.log_level:
@@ -125,7 +127,8 @@ def _run(context: Context, settings: Settings) -> int:
     workspace = locate(settings, Path(settings.config.sources[0].removeprefix("maos:")), context.seams)
     client = LocalClient(workspace)
     if not arguments.headless:
-        return show_console(context, client, settings)
+        where = [*option("--source", settings.config.sources), *option("--claude-home", [settings.config.claude_home])]
+        return show_console(context, client, settings, where)
     from maos_ckpt.headless import run
 
     if not context.out.as_json:

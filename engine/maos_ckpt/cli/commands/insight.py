@@ -60,7 +60,7 @@ def _match_shape(one: Match) -> dict[str, object]:
         "excerpt": one.excerpt,
         "first": {"checkpoint": one.first, "created_at": rfc3339(one.first_at_ms)},
         "last": {"checkpoint": one.last, "created_at": rfc3339(one.last_at_ms)},
-        "gone": {"checkpoint": one.gone, "created_at": rfc3339(one.gone_at_ms)} if one.gone else None,
+        "gone": {"checkpoint": one.gone, "created_at": rfc3339(one.gone_at_ms)} if one.gone_at_ms is not None else None,
         "checkpoints": one.checkpoints,
         "since_at_least": one.since_at_least,
     }
@@ -68,7 +68,11 @@ def _match_shape(one: Match) -> dict[str, object]:
 
 def _match_lines(one: Match, now_ms: int) -> list[str]:
     since = "in the oldest already, " if one.since_at_least else "since "
-    gone = f"gone in {one.gone}, {moment(one.gone_at_ms, now_ms)}" if one.gone else f"still in {one.last}"
+    gone = (
+        f"gone in {one.gone}, {moment(one.gone_at_ms, now_ms)}"
+        if one.gone_at_ms is not None
+        else f"still in {one.last}"
+    )
     return [
         name(f"{one.component}/{one.collection}/{one.key}"),
         f"    {name(one.field)}: {clip(one.excerpt, _EXCERPT_CHARACTERS)}",

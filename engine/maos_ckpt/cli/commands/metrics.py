@@ -62,6 +62,7 @@ def document(one: MetricsReport) -> dict[str, object]:
         "recovery_time": dataclasses.asdict(one.recovery_time),
         "lock_time": dataclasses.asdict(one.lock_time),
         "ratios": dataclasses.asdict(held.ratios),
+        "free_bytes": held.free_bytes,
         "cache": dataclasses.asdict(one.cache),
         "checkpoints": held.checkpoints,
         "spool": {
@@ -75,7 +76,11 @@ def document(one: MetricsReport) -> dict[str, object]:
             "save_time_trend": _points(one.save_time_trend),
             "success_rate_over_time": _points(one.success_rate_over_time),
             "compression_ratio_trend": _points(one.compression_ratio_trend),
+            "recovery_time_trend": _points(one.recovery_time_trend),
+            "lock_time_trend": _points(one.lock_time_trend),
+            "stored_bytes_trend": _points(one.stored_bytes_trend),
         },
+        "targets": dataclasses.asdict(one.targets),
     }
 
 

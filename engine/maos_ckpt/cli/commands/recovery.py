@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from maos_ckpt.cli import shapes
 from maos_ckpt.cli.again import typed
-from maos_ckpt.cli.commands.insight import recommended_line
 from maos_ckpt.cli.commands.recovery_elsewhere import restore_to
 from maos_ckpt.cli.context import Context
 from maos_ckpt.cli.last_recovery import LastRecovery, last_recovery
@@ -50,6 +49,8 @@ def restore(context: Context) -> int:
     """`maos-ckpt restore`."""
     a = context.arguments
     if a.id is None:
+        from maos_ckpt.cli.commands.insight import recommended_line
+
         hint = ""
         with contextlib.suppress(CkptError):
             hint = recommended_line(context)

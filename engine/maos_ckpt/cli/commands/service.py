@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from maos_ckpt.cli.again import place
 from maos_ckpt.cli.commands.status import status
 from maos_ckpt.cli.commands.upkeep import print_event
 from maos_ckpt.cli.context import Context
@@ -99,13 +101,14 @@ def _client(context: Context) -> LocalClient:
     return LocalClient(context.workspace)
 
 
-def show_console(context: Context, client: EngineClient, settings: Settings) -> int:
-    """Show the console on an engine, which it starts and closes, until its user leaves."""
+def show_console(context: Context, client: EngineClient, settings: Settings, where: Sequence[str] = ()) -> int:
+    """Show the console on an engine, which it starts and closes, until its user leaves; `where` are options that mean
+    the same engine in another command, by default those that were typed here."""
     from maos_ckpt.headless import CLOSE_S
 
     context.log_to_file()
     try:
-        return context.console(client, settings)
+        return context.console.show(client, settings, where or place(context))
     finally:
         # Only after a failure is there still something to close.
         client.close(CLOSE_S)

@@ -291,4 +291,4 @@ def _lines(one: _Status) -> list[str]:
     if one.unfinished:
         pairs.append(("unfinished", one.unfinished))
     pairs += alert_pairs(alerts.standing(one.workspace), one.now_ms)
-    return [f"{name:<14}{safe_text(value)}" for name, value in pairs]
+    return [f"{name:<13} {safe_text(value)}" for name, value in pairs]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Calls:
@@ -31,7 +33,7 @@ class Calls:
             except Exception as error:  # noqa: BLE001 - handed to whoever waits
                 future.set_exception(error)
             except BaseException as error:  # noqa: BLE001 - an exit or a cancellation ends the call, not who waits for it
-                future.set_exception(RuntimeError(reason(error)))
+                future.set_exception(ExitedError(reason(error)))
             else:
                 future.set_result(result)
 
@@ -44,6 +46,9 @@ class Calls:
         Raises:
             TimeoutError: it did not come within this time, and was cancelled.
         """
+
+        # Loaded here: a save without providers does not pay for it.
+        import asyncio
 
         async def awaited() -> Any:
             return await asyncio.wait_for(awaitable, within_s)
@@ -59,7 +64,13 @@ class Calls:
             raise
 
 
+class ExitedError(Exception):
+    """A call that wanted to end its thread or the program; says with what."""
+
+
 def reason(error: BaseException) -> str:
     """An exception of somebody else's code in a few words; its text may hold anything."""
+    if isinstance(error, ExitedError):
+        return str(error)
     text = str(error).strip().split("\n")[0][:200]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

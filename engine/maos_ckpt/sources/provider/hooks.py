@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,6 +50,9 @@ def http_hook(url: str, within_s: float) -> Hook:
     """An empty POST to an http(s) URL, which answers with 2xx; no redirect is followed."""
 
     def run() -> None:
+        # Loaded here: a save without such a hook does not pay for it.
+        import http.client
+
         parts = urllib.parse.urlsplit(url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.hostname or "", parts.port, timeout=within_s)

@@ -74,7 +74,7 @@ def provider_of(component: str, name: str, target: Any) -> Provider:
         made = Provider(component, collection, target, None, target)
     else:
         raise UsageError(
-            f"What was given for {component} is a {type(target).__qualname__}, which cannot be captured.",
+            f"What was given for {component} is of type {type(target).__qualname__}, which cannot be captured.",
             hint="Give an object with capture() and restore(items), a mapping, or a function that returns the items.",
         )
     types: Iterable[object] = () if isinstance(target, Mapping) else getattr(target, "types", ())

@@ -132,13 +132,11 @@ class _Sink:
         try:
             key, value = item
         except (TypeError, ValueError):
-            raise ReadingRefusedError(f"an item is a {type(item).__qualname__} and no (key, value)") from None
+            raise ReadingRefusedError(f"an item is of type {type(item).__qualname__}, and no (key, value)") from None
         self._reading.check(len(self.keys), self.writer.bytes)
         try:
             if type(key) not in _KEY_TYPES or (type(key) is int and key not in _INT64):
-                raise ValueRefusedError(
-                    "", f"a key that is a {type(key).__qualname__}, not str, int (64 bits) or bytes"
-                )
+                raise ValueRefusedError("", f"a key of type {type(key).__qualname__}, not str, int (64 bits) or bytes")
             encoded, body = self._encoded(key, value)
             if encoded in self.keys:
                 raise ValueRefusedError("", "this key came twice")

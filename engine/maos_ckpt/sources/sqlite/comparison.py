@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ from maos_ckpt.sources.sqlite import kept_image
 from maos_ckpt.sources.sqlite.changed_ranges import Side, changed_ranges
 from maos_ckpt.sources.sqlite.image import Image, open_image
 from maos_ckpt.sources.sqlite.pages import PageFile, UnusualPagesError, compare
-from maos_ckpt.sources.sqlite.row_changes import changed_rows
+from maos_ckpt.sources.sqlite.row_changes import Rowids, changed_rows
 from maos_ckpt.sources.sqlite.rows import TableQuery
 
 #: Where more of the pages differ, the new image takes the kept one's place as a whole.
@@ -41,10 +41,9 @@ class Comparison:
             files.callback(old.close)
             self._new = image.pages()
             files.callback(self._new.close)
+            self._old = old
             self._changed = compare(old, self._new)
-            open_old = partial(open_image, kept)
-            self._rows = changed_rows(old, self._new, self._changed, open_old, image.open)
-            self._old_side = Side(open_old, encoding, kept)
+            self._old_side = Side(partial(open_image, kept), encoding, kept)
             self._new_side = Side(image.open, encoding, path)
             self._require_kept()
             self._files = files.pop_all()
@@ -74,6 +73,16 @@ class Comparison:
         # read while the name stood is what the mark stands for.
         if kept_image.find(self._kept.parent, self._mark) is None:
             raise UnusualPagesError("the kept image was replaced")
+
+    @cached_property
+    def _rows(self) -> dict[str, Rowids]:
+        """By table, the rows that may differ. Looked for when they are asked for: how much differs is known before."""
+        try:
+            found = changed_rows(self._old, self._new, self._changed, self._old_side.connect, self._new_side.connect)
+            self._require_kept()
+        except _SURPRISES:
+            return {}
+        return found
 
     def changed_ranges(self, descriptor: Descriptor, query: TableQuery) -> list[KeyRange] | None:
         """See `Cut.changed_ranges`."""
