@@ -112,6 +112,13 @@ def test_records_come_page_by_page_each_once_with_typed_values(place: House, api
     only = api.get(f"/checkpoints/{identity}/records", params={"record": f"agents/agents/{agent['key']}"}).json()
     assert only["records"] == [agent]
     assert only["next"] == ""
+    live = api.get("/checkpoints/live/records", params={"record": f"agents/agents/{agent['key']}", "clip": 3}).json()
+    assert live["checkpoint"] == "live"
+    assert live["records"][0]["values"]["id"] == {
+        "$clipped": agent["key"][:3],
+        "of": "text",
+        "length": len(agent["key"]),
+    }
     problem(api.get(f"/checkpoints/{identity}/records", params={"after": "bm9uc2Vuc2U"}), 422)
     problem(api.get(f"/checkpoints/{identity}/records", params={"component": "agnets"}), 404)
 
