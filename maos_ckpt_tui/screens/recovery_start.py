@@ -106,6 +106,7 @@ class RecoveryStartScreen(CheckpointActions):
         self.console.hold_shown()
         if self._go_on:
             self._go_on = False
+            self.console.say("")
             self.action_recover()
 
     def _not_advised(self, error: CkptError) -> None:
