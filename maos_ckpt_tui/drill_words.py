@@ -123,7 +123,7 @@ def trend_words(values: tuple[float, ...], target_s: float) -> Span:
 def next_words(status: DrillStatus, now_ms: int) -> Span:
     """When the next scheduled drill is due."""
     if not status.interval_s:
-        return "none is scheduled: drill.interval_hours in the configuration does", "dim"
+        return "none scheduled (drill.interval_hours)", "dim"
     every = f"every {fmt.duration(status.interval_s)}"
     if status.complete_at_ms is None:
         return f"!! none was complete yet; {every}", "warn"
