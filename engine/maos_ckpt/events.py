@@ -112,7 +112,7 @@ class OperationProgressed(Event):
 
 @dataclass(frozen=True, slots=True)
 class RecoveryCompleted(Event):
-    """A plan was applied to the live state and verified (or not)."""
+    """A plan was applied to the live state and verified (or not); `part`: an undo of a part of what was done."""
 
     checkpoint: str
     digest: str
@@ -122,6 +122,7 @@ class RecoveryCompleted(Event):
     verified: bool
     undo: bool
     duration_s: float
+    part: bool = False
 
 
 @dataclass(frozen=True, slots=True)
