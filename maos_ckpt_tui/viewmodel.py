@@ -134,9 +134,7 @@ def alert_trouble(status: EngineStatus | None) -> Health | None:
     worst, more = firing[0], len(firing) - 1
     sign, tone = ("XX", "bad") if worst.severity == CRITICAL else ("!!", "warn")
     others = f", and {fmt.plural(more, 'further alert')}" if more else ""
-    return Health(
-        sign, f"ALERT {worst.name}", tone, f"{worst.message} A lists it{others}.", f"To do: {worst.runbook}"
-    )
+    return Health(sign, f"ALERT {worst.name}", tone, f"{worst.message} A lists it{others}.", f"To do: {worst.runbook}")
 
 
 def remote_words(status: EngineStatus | None) -> str:

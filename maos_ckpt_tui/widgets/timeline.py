@@ -115,7 +115,13 @@ class Timeline(LineView):
                 if wanted != (index is None) and not (wanted and at == 0):
                     continue
                 text = self._label_at(columns, at, span_s)
-                if place + len(text) < last and text and all(cell == " " for cell in cells[max(0, place - _LABELS_APART) : place + len(text) + _LABELS_APART]):
+                if (
+                    place + len(text) < last
+                    and text
+                    and all(
+                        cell == " " for cell in cells[max(0, place - _LABELS_APART) : place + len(text) + _LABELS_APART]
+                    )
+                ):
                     cells[place : place + len(text)] = list(text)
         cells[last : last + len(right)] = list(right)
         return [("".join(cells), "dim")]

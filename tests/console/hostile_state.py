@@ -141,6 +141,6 @@ def _write_transcripts(folder: Path, texts: Sequence[str], line_bytes: int) -> N
     (folder / "11111111-2222-4333-8444-555555555555.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for number, text in enumerate(texts[:50]):
         name = _bytes(text.replace("/", "_").replace("\0", "0")[:_NAME_CHARACTERS_MAX]) + b"%d.jsonl" % number
-        with contextlib.suppress(OSError):  # Longer than the file system takes.
-            with open(os.path.join(os.fsencode(folder), name[-250:]), "wb") as file:
-                file.write(lines[number].encode() + b"\n")
+        # Some are longer than the file system takes.
+        with contextlib.suppress(OSError), open(os.path.join(os.fsencode(folder), name[-250:]), "wb") as file:
+            file.write(lines[number].encode() + b"\n")
