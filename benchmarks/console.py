@@ -36,6 +36,7 @@ SHOWN = "KiB"
 PAINTS = 7
 _SETTLED_S = 1.5
 _LONGEST_S = 120.0
+_SAVES_TRIED = 3
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,13 @@ class Place:
         """The command line, beside the console."""
         command = [sys.executable, "-m", "maos_ckpt_tui", *words, *self.options]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=child_environment())
+
+    def save(self) -> None:
+        """One checkpoint; a busy machine may make the source's lock too long, then again."""
+        for _ in range(_SAVES_TRIED):
+            if self.run("save").wait() == 0:
+                return
+        raise SystemExit(f"{self.state} cannot be saved; `maos-ckpt save {' '.join(self.options)}` says why")
 
 
 @contextmanager
@@ -266,7 +274,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> Iterator[list[Figure
 
     small = Place(folder / "small", folder / "small" / "maos", folder / "small" / "claude")
     build_state(small.state, small.claude, MB, seed=1, transcript_bytes=MB // 10)
-    small.run("save").wait()
+    small.save()
     if asked("paint"):
         yield first_paint(small, size)
     if asked("rest"):
@@ -282,7 +290,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> Iterator[list[Figure
             shutil.copytree(arguments.claude_home, large.claude)
         else:
             build_state(large.state, large.claude, arguments.mb * MB, seed=2)
-        large.run("save").wait()
+        large.save()
         yield during_saves(large, size, MODES)
 
 
