@@ -36,7 +36,11 @@ def test_a_checkpoint_is_taken_listed_shown_and_found_where_it_says(place: House
     assert made.status_code == 201
     saved = made.json()
     assert IDENTITY.fullmatch(saved["id"])
-    assert (saved["description"], saved["tags"], saved["trigger"]) == ("before the release", ["of this test alone"], "api")
+    assert (saved["description"], saved["tags"], saved["trigger"]) == (
+        "before the release",
+        ["of this test alone"],
+        "api",
+    )
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", saved["createdAt"])
     assert {one["name"] for one in saved["components"]} >= {"agents", "tasks", "memory", "queue", "system"}
     assert len(saved["integrity"]["digest"]) == 128
