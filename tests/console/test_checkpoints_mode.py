@@ -37,7 +37,7 @@ async def test_marked_ones_are_tagged_pinned_verified_and_deleted_together(lab: 
         for name in ("one", "two", "three"):
             await operator.save(name)
         await operator.press("2")
-        await operator.sees("[2 Checkpoints]", "Checkpoints, 4", "by age, newest first")
+        await operator.sees("[2 Ckpts]", "Checkpoints, 4", "by age, newest first")
         await operator.press("space", "space", "T")
         await operator.sees("2 marked", "Tag 2 checkpoints")
         await operator.type("keep bad")

@@ -79,7 +79,7 @@ async def test_a_read_only_console_verifies_but_offers_no_repair(lab: Lab) -> No
         screen = await operator.sees("verify…")
         assert "repair" not in screen
         await operator.press("2")
-        screen = await operator.sees("[2 Checkpoints]")
+        screen = await operator.sees("[2 Ckpts]")
         for word in ("delete", "pin", "tag", "recover", "checkpoint "):
             assert f" {word}" not in screen.splitlines()[-1]
         await operator.press("space", "x", "T", "p")
