@@ -94,7 +94,7 @@ def play(terminal: Terminal, scene: Scene) -> Played:
     terminal.until("Recover", TIMEOUT_S)
     terminal.until("SAFE", TIMEOUT_S)
     press("6")
-    terminal.until("Looks mad", TIMEOUT_S)
+    terminal.until("Looks wrong", TIMEOUT_S)
     press("\r", "enter")
     terminal.until("What to recover", TIMEOUT_S)
     terminal.until(f"plans agent {scene.damage['agent_id'][:12]}", TIMEOUT_S)
