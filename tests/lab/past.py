@@ -101,7 +101,7 @@ def main() -> None:
     began_s = time.perf_counter()
     workspace = build_past(arguments.directory, arguments.checkpoints, seed=arguments.seed)
     took_s = round(time.perf_counter() - began_s, 1)
-    print(json.dumps({"repository": str(workspace.repository), "duration_s": took_s}))  # noqa: T201
+    print(json.dumps({"repository": str(workspace.repository), "duration_s": took_s}))
 
 
 if __name__ == "__main__":
