@@ -76,6 +76,7 @@ CONSOLE_ONLY = frozenset(
         "command_log",
         "copy",
         "filter",
+        "evidence",
         "findings",
         "fold",
         "fold_all",

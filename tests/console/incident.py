@@ -91,7 +91,7 @@ def play(terminal: Terminal, scene: Scene) -> Played:
         played.keys += [(name or key, time.monotonic() - terminal.started_s) for key in ([keys] if name else keys)]
         terminal.type(keys)
 
-    terminal.until("Recover", TIMEOUT_S)
+    terminal.until("6 Recov", TIMEOUT_S)
     terminal.until("SAFE", TIMEOUT_S)
     press("6")
     terminal.until("Looks wrong", TIMEOUT_S)

@@ -114,7 +114,7 @@ async def test_one_agent_alone_is_compared_and_recovered_from_here(lab: Lab) -> 
         screen = await operator.sees("live state now", f"{before} → broken")
         assert other not in screen
         await operator.press("escape", "r")
-        await operator.sees("step 2 of 4", "status", agent)
+        await operator.sees("3 plan", "status", agent)
         assert isinstance(operator.app.screen, PlanScreen)
         await operator.press("a")
         await operator.confirm(operator.app.model.checkpoints[0].id[-6:])

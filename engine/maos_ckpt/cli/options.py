@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from maos_ckpt.cli.engine_options import add_console_options, add_engine_options, seconds
 from maos_ckpt.cli.parser import PROGRAM, Parser
 from maos_ckpt.cli.selecting import add_named, add_selection
 from maos_ckpt.cli.spans import span
@@ -41,17 +42,6 @@ def _number(least: int) -> Callable[[str], int]:
         return value
 
     return parse
-
-
-def seconds(text: str) -> float:
-    """A positive number of seconds."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
-    return value
 
 
 def add_globals(parser: argparse.ArgumentParser) -> None:
@@ -326,29 +316,6 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--incident", action="store_true", help="let an agent corrupt its tasks half-way")
     parser.add_argument("--keep", metavar="DIR", help="work in this directory and leave it there")
     parser.add_argument("--interval", metavar="S", type=seconds, default=5.0, help="seconds between checkpoints")
-    add_console_options(parser)
-
-
-def add_console_options(parser: argparse.ArgumentParser) -> None:
-    """How the console looks."""
-    group = parser.add_argument_group("console")
-    add = group.add_argument
-    add("--theme", metavar="NAME", help="auto, dark, light, high-contrast, colour-blind or ansi")
-    add("--ascii", action="store_const", const="always", help="draw with ASCII alone")
-    add("--low-bandwidth", action="store_true", help="send the terminal little, for slow lines")
-    add("--mouse", action="store_true", help="take clicks and the wheel")
-
-
-def add_engine_options(parser: argparse.ArgumentParser) -> None:
-    """What may stand without a command."""
-    parser.add_argument("--headless", action="store_true", help="the engine without a screen")
-    parser.add_argument("--interval", metavar="S", help="seconds between checkpoints")
-    parser.add_argument(
-        "--listen",
-        metavar="unix:PATH|HOST:PORT",
-        action="append",
-        help="with --headless: serve the API here, too; TCP needs tokens; repeatable",
-    )
     add_console_options(parser)
 
 
