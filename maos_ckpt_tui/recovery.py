@@ -149,17 +149,19 @@ def undo_words(safety: str, journal: Iterable[Entry], now_ms: int) -> str:
     done = {str(fields.get("safety_checkpoint")): fields for name, fields in journal if name == "RecoveryCompleted"}
     if (last := done.get(safety)) is None:
         return _LAST
-    first, undos = last, 0
+    first, undos, part = last, 0, bool(last.get("part"))
     while first.get("undo") and undos < len(done):
         undos += 1
         if (before := done.get(str(first.get("checkpoint")))) is None:
             return f"undo the undo of {fmt.when(at_ms(last), now_ms)}"
-        first = before
+        first, part = before, part or bool(before.get("part"))
     recovery = f"the recovery of {fmt.when(at_ms(first), now_ms)} to {short(str(first.get('checkpoint')))}"
     if first.get("checkpoint") == RESCUE:
         recovery = f"the rescue of {fmt.when(at_ms(first), now_ms)}"
     if reason := safe_text(str(first.get("reason") or ""), _REASON_CELLS_MAX):
         recovery += f" ({reason})"
+    if part:
+        recovery = f"a part of {recovery}"
     if not undos:
         return f"take back {recovery}"
     effect = "brings back" if undos % 2 else "takes back again"

@@ -21,8 +21,8 @@ _LOOKED_UP, _LOOKED_UP_MAX = ("tasks", "messages"), 4
 #: Columns of tasks and messages that name an agent.
 _NAMING = ("assigned_agents", "from_agent")
 _WORDS = {
-    "failed": "turned {detail}",
-    "removed": "{collection} are gone",
+    "failed": "its {collection} turned {detail}",
+    "removed": "its {collection} are gone",
     "rewritten": "the {detail} of its {collection} was rewritten",
     "turns lost": "its conversation lost turns",
     "lines lost": "its transcript lost lines",
@@ -64,6 +64,8 @@ def _found(client: EngineClient, checkpoint: str, incident: Incident) -> tuple[S
     for agent, sign in told:
         score[agent] += 1
         words = _WORDS.get(sign.what, sign.what).format(detail=sign.detail, collection=sign.collection)
+        if sign.collection == "agents":
+            words = f"it {sign.what}" if sign.what != "failed" else f"it turned {sign.detail}"
         if words not in why.setdefault(agent, []):
             why[agent].append(words)
     # What several signs speak of weighs more than what one says three times.

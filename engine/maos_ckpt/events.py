@@ -112,7 +112,7 @@ class OperationProgressed(Event):
 
 @dataclass(frozen=True, slots=True)
 class RecoveryCompleted(Event):
-    """A plan was applied to the live state and verified (or not)."""
+    """A plan was applied to the live state and verified (or not); `part`: an undo of a part of what was done."""
 
     checkpoint: str
     digest: str
@@ -122,6 +122,7 @@ class RecoveryCompleted(Event):
     verified: bool
     undo: bool
     duration_s: float
+    part: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,3 +267,14 @@ def event_fields(event: Event) -> dict[str, object]:
 def public_name(name: str) -> str:
     """What an event is called outside of Python: `CheckpointCreated` is `checkpointCreated`."""
     return name[:1].lower() + name[1:]
+
+
+def public_field(name: str) -> str:
+    """What a field is called outside of Python: camel case, a time (`…_ms`) without its unit, a duration (`…_s`) in
+    `…Seconds`."""
+    if name.endswith("_ms"):
+        name = name.removesuffix("_ms")
+    elif name.endswith("_s"):
+        name = name.removesuffix("_s") + "_seconds"
+    first, *rest = name.split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in rest)

@@ -23,6 +23,7 @@ import msgspec
 from maos_ckpt import wire
 from maos_ckpt.asking import EngineHost
 from maos_ckpt.audit.actor import acting_for
+from maos_ckpt.environment import collect_less_often
 from maos_ckpt.errors import CkptError, InterruptedByUserError
 from maos_ckpt.fs import raise_storage_error
 from maos_ckpt.model import Progress
@@ -130,6 +131,7 @@ def _machine_error(error: OSError) -> CkptError:
 
 def main() -> int:
     """Read one request, carry it out, answer."""
+    collect_less_often()
     # Whatever a library prints must not land between frames.
     out = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)

@@ -99,7 +99,8 @@ _SHOWN_KEYS = {
     "minus": "-",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
-    "shift+tab": "⇧tab",
+    "shift+left": "shift+←",
+    "shift+right": "shift+→",
 }
 
 

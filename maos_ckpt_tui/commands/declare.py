@@ -11,7 +11,9 @@ from textual.binding import Binding
 from maos_ckpt_tui.commands.asks import ASKS
 
 #: Cursor movements and the palette itself: it makes no sense to choose them by name.
-_NOT_BY_NAME = frozenset({"palette", "back", "older", "newer", "unfold", "mark", "mark_range"})
+_NOT_BY_NAME = frozenset(
+    {"palette", "back", "older", "newer", "older_change", "newer_change", "unfold", "mark", "mark_range"}
+)
 
 
 class Level(IntEnum):

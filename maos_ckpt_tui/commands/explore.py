@@ -14,6 +14,7 @@ VERSIONS = "versions"
 FOUND = "found"
 PART = "part"
 
+_SKIPS = "over checkpoints that hold the same records of its kind"
 _Row = tuple[str, str, str, Level, int, str, str]
 
 
@@ -23,6 +24,8 @@ def _everywhere(first: int) -> tuple[_Row, ...]:
         ("recover", "r", "recover", _D, first, "Recover just this", "shows the plan first; " + _NOTHING_YET),
         ("older", "left", "older", _R, first + 1, "Look at the checkpoint before", "and stay on the same thing"),
         ("newer", "right", "newer", _R, first + 2, "Look at the next one", "behind the newest lies the live state"),
+        ("older_change", "shift+left,less_than_sign", "leap", _R, 0, "Go back to where this was other", _SKIPS),
+        ("newer_change", "shift+right,greater_than_sign", "leap", _R, 0, "Go on to where this is other", _SKIPS),
         ("diff", "d", "diff live", _R, first + 3, "Show what of this has changed since", "up to the live state"),
         ("history", "H", "history", _R, first + 4, "Show this record's versions", "which checkpoint changed what"),
         ("copy", "y", "copy key", _R, 0, "Copy the key", "and show it, for terminals that refuse"),

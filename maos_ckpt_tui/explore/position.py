@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from maos_ckpt.model import Checkpoint
-from maos_ckpt_tui import formatting as fmt
-from maos_ckpt_tui.viewmodel import ConsoleModel, short
+from maos_ckpt_tui.viewmodel import ConsoleModel
 
 LIVE = "live"
 OLDER, NEWER = 1, -1
@@ -45,9 +46,23 @@ class Position:
         self.id = LIVE if wanted < 0 else model.checkpoints[wanted].id
         return True
 
-    def words(self, model: ConsoleModel) -> str:
-        """The place in a few words."""
-        if self.live:
-            return "the live state"
-        one = self.checkpoint(model)
-        return f"{short(self.id)} of {fmt.utc(one.created_at_ms)}" if one is not None else short(self.id)
+    def leap(self, model: ConsoleModel, towards: int, collections: Collection[str]) -> bool:
+        """To the next place where one of some collections (by path) holds something else; False where there is none.
+
+        What the live state holds is not known without reading it: it counts as something else.
+        """
+        at, listed = self.number(model), model.checkpoints
+        if at is None or at < 0:
+            return self.step(model, towards)
+        here = _roots(listed[at], collections)
+        wanted = at + towards
+        while 0 <= wanted < len(listed) and _roots(listed[wanted], collections) == here:
+            wanted += towards
+        if wanted >= len(listed):
+            return False
+        self.id = LIVE if wanted < 0 else listed[wanted].id
+        return True
+
+
+def _roots(checkpoint: Checkpoint, collections: Collection[str]) -> dict[str, bytes | None]:
+    return {one.path: one.root for one in checkpoint.collections if one.path in collections}

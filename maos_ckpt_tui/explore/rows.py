@@ -142,7 +142,7 @@ def messages_rows(entries: Iterable[Entry], _: Mapping[str, Counter[str]]) -> li
             (moment(one.values, "timestamp")[6:], "dim"),
             (cell(one.values, "from_agent"), "plain"),
             (f"→ {cell(one.values, 'to_agent') or 'everybody'}", "plain"),
-            ("OK read" if read_ else ".. unread", "dim" if read_ else "accent"),
+            ("read" if read_ else "unread", "dim" if read_ else "accent"),
             (cell(one.values, "message"), "plain"),
         )
         rows.append(Row(one, cells, f"message {one.key}"))

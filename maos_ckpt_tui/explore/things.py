@@ -50,8 +50,8 @@ class Thing:
 
     @property
     def talks(self) -> bool:
-        """Whether it is an agent, or a whole transcript, and so has a conversation."""
-        return (self.component, self.collection) in (("agents", "agents"), ("memory", TRANSCRIPT_FILES))
+        """Whether it is an agent, a session or a whole transcript, and so has a conversation."""
+        return f"{self.component}/{self.collection}" in ("agents/agents", "memory/sessions", "memory/transcript_files")
 
     def selection(self) -> Selection:
         """What recovering it takes."""

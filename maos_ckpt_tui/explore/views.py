@@ -48,7 +48,7 @@ VIEWS: tuple[View, ...] = (
         "agent",
         ("agents", "agents"),
         (
-            Column("AGENT", 16, 1, grow=True, wish=26),
+            Column("AGENT", 14, 1, grow=True, wish=22),
             Column("STATUS", 12, 1),
             Column("ROLE", 10, 5, grow=True, wish=16),
             Column("LAST ACTIVE", 14, 2),
@@ -82,7 +82,7 @@ VIEWS: tuple[View, ...] = (
         "task",
         ("tasks", "tasks"),
         (
-            Column("TASK", 20, 1, grow=True, wish=40),
+            Column("TASK", 20, 1, grow=True, wish=27),
             Column("STATUS", 14, 1),
             Column("DONE", 5, 2, right=True),
             Column("NEEDS", 8, 7),
@@ -99,10 +99,10 @@ VIEWS: tuple[View, ...] = (
         ("queue", "messages"),
         (
             Column("TIME", 8, 3),
-            Column("FROM", 12, 1, grow=True, wish=15),
-            Column("TO", 12, 1, grow=True, wish=17),
-            Column("STATE", 9, 4),
-            Column("WORDS", 14, 2, grow=True, wish=20),
+            Column("FROM", 13, 1, grow=True),
+            Column("TO", 13, 1, grow=True),
+            Column("STATE", 6, 4),
+            Column("WORDS", 12, 2, grow=True),
         ),
         row.messages_rows,
         "No agent had written to another.",
@@ -184,7 +184,9 @@ def load(client: EngineClient, place: str, one: View, limit: int, totals: Checkp
         counts = _counts(client, place, totals)
     elif one.name == "files":
         # A glob over all components would look at every key of the state.
-        for component in {one.component for one in (totals.collections if totals else ()) if one.name == "files"}:
+        for component in sorted(
+            {held.component for held in (totals.collections if totals else ()) if held.name == "files"}
+        ):
             entries += read(client, place, f"{component}/files/*", limit).entries
     rows = one.rows(entries, counts)
     return Reading(rows, found.more, {entry.path: entry.digest for entry in entries})

@@ -45,10 +45,21 @@ class DangerModal(Modal[str]):
 
     Args:
         reason: what the field for it holds at first; None asks for no reason.
+        leads: the id, typed last, leads to the button at once: for what can be taken back.
     """
 
-    def __init__(self, title: str, text: Sequence[Span], *, word: str, label: str, reason: str | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        text: Sequence[Span],
+        *,
+        word: str,
+        label: str,
+        reason: str | None = None,
+        leads: bool = False,
+    ) -> None:
         super().__init__(title, "warn")
+        self._leads = leads
         self._text, self._word, self._label, self._first_reason = text, word, label, reason
 
     def inside(self) -> Iterable[Widget]:
@@ -86,10 +97,10 @@ class DangerModal(Modal[str]):
         self._check()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """The button opens with the last thing that was missing; the id typed last leads to it, enter presses it."""
+        """The button opens with the last thing that was missing."""
         event.stop()
         self._check()
-        if event.input.id == "word" and not self._missing():
+        if self._leads and event.input.id == "word" and not self._missing():
             self.query_one("#go", Button).focus()
 
     def on_descendant_focus(self) -> None:

@@ -11,10 +11,8 @@ from textual.binding import BindingType
 from maos_ckpt.errors import CkptError
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.commands import CONVERSATION, bindings_for
-from maos_ckpt_tui.explore import rows
 from maos_ckpt_tui.explore.conversation import TURNS_MAX, USER, Budget, Turn
 from maos_ckpt_tui.explore.position import Position
-from maos_ckpt_tui.explore.reading import cell
 from maos_ckpt_tui.explore.talk import Page, Talk, find_talk, read_page
 from maos_ckpt_tui.explore.things import Thing
 from maos_ckpt_tui.safe_text import safe_name, safe_text
@@ -22,49 +20,19 @@ from maos_ckpt_tui.screens.exploring import ExploringScreen, failure
 from maos_ckpt_tui.widgets.conversation_view import ConversationView
 from maos_ckpt_tui.widgets.filter_line import FilterLine
 from maos_ckpt_tui.widgets.key_bar import KeyBar
-from maos_ckpt_tui.widgets.lines import Line, LineView, fit
+from maos_ckpt_tui.widgets.lines import Line
 from maos_ckpt_tui.widgets.operation_bar import OperationBar
+from maos_ckpt_tui.widgets.talk_facts import TalkFacts
 from maos_ckpt_tui.widgets.time_strip import TimeStrip
 from maos_ckpt_tui.widgets.title_bar import TitleBar
 
 _WHY_NOT = {
     "absent": "This agent is not in this state: it had not been registered, or had been removed.",
     "nothing": "This state holds no transcript of it: Claude Code writes one once the agent has begun to work.",
-    "session": "This state holds no transcript of it, and MAOS's own session has no turns.",
+    "session": "This state holds no transcript of it, and MAOS's own session has no turns: it keeps them seldom.",
     "": "The transcript is empty, or was not there yet.",
 }
 _TITLE_CELLS_MAX = 40
-
-
-class TalkFacts(LineView):
-    """The agent in one line."""
-
-    def __init__(self) -> None:
-        super().__init__(id="facts")
-        self._talk: Talk | None = None
-        self._thing = ""
-
-    def show(self, talk: Talk | None, thing: str) -> None:
-        """Another state of it."""
-        self._talk, self._thing = talk, thing
-        self.changed()
-
-    def build(self, width: int) -> list[Line]:
-        """See `LineView.build`."""
-        talk = self._talk
-        if talk is None or talk.agent is None:
-            return [fit([(f" {self._thing}", "strong")], width)]
-        values = talk.agent.values
-        line: Line = [
-            (f" {safe_name(talk.agent.key, _TITLE_CELLS_MAX)}", "strong"),
-            ("  ", "plain"),
-            rows.status(values),
-        ]
-        line += [(f"  {cell(values, 'type')}  last active {rows.moment(values, 'last_active', 'created_at')}", "dim")]
-        if talk.source == "session":
-            line.append(("  from MAOS's session: no transcript here", "warn"))
-        task = rows.task_of(values)
-        return [fit(line, width), *([fit([(" task  ", "dim"), (task, "plain")], width)] if task else [])]
 
 
 class ConversationScreen(ExploringScreen):
@@ -115,7 +83,9 @@ class ConversationScreen(ExploringScreen):
         """Read it from the beginning, as it is at this place."""
         client, place, thing = self.console.client, self.position.id, self._thing
         current = self.conversation.current
-        self._known_line = self._all[-1].line if self._all else None
+        self.shown_at = place
+        # What was not read to its end tells nothing about what is new elsewhere.
+        self._known_line = self._all[-1].line if self._all and not self._reading else None
         if current is not None and not self._follow:
             self._wanted_line = current.line
         self._all, self._budget, self._talk, self._reading = [], Budget(), None, True

@@ -12,11 +12,12 @@ from maos_ckpt.errors import CkptError
 from maos_ckpt.model import Progress
 from maos_ckpt.model.drills import SCENARIO_TITLES, STEP_HINTS, DrillHistory, DrillReport, DrillScenario
 from maos_ckpt_tui import drill_words as words
+from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.commands import DRILLS, bindings_for
 from maos_ckpt_tui.screens.base import ConsoleScreen
 from maos_ckpt_tui.widgets.drill_list import DrillList
 from maos_ckpt_tui.widgets.key_bar import KeyBar
-from maos_ckpt_tui.widgets.lines import Line, LineView, Span, facts, paragraph, rule
+from maos_ckpt_tui.widgets.lines import Line, LineView, Span, facts, fit, paragraph, rule
 from maos_ckpt_tui.widgets.mode_bar import ModeBar
 from maos_ckpt_tui.widgets.operation_bar import OperationBar
 from maos_ckpt_tui.widgets.row_list import RowList
@@ -24,6 +25,8 @@ from maos_ckpt_tui.widgets.title_bar import TitleBar
 
 _STOPWATCH_S = 0.1
 _HISTORY = 20
+#: Runs that are listed, and the rows that all above them takes.
+_RUNS_MAX, _HEIGHT_OF_THE_REST = 12, 26
 _OPERATION = "drill"
 
 
@@ -36,6 +39,12 @@ class DrillPane(LineView):
         self._scenario = DrillScenario.FULL_LOSS
         self._step: Progress | None = None
         self._elapsed_s = 0.0
+        self._now_ms = 0
+
+    def age(self, now_ms: int) -> None:
+        """Time has passed."""
+        self._now_ms = now_ms
+        self.changed()
 
     def show(self, history: DrillHistory, scenario: DrillScenario, step: Progress | None, elapsed_s: float) -> None:
         """Draw again; `step` None where no drill runs."""
@@ -53,26 +62,48 @@ class DrillPane(LineView):
         texts: list[Span] = [(f"{title}.", "strong"), (f".. {step.detail or step.phase}", "accent")]
         if hint := STEP_HINTS.get(step.detail):
             texts.append((hint, "plain"))
+        texts.append(("It goes on if you leave or disconnect; what came of it is in the history.", "dim"))
         return lines + [line for text, tone in texts for line in paragraph(text, width, tone, " ")]
 
     def _last(self, width: int) -> list[Line]:
         title = SCENARIO_TITLES[self._scenario]
         lines = [rule(self._scenario.value, width), *paragraph(f"{title}.", width, "strong", " ")]
         found = words.last_result(self._history, self._scenario)
+        upcoming = ("next", *words.next_words(self._history.status, self._now_ms))
         if found is None:
-            return [*lines, *paragraph("It was not rehearsed yet.", width, "plain", " ")]
+            lines += paragraph("It was not rehearsed yet: n rehearses it in a scratch copy.", width, "plain", " ")
+            return [*lines, *facts([upcoming], width)]
         result, _, evidence = found
         if not result.applicable:
-            return [*lines, *paragraph(f"Not applicable: {result.why}.", width, "dim", " ")]
+            return [*lines, *paragraph(f"Not applicable: {result.why}.", width, "dim", " "), *facts([upcoming], width)]
+        report = next(one for one in self._history.reports if one.evidence == evidence)
         held = sum(one.passed for one in result.assertions)
+        rtos, rpos = words.scenario_times(self._history, self._scenario)
         rows = [
-            ("fault", result.fault, "plain"),
             ("held", f"{held} of {len(result.assertions)} assertions", "ok" if result.passed else "bad"),
             ("why", result.why, "bad"),
-            ("rto, rpo", f"{words.seconds(result.rto_s)}, {words.seconds(result.rpo_s)}", "plain"),
+            ("rto", *words.trend_words(rtos, report.rto_target_s)),
+            ("rpo", *words.trend_words(rpos, report.rpo_target_s)),
+            upcoming,
+            ("fault", result.fault, "plain"),
             ("evidence", evidence, "accent"),
         ]
-        return [*lines, *facts((row for row in rows if row[1]), width)]
+        return [*lines, *facts((row for row in rows if row[1]), width), *self._runs(width)]
+
+    def _runs(self, width: int) -> list[Line]:
+        """The last drills, where the terminal is high enough for a history."""
+        room = min(_RUNS_MAX, self.app.size.height - _HEIGHT_OF_THE_REST)
+        reports = self._history.reports[:room] if room > 1 else ()
+        if not reports:
+            return []
+        lines: list[Line] = [[], rule(f"The last {fmt.plural(len(self._history.reports), 'drill')}", width)]
+        for one in reports:
+            sign, tone = ("OK", "ok") if one.passed else ("XX", "bad") if one.failed else ("--", "dim")
+            names = ", ".join(one.failed) or fmt.plural(sum(each.applicable for each in one.scenarios), "scenario")
+            facts_told = f"{fmt.when(one.started_at_ms, self._now_ms)}  {one.trigger}  {names}  "
+            times = f"RTO {words.seconds(one.rto_s)}, RPO {words.seconds(one.rpo_s)}"
+            lines.append(fit([(f" {sign} ", tone), (facts_told, "plain"), (times, "dim")], width))
+        return lines
 
 
 class DrillsScreen(ConsoleScreen):
@@ -119,7 +150,7 @@ class DrillsScreen(ConsoleScreen):
     @property
     def scenario(self) -> DrillScenario:
         """The one under the cursor."""
-        return words.SCENARIOS[self.query_one(DrillList).cursor]
+        return self.query_one(DrillList).selected
 
     def model_changed(self) -> None:
         """A drill that somebody else held, or the schedule, shows as well."""
@@ -127,6 +158,11 @@ class DrillsScreen(ConsoleScreen):
         if status is not None and status.drill is not None and status.drill.last_at_ms != self._known:
             self._known = status.drill.last_at_ms
             self._read()
+
+    def tick(self) -> None:
+        """See `ConsoleScreen.tick`."""
+        super().tick()
+        self.query_one(DrillPane).age(self.console.now_ms())
 
     def show_operation(self) -> None:
         """See `ConsoleScreen.show_operation`; the stopwatch follows the drill under way."""
@@ -170,6 +206,17 @@ class DrillsScreen(ConsoleScreen):
         if action == "copy" and not self.history.reports:
             return False
         return super().check_action(action, parameters)
+
+    def action_evidence(self) -> None:
+        """The evidence of the scenario under the cursor, readable."""
+        from maos_ckpt_tui.modals.evidence import EvidenceModal  # Loaded when first needed.
+
+        found = words.last_result(self.history, self.scenario)
+        if found is None:
+            self.console.say("It was not rehearsed yet: n rehearses it.", "warn")
+            return
+        report = next(one for one in self.history.reports if one.evidence == found[2])
+        self.app.push_screen(EvidenceModal(report, found[0]))
 
     def action_run(self) -> None:
         """Rehearse the scenario under the cursor."""

@@ -43,7 +43,6 @@ class ExploreScreen(ExploringScreen):
         self._tab = 0
         self._inside: View | None = None
         self._limit = LISTED
-        self._shown_at = ""
         self._loaded: tuple[str, str, Mapping[str, bytes]] = ("", "", {})
         self._reading: Reading | None = None
 
@@ -66,6 +65,13 @@ class ExploreScreen(ExploringScreen):
         return self._inside or views.VIEWS[self._tab]
 
     @property
+    def collections(self) -> frozenset[str]:
+        """See `ExploringScreen.collections`."""
+        if self.view.name == views.ALL and self.checkpoint is not None:
+            return frozenset(one.path for one in self.checkpoint.collections)
+        return frozenset({"/".join(self.view.collection)})
+
+    @property
     def things(self) -> ThingList:
         """The rows."""
         return self.query_one(ThingList)
@@ -84,17 +90,11 @@ class ExploreScreen(ExploringScreen):
             return self.things.current is not None
         return super().offers(action) and (action != "more" or (self._reading is not None and self._reading.more))
 
-    def on_screen_resume(self) -> None:
-        """A screen above may have moved in time."""
-        super().on_screen_resume()
-        if self._shown_at not in ("", self.position.id):
-            self.reload()
-
     def model_changed(self) -> None:
         """See `ExploringScreen`; the first checkpoints have come, or the first one of all."""
         self.position.settle(self.console.model)
         super().model_changed()
-        if self.position.id and not self._shown_at:
+        if self.position.id and not self.shown_at:
             self.reload()
 
     def reload(self) -> None:
@@ -106,7 +106,7 @@ class ExploreScreen(ExploringScreen):
             self.things.empty(view, [[("  Waiting for the list of checkpoints…", "dim")]])
             return
         totals = self.checkpoint or (model.checkpoints[0] if model.checkpoints else None)
-        self._shown_at = place
+        self.shown_at = place
         what = "Reading the live state…" if self.position.live else f"Reading {view.title.lower()}…"
         if self._loaded[:2] != (view.name, place):
             self.things.keep()
@@ -143,7 +143,7 @@ class ExploreScreen(ExploringScreen):
         come, gone = len(now.keys() - before.keys()), len(before.keys() - now.keys())
         other = sum(1 for path, digest in now.items() if before.get(path, digest) != digest)
         parts = ((f"+{come}", come), (f"~{other}", other), (f"-{gone}", gone))
-        return " ".join(word for word, number in parts if number) or "nothing differs"
+        return " ".join(word for word, number in parts if number) or "no change"
 
     def _failed(self, error: CkptError) -> None:
         self._reading, self._loaded = None, ("", "", {})

@@ -41,8 +41,9 @@ class ExploringScreen(ConsoleScreen):
     def __init__(self, position: Position) -> None:
         super().__init__()
         self.position = position
-        #: What differs from the place before, in words.
+        #: What differs from the place before, in words; and the place that is shown, "" before the first.
         self.difference = ""
+        self.shown_at = ""
 
     @property
     def thing(self) -> Thing | None:
@@ -68,6 +69,12 @@ class ExploringScreen(ConsoleScreen):
             return False
         return self.thing is not None or action not in _ON_A_THING
 
+    def on_screen_resume(self) -> None:
+        """A screen above may have moved in time."""
+        super().on_screen_resume()
+        if self.shown_at not in ("", self.position.id):
+            self.reload()
+
     def model_changed(self) -> None:
         """Other checkpoints are there."""
         self.show_strip()
@@ -87,14 +94,42 @@ class ExploringScreen(ConsoleScreen):
         """The next one, at last the live state."""
         self._step(NEWER)
 
+    def action_older_change(self) -> None:
+        """The next older checkpoint that holds something else of this."""
+        self._leap(OLDER)
+
+    def action_newer_change(self) -> None:
+        """The next newer one, at last the live state."""
+        self._leap(NEWER)
+
+    def _leap(self, towards: int) -> None:
+        if self.position.leap(self.console.model, towards, self.collections):
+            self._moved()
+        elif self.position.live:
+            self.console.say("This is the live state: there is nothing newer.")
+        else:
+            self.console.say("Nothing of this differs in the older checkpoints that are listed.")
+
+    @property
+    def collections(self) -> frozenset[str]:
+        """Paths of the collections that are shown; what tells whether a checkpoint holds something else."""
+        thing = self.thing
+        if thing is None:
+            return frozenset()
+        talk = {"memory/transcripts", "memory/sessions"} if thing.talks or thing.transcript else set()
+        return frozenset({f"{thing.component}/{thing.collection}", *talk})
+
+    def _moved(self) -> None:
+        self.console.hold_shown()
+        self.difference = ""
+        self.show_strip()
+        self.reload()
+        self.refresh_bindings()
+
     def _step(self, towards: int) -> None:
         model = self.console.model
         if self.position.step(model, towards):
-            self.console.hold_shown()
-            self.difference = ""
-            self.show_strip()
-            self.reload()
-            self.refresh_bindings()
+            self._moved()
         elif towards == NEWER:
             self.console.say("This is the live state: there is nothing newer.")
         elif model.complete:

@@ -47,7 +47,7 @@ def running_words(plan: Plan) -> str:
 class PlanSummary(LineView):
     """The plan's facts."""
 
-    def __init__(self, what: str, nothing: str) -> None:
+    def __init__(self, what: str, nothing: str = "") -> None:
         super().__init__(id="summary")
         self._what = what
         self._nothing: list[Span] = [("OK nothing to do: the live state is already so", "ok"), (nothing, "plain")]
@@ -84,7 +84,8 @@ class PlanSummary(LineView):
     def _findings(self, plan: Plan) -> list[Line]:
         if not plan.findings:
             return [[(" findings  ", "dim"), ("OK no reference would be left dangling", "ok")]]
-        most = _FINDINGS_SHOWN_TALL if self.app.size.height >= _HEIGHT_TALL else _FINDINGS_SHOWN
+        tall = self.is_attached and self.app.size.height >= _HEIGHT_TALL
+        most = _FINDINGS_SHOWN_TALL if tall else _FINDINGS_SHOWN
         order = [Severity.ERROR, Severity.WARNING, Severity.INFO]
         ranked = sorted(plan.findings, key=lambda one: order.index(one.severity))
         lines: list[Line] = []
@@ -218,8 +219,8 @@ class PlanScreen(ChangeScreen):
             ("The state of now is kept as a safety checkpoint: undo takes this back.", "dim"),
         ]
         word = short(plan.checkpoint)
-        title = f"!! {self._recovery.title.capitalize()}?"
-        modal = DangerModal(title, text, word=word, label="Apply", reason=self._reason)
+        title = f"!! {self._recovery.title.capitalize()}? Step {Step.CONFIRM.value} of {len(Step)}"
+        modal = DangerModal(title, text, word=word, label="Apply", reason=self._reason, leads=True)
         self.query_one(StepLine).show(Step.CONFIRM)
         self.app.push_screen(modal, lambda reason: self._confirmed(plan, reason))
 

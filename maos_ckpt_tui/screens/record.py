@@ -138,6 +138,7 @@ class RecordScreen(ExploringScreen):
     def reload(self) -> None:
         """Read it as it is at this place."""
         client, place, pattern = self.console.client, self.position.id, self._thing.pattern
+        self.shown_at = place
         reading: list[Line] = [[("  Reading the record… Nothing is written.", "dim")]]
         self.query_one(FieldList).show({}, None, self._title(), reading)
         self.ask(
@@ -160,7 +161,7 @@ class RecordScreen(ExploringScreen):
         ]
         if before is not None:
             number = sum(1 for name in {**before, **values} if before.get(name) != values.get(name))
-            self.difference = f"~{number}" if number else "nothing differs"
+            self.difference = f"~{number}" if number else "no change"
             if bool(before) != bool(values):
                 self.difference = "+ it is here" if values else "- it is not here"
         self._loaded = (place, values)

@@ -30,6 +30,7 @@ from maos_ckpt_tui.widgets.selection_tree import SelectionTree
 from maos_ckpt_tui.widgets.step_line import Step, StepLine
 from maos_ckpt_tui.widgets.title_bar import TitleBar
 
+_HEIGHT_MID = 24
 _PROMISE = "Nothing is written before you have seen the plan and confirmed it."
 
 
@@ -57,7 +58,8 @@ class RecoverScreen(ConsoleScreen):
         yield TitleBar(f"Recover {short(self._checkpoint.id)}")
         yield StepLine(Step.SELECT)
         yield Paragraphs(indent=" ", id="which")
-        yield AdviceView()
+        if self._advice is None or self.app.size.height >= _HEIGHT_MID:
+            yield AdviceView()  # Where the terminal is low, what was read in the step before is not told again.
         yield SelectionTree(self.choosing)
         yield SelectionOptions(self.choosing)
         yield OperationBar()
@@ -71,8 +73,7 @@ class RecoverScreen(ConsoleScreen):
     def on_mount(self) -> None:
         """Say for each component what has changed since."""
         client, name = self.console.client, self._checkpoint.id
-        if self._advice is not None:
-            self.query_one(AdviceView).show(self._advice, self.console.now_ms())
+        self._show_advice()
         self.ask(lambda: client.diff(name, "live", 1), self._compared, group="since", failed=self._unknown)
         self._marks_changed()
 
@@ -82,7 +83,8 @@ class RecoverScreen(ConsoleScreen):
         one = self._checkpoint
         words = f"{fmt.utc(one.created_at_ms)}, {fmt.minutes_ago(one.created_at_ms, self.console.now_ms())}, "
         words += one.trigger.value + (f": {one.description}" if one.description else "")
-        self.query_one("#which", Paragraphs).show([(words, "plain"), (_PROMISE, "dim")])
+        told = [(words, "plain"), (_PROMISE, "dim")]
+        self.query_one("#which", Paragraphs).show(told if self.size.height >= _HEIGHT_MID else told[:1])
 
     def _compared(self, result: DiffResult) -> None:
         self._tree.show_since(result.by_component)
@@ -107,12 +109,17 @@ class RecoverScreen(ConsoleScreen):
 
     def _advised(self, told: tuple[Recommendation, tuple[Suspect, ...]]) -> None:
         self._advice, suspects = told
-        self.query_one(AdviceView).show(self._advice, self.console.now_ms())
+        self._show_advice()
         # What stood under the cursor stays there: enter means what it meant a moment ago.
         at = self._tree.current
         self.choosing.suggest(suspects)
         self._tree.stay_at(at)
         self._marks_changed()
+
+    def _show_advice(self) -> None:
+        if self._advice is not None:
+            for view in self.query(AdviceView):
+                view.show(self._advice, self.console.now_ms())
 
     @property
     def _tree(self) -> SelectionTree:

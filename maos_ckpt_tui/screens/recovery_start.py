@@ -106,9 +106,11 @@ class RecoveryStartScreen(CheckpointActions):
         self.console.hold_shown()
         if self._go_on:
             self._go_on = False
+            self.console.say("")
             self.action_recover()
 
     def _not_advised(self, error: CkptError) -> None:
+        # Not asked again at once: whoever comes back to this screen asks anew.
         self._looking = self._go_on = False
         waiting = f"!! No recommendation: {error.message} Every checkpoint can still be chosen."
         self.query_one(RecommendationView).show(None, (), waiting)
@@ -116,13 +118,17 @@ class RecoveryStartScreen(CheckpointActions):
     def model_changed(self) -> None:
         """See `ConsoleScreen.model_changed`."""
         self._list.show(self.console.model, self.console.now_ms(), self._why_empty())
-        self._look_first()
+        if self._found is None or self._recovered_since():
+            self._looked_ms = 0
+            self._look()
         self._tell()
         self.refresh_bindings()
 
-    def _look_first(self) -> None:
-        if self._found is None:
-            self._look()
+    def _recovered_since(self) -> bool:
+        """Whether a recovery has changed what there is to recommend."""
+        events = self.console.model.events
+        ended_ms = next((at_ms(fields) for name, fields in events if name == "RecoveryCompleted"), 0)
+        return ended_ms > self._looked_ms
 
     def _why_empty(self) -> list[Line]:
         model, width = self.console.model, max(20, self.size.width - 4)

@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from maos_ckpt.model import RecordChange
+from maos_ckpt.model import ChangeKind, RecordChange
 from maos_ckpt.model.contents import History, Version
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.changes import SIGNS
@@ -34,6 +34,18 @@ _COLUMNS = (
     Column("FIELDS", 10, 1, grow=True),
 )
 _TITLE_CELLS_MAX = 40
+#: The newest versions, whose checkpoints stay while they are looked at.
+_HELD_MAX = 100
+#: Fields that are told with their values, and how much of each.
+_VALUES_MAX, _VALUE_CHARACTERS = 3, 60
+
+
+def _words(change: RecordChange) -> str:
+    """What changed in a line: the values, where there are few."""
+    if change.kind is not ChangeKind.MODIFIED or len(change.fields) > _VALUES_MAX:
+        return glance(change)
+    cut = _VALUE_CHARACTERS
+    return ", ".join(f"{one.path} {(one.before or '')[:cut]} → {(one.after or '')[:cut]}" for one in change.fields)
 
 
 class VersionList(RowList):
@@ -81,7 +93,7 @@ class VersionList(RowList):
             (fmt.span((self._now_ms - one.created_at_ms) / 1000), "dim"),
             (short(one.checkpoint), "key"),
             (f"{sign} {one.kind.value}", tone),
-            (glance(change), "dim"),
+            (_words(change), "dim"),
         ]
         return table_line(_COLUMNS, cells, width)
 
@@ -100,7 +112,7 @@ class VersionsScreen(ConsoleScreen):
     @property
     def held(self) -> frozenset[str]:
         """See `ConsoleScreen.held`."""
-        return frozenset(one.checkpoint for one in self._history.versions)
+        return frozenset(one.checkpoint for one in self._history.versions[-_HELD_MAX:])
 
     def compose(self) -> ComposeResult:
         """Versions and keys."""

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -30,6 +29,7 @@ _LABELS = {
 _WRAPPED_MAX = 200
 _EDGES = 3
 _INDENT = "    "
+_CODE_INDENT_MAX = 24
 
 
 class ConversationView(Widget, can_focus=True):
@@ -102,15 +102,14 @@ class ConversationView(Widget, can_focus=True):
     def toggle(self) -> None:
         """Fold or unfold the turn under the cursor."""
         self._unfolded ^= {self.cursor}
-        self._top = min(self._top, (self.cursor, 0)) if self._top[0] == self.cursor else self._top
-        self.redraw()
+        self._page = None
         self._show_cursor()
 
     def fold_all(self) -> bool:
         """Fold what can be folded, or unfold it all; returns whether it is folded now."""
         self._folding, at = not self._folding, self.cursor
         self._unfolded.clear()
-        self.go(at)
+        self.go(at, at_end=at == len(self.turns) - 1)
         return self._folding
 
     # --- layout -----------------------------------------------------------------------------------------------
@@ -149,8 +148,10 @@ class ConversationView(Widget, can_focus=True):
         when = f"  {safe_text(turn.at[:19].replace('T', ' '), 19)}" if turn.at else ""
         lines: list[Line] = [[*head, (when, "dim")]]
         tone = "bad" if turn.error else "plain" if turn.kind in (USER, AGENT) else "dim"
-        for part in turn.text.split("\n"):
-            lines += [[(_INDENT + piece, tone)] for piece in wrap(part, max(8, width - len(_INDENT)))]
+        for part in turn.text.replace("\t", "    ").splitlines() or [""]:
+            # Code keeps its indents, which wrapping would drop.
+            indent = _INDENT + " " * min(_CODE_INDENT_MAX, len(part) - len(part.lstrip(" ")))
+            lines += [[(indent + piece, tone)] for piece in wrap(part.lstrip(" "), max(8, width - len(indent)))]
         if turn.cut:
             lines.append([(f"{_INDENT}… {turn.cut:,} more characters: o opens the record", "warn")])
         return [*lines, []]
@@ -180,21 +181,16 @@ class ConversationView(Widget, can_focus=True):
         self._page = None
 
     def _show_cursor(self) -> None:
-        """Scroll as little as shows the whole turn under the cursor, or as much of it as there is room for."""
-        if self._top[0] >= self.cursor and self._top > (self.cursor, 0):
+        """Scroll as little as shows the whole turn under the cursor, or the beginning of one longer than a page."""
+        height = len(self._lines(self.cursor))
+        shown = sum(1 for turn, _ in self._layout() if turn == self.cursor)
+        if self._top > (self.cursor, 0):
             self._top = (self.cursor, 0)
-        else:
-            below = sum(
-                len(self._lines(one)) for one in range(self.cursor, max(self._top[0], self.cursor - 400) - 1, -1)
-            )
-            below -= self._top[1]
-            height = len(self._lines(self.cursor))
-            if self._top[0] < self.cursor - 400 or below > self._rows:
-                self._scroll(min(below - self._rows, below - height) if self._top[0] >= self.cursor - 400 else 0)
-                if self._top[0] < self.cursor - 400:
-                    self._top = (self.cursor, 0)
-        self._page = None
-        self.refresh()
+        elif shown < min(height, self._rows):
+            self._top = (self.cursor, height)
+            self._scroll(-self._rows)
+            self._top = min(self._top, (self.cursor, 0))
+        self.redraw()
 
     # --- keys -------------------------------------------------------------------------------------------------
 
@@ -205,7 +201,9 @@ class ConversationView(Widget, can_focus=True):
         if not page:
             return
         inside = [at for at, (turn, _) in enumerate(page) if turn == self.cursor]
-        if step > 0 and inside and inside[-1] == len(page) - 1 and self._goes_on(page):
+        if not inside:
+            self.cursor = page[0][0]  # The wheel has left the cursor behind.
+        elif step > 0 and inside[-1] == len(page) - 1 and self._goes_on(page):
             self._scroll(1)
         elif step < 0 and self._top[0] == self.cursor and self._top[1] > 0:
             self._scroll(-1)
@@ -275,10 +273,6 @@ class ConversationView(Widget, can_focus=True):
     def on_blur(self) -> None:
         """The cursor looks different."""
         self.refresh()
-
-    def get_content_width(self, container: Size, viewport: Size) -> int:
-        """As wide as there is room."""
-        return container.width
 
     def render_line(self, y: int) -> Strip:
         """One line in sight."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maos_ckpt.model.drills import DrillHistory
+from maos_ckpt.model.drills import DrillHistory, DrillScenario
 from maos_ckpt_tui import drill_words as words
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.widgets.lines import Line, Span, rule
@@ -28,15 +28,26 @@ class DrillList(RowList):
         self._history = DrillHistory()
         self._now_ms = 0
         self._under_way = ""
+        self.scenarios = words.SCENARIOS
+        self._shown = False
+
+    @property
+    def selected(self) -> DrillScenario:
+        """The scenario under the cursor."""
+        return self.scenarios[self.cursor]
 
     @property
     def row_count(self) -> int:
         """See `RowList.row_count`."""
-        return len(words.SCENARIOS)
+        return len(self.scenarios)
 
     def show(self, history: DrillHistory, now_ms: int) -> None:
         """Another history."""
+        at = self.selected
         self._history, self._now_ms = history, now_ms
+        self.scenarios = words.ordered(history)
+        self.cursor = self.scenarios.index(at) if self._shown else 0
+        self._shown = True
         self.rows_changed()
 
     def mark(self, scenario: str) -> None:
@@ -53,7 +64,7 @@ class DrillList(RowList):
 
     def row(self, index: int, width: int) -> Line:
         """See `RowList.row`."""
-        scenario = words.SCENARIOS[index]
+        scenario = self.scenarios[index]
         found = words.last_result(self._history, scenario)
         result, at_ms = (found[0], found[1]) if found else (None, 0)
         trend = words.trend_of(self._history, scenario)

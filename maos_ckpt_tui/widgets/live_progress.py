@@ -7,8 +7,8 @@ from maos_ckpt_tui.progress import ProgressMeter
 from maos_ckpt_tui.widgets.lines import Line, facts, paragraph
 from maos_ckpt_tui.widgets.operation_bar import PHASES, bar
 
-#: What the engine calls a recovery, an undo and a rescue in its progress.
-OPERATION = "recovery"
+#: What the engine calls a recovery, an undo and a rescue in its progress, from the start to the end.
+OPERATIONS = frozenset({"recovery", "restore", "undo", "rescue"})
 _BAR_CELLS_MAX = 40
 #: In the order in which a recovery goes through them; others are shown by their own name.
 _ORDER = ("plan", "stop writers", "quiesce", "diagnosis", "write", "check", "commit", "files", "verify")
@@ -32,7 +32,7 @@ def phase_words(phase: str) -> str:
 
 def is_recovery(meter: ProgressMeter | None) -> bool:
     """Whether what runs is a recovery, whoever began it."""
-    return meter is not None and meter.last is not None and meter.last.operation == OPERATION
+    return meter is not None and meter.last is not None and meter.last.operation in OPERATIONS
 
 
 def progress_lines(meter: ProgressMeter | None, width: int) -> list[Line]:

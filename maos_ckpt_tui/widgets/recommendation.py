@@ -65,7 +65,7 @@ class RecommendationView(LineView):
         spans += [(best.reasons[0], "strong")] if best.reasons else []
         if self._suspects:
             named = "; ".join(f"{one.agent}: {one.why}" for one in self._suspects)
-            spans.append((f"!! Looks mad: {named}. The next step offers it alone.", "warn"))
+            spans.append((f"!! Looks wrong: {named}. The next step offers it alone.", "warn"))
         spans += [(one, "plain") for one in best.reasons[1:]]
         spans += [(f"!! {one}", "warn") for one in best.warnings]
         return [line for text, tone in spans for line in _bounded(text, width, tone)]

@@ -11,9 +11,9 @@ from maos_ckpt_tui.widgets.lines import Line, LineView, Span, fit
 _SINGULAR = {"components": "component", "collections": "collection", "single records": "single record"}
 _SINGULAR |= {"agents": "agent", "orchestrations": "orchestration", "texts": "text"}
 _MERGES = {
-    MergePolicy.REPLACE: "differing live records become what they were",
-    MergePolicy.ADD_MISSING: "adds what is missing, changes nothing that is there",
-    MergePolicy.KEEP_NEWER: "adds, and changes only what is older live",
+    MergePolicy.REPLACE: "what differs live becomes what it was",
+    MergePolicy.ADD_MISSING: "adds what is missing, no more",
+    MergePolicy.KEEP_NEWER: "adds, and changes what is older live",
 }
 
 
@@ -35,7 +35,7 @@ class SelectionOptions(LineView):
         one, whole = self._choosing, ALL in self._meant
         lines: list[Line] = [fit(self._taken(), width)]
         if whole and one.merge is MergePolicy.REPLACE:
-            kept: Line = [(" i exact [x] ", "dim"), ("always, of everything: what came since is removed", "warn")]
+            kept: Line = [(" i exact [x] ", "dim"), ("always: what came since is removed", "warn")]
             lines.append(fit(kept, width))
         else:
             exact = "what came since is removed" if one.exact else "what came since is kept"
@@ -43,7 +43,7 @@ class SelectionOptions(LineView):
                 exact = "no: this merge keeps what came since"
             on = one.exact and one.merge is MergePolicy.REPLACE
             lines.append(fit([(" i", "key"), (f" exact {_switch(on)} ", "strong"), (exact, "plain")], width))
-        deps = "missing records that these refer to are added" if one.dependencies else "only what is marked"
+        deps = "what these refer to is added where missing" if one.dependencies else "only what is marked"
         if not whole:
             lines.append(
                 fit([(" w", "key"), (f" needs {_switch(one.dependencies)} ", "strong"), (deps, "plain")], width)
@@ -64,7 +64,6 @@ class SelectionOptions(LineView):
                 (" enter", "key"),
                 (" plans ", "plain"),
                 (words, "strong"),
-                (" (nothing is marked: the row at the cursor)", "dim"),
             ]
         parts = [fmt.plural(number, _SINGULAR[kind]) for kind, number in counts.items()]
         what = ", ".join(parts) if ALL not in self._meant else "everything"
@@ -78,7 +77,7 @@ class SelectionOptions(LineView):
 
 
 def _whole_words(selection: Selection) -> str:
-    with_it = " with all that belongs to it" if selection.agents or selection.orchestrations else ""
+    with_it = " and all that is its" if selection.agents or selection.orchestrations else ""
     return named_words(selection) + with_it
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
 
 from maos_ckpt_tui import formatting as fmt
 from maos_ckpt_tui.explore.rows import Row
@@ -12,7 +14,14 @@ from maos_ckpt_tui.widgets.lines import Line, Span, rule
 from maos_ckpt_tui.widgets.row_list import EDGES, Column, RowList, table_line
 
 _SIGN = Column("", 1, 1)
+_ROOMY_CELLS = 90
 _SEARCHED_CHARACTERS = 300
+
+
+@lru_cache(maxsize=16)
+def _roomy(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """The same with larger wishes: names are shown in full before the last column takes all the room there is."""
+    return tuple(replace(one, wish=max(one.wish * 8 // 5, one.width * 2) if one.grow else 0) for one in columns)
 
 
 class ThingList(RowList):
@@ -23,7 +32,6 @@ class ThingList(RowList):
         self.rows: list[Row] = []
         self._all: list[Row] = []
         self._view: View | None = None
-        self._columns: tuple[Column, ...] = ()
         self._before: Mapping[str, bytes] | None = None
         self._note: list[Span] = []
         self._placeholder: list[Line] = []
@@ -43,14 +51,12 @@ class ThingList(RowList):
     def empty(self, view: View, lines: list[Line]) -> None:
         """No rows, and why."""
         self._all, self._view, self._note, self._placeholder = [], view, [], lines
-        self._columns = (_SIGN, *view.columns)
         self._choose("")
 
     def show(self, view: View, reading: Reading, before: Mapping[str, bytes] | None, note: list[Span]) -> None:
         """A view's rows; `before` are the digests at the place that one came from."""
         chosen = self.current.entry.path if self.current is not None and self._view is view else self._kept
         self._all, self._view, self._before, self._note = reading.rows, view, before, note
-        self._columns = (_SIGN, *view.columns)
         self._placeholder = [
             [(f"  No {view.thing} here: {view.nothing}", "plain")],
             [("  ← goes further back.", "dim")],
@@ -92,6 +98,10 @@ class ThingList(RowList):
         words = " ".join((one.entry.key, *(text[:_SEARCHED_CHARACTERS] for text, _ in one.cells))).casefold()
         return all(needle in words for needle in self._needle)
 
+    def _columns(self, width: int) -> tuple[Column, ...]:
+        columns = self._view.columns if self._view is not None else ()
+        return (_SIGN, *(_roomy(columns) if width >= _ROOMY_CELLS else columns))
+
     def heading(self, width: int) -> list[Line]:
         """See `RowList.heading`."""
         if self._view is None:
@@ -100,8 +110,9 @@ class ThingList(RowList):
         if len(self.rows) != len(self._all):
             number += f" of {fmt.count(len(self._all))}"
         title = f"{self._view.title} {number}" + (" with problems" if self._problems else "")
-        headings = [(column.title, "head") for column in self._columns]
-        table: Line = [("  ", "plain"), *table_line(self._columns, headings, max(0, width - EDGES))]
+        columns = self._columns(width - EDGES)
+        headings = [(column.title, "head") for column in columns]
+        table: Line = [("  ", "plain"), *table_line(columns, headings, max(0, width - EDGES))]
         return [rule(title, width, self._note), table]
 
     def placeholder(self, width: int) -> list[Line]:
@@ -119,4 +130,4 @@ class ThingList(RowList):
         (first, tone), *rest = one.cells
         if one.level:
             first = "  " * (one.level - 1) + "└ " + safe_text(first, width)
-        return table_line(self._columns, [sign, (first, tone), *rest], width)
+        return table_line(self._columns(width), [sign, (first, tone), *rest], width)

@@ -6,9 +6,10 @@ import json
 
 from maos_ckpt_tui.explore.reading import Entry, cell, inside
 from maos_ckpt_tui.safe_text import safe_name
-from maos_ckpt_tui.widgets.lines import Line, LineView, paragraph, rule
+from maos_ckpt_tui.widgets.lines import Line, LineView, facts, rule
 
 _FIELD_LINES_MAX = 8
+_NAME_CELLS = 15
 
 
 class ThingPane(LineView):
@@ -33,12 +34,15 @@ class ThingPane(LineView):
         for name in one.values:
             found = inside(one.values, name)
             value = cell(one.values, name) if found is None else json.dumps(found, ensure_ascii=False, indent=1)
-            value = " ".join(value.split())
-            lines.append([(f" {safe_name(name, width - 2)}", "dim")])
-            wrapped = paragraph(value, width - 1, "plain", "   ") if value else [[("   empty", "faint")]]
+            words = " ".join(value.split()) or "empty"
+            wrapped = facts(
+                [(safe_name(name, _NAME_CELLS).ljust(_NAME_CELLS), words, "plain" if value else "faint")], width
+            )
             lines += wrapped[:_FIELD_LINES_MAX]
             if len(wrapped) > _FIELD_LINES_MAX:
-                lines.append([("   … ", "faint"), ("o", "key"), (" shows it all", "dim")])
+                lines.append(
+                    [(" " * (_NAME_CELLS + 3), "plain"), ("… ", "faint"), ("o", "key"), (" shows it all", "dim")]
+                )
             if len(lines) > room:
                 return [*lines[:room], [(" … ", "faint"), ("o", "key"), (" shows all fields", "dim")]]
         return lines

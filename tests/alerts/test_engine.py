@@ -9,8 +9,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from starlette.testclient import TestClient
 
 from maos_ckpt.alerts import book, rules
+from maos_ckpt.api import checkpoint_api
 from maos_ckpt.config.alerting import Alerts, Hooks
 from maos_ckpt.engine import alarms
 from maos_ckpt.environment import child_environment
@@ -49,6 +51,9 @@ def test_an_alert_is_raised_told_acknowledged_kept_over_a_restart_and_cleared(co
             (told,) = server.wait_for(1)
             assert json.loads(told.body)["data"]["key"] == raised.key
             wait_until(lambda: bool(client.status().alerts), "the alert in the status")
+            with TestClient(checkpoint_api(client)) as api:
+                health = api.get("/health").json()
+            assert (health["status"], health["alerts"]) == ("degraded", ["disk-space"])
             seen = client.acknowledge("disk-space")
             assert seen.state is AlertState.ACKNOWLEDGED
             assert "@" in seen.by

@@ -174,15 +174,16 @@ def keys_of(place: str) -> list[str]:
     return [one for one in found if one]
 
 
-def walk_mode(driver: Driver, mode: Mode, pages: int) -> None:
-    """Through a mode's lists, then each of its keys and what that opens."""
+def walk_mode(driver: Driver, mode: Mode, pages: int, chance: random.Random, keys_max: int) -> None:
+    """Through a mode's lists, then each of its keys (`keys_max` of them, drawn by chance) and what that opens."""
     driver.mode = mode.name
     driver.press(mode.key)
     for _ in range(pages):
         driver.press("\x1b[6~")
+    keys = keys_of(place_of(mode))
     for start in ("\x1b[H", "\x1b[F"):
         driver.press(start)
-        for key in keys_of(place_of(mode)):
+        for key in chance.sample(keys, min(keys_max, len(keys))):
             driver.press(key)
             for step in WALK:
                 driver.press(step)
@@ -202,7 +203,13 @@ def random_keys(driver: Driver, mode: Mode, steps: int, chance: random.Random) -
 
 
 def fuzz(
-    state: HostileState, names: int, seed: int, steps: int, size: tuple[int, int] = (120, 40), pages: int = 4
+    state: HostileState,
+    names: int,
+    seed: int,
+    steps: int,
+    size: tuple[int, int] = (120, 40),
+    pages: int = 4,
+    keys_max: int = 99,
 ) -> Report:
     """Drive the console over `state` through all modes.
 
@@ -220,7 +227,7 @@ def fuzz(
         driver.mode = "start"
         driver.settle()
         for mode in MODES:
-            walk_mode(driver, mode, pages)
+            walk_mode(driver, mode, pages, chance, keys_max)
             random_keys(driver, mode, steps, chance)
         driver.mode = "end"
         for _ in range(6):

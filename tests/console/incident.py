@@ -94,7 +94,7 @@ def play(terminal: Terminal, scene: Scene) -> Played:
     terminal.until("Recover", TIMEOUT_S)
     terminal.until("SAFE", TIMEOUT_S)
     press("6")
-    terminal.until("Looks mad", TIMEOUT_S)
+    terminal.until("Looks wrong", TIMEOUT_S)
     press("\r", "enter")
     terminal.until("What to recover", TIMEOUT_S)
     terminal.until(f"plans agent {scene.damage['agent_id'][:12]}", TIMEOUT_S)
@@ -127,6 +127,10 @@ def _comes(terminal: Terminal, wanted: str, other: str) -> bool:
     return wanted in terminal.words
 
 
+def tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Play it, and tell each key."""
     parser = argparse.ArgumentParser(prog="python -m tests.console.incident", description=__doc__)
@@ -144,10 +148,10 @@ def main(arguments: list[str] | None = None) -> int:
             terminal.type("q")
             terminal.wait(TIMEOUT_S)
     for key, at_s in played.keys:
-        print(f"{at_s:6.1f} s  {key}")
-    print(f"{played.verified_s:6.1f} s  recovered and verified: agent {scene.damage['agent_id']}")
+        tell(f"{at_s:6.1f} s  {key}")
+    tell(f"{played.verified_s:6.1f} s  recovered and verified: agent {scene.damage['agent_id']}")
     beside = len(played.keys) - len(played.word)
-    print(f"{len(played.keys)} keys, {len(played.word)} of them the typed short id ({beside} without it)")
+    tell(f"{len(played.keys)} keys, {len(played.word)} of them the typed short id ({beside} without it)")
     return 0 if len(played.keys) <= KEYS_MAX else 1
 
 

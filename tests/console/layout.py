@@ -6,6 +6,8 @@ from itertools import combinations
 
 from rich.cells import cell_len
 from textual.app import App
+from textual.geometry import Region
+from textual.scrollbar import ScrollBar, ScrollBarCorner
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -21,10 +23,12 @@ def screen_lines(app: App[int]) -> list[str]:
     return ["".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips()]
 
 
-def leaves(app: App[int]) -> list[Widget]:
-    """The widgets in sight that hold no other."""
-    found = [one for one in app.screen.walk_children(Widget) if not list(one.children) and one.region.area]
-    return [one for one in found if all(each.display for each in one.ancestors_with_self if isinstance(each, Widget))]
+def leaves(app: App[int]) -> dict[Widget, Region]:
+    """The widgets in sight that hold no other, and what is seen of each."""
+    seen = {one: region.intersection(clip) for one, (region, clip) in app.screen._compositor.visible_widgets.items()}
+    # A scroll bar lies in its own widget.
+    bars = ScrollBar | ScrollBarCorner
+    return {one: at for one, at in seen.items() if at.area and not list(one.children) and not isinstance(one, bars)}
 
 
 def faults(app: App[int]) -> list[str]:
@@ -38,27 +42,21 @@ def faults(app: App[int]) -> list[str]:
     ]
     if len(lines) > rows:
         found.append(f"there are {len(lines)} lines, the terminal has {rows}")
-    shown = [one for one in leaves(app) if one.region.intersection(app.screen.region).area]
-    for one, other in combinations(shown, 2):
-        if one.layer == other.layer and one.region.intersection(other.region).area:
-            found.append(f"{one} at {one.region} lies over {other} at {other.region}")
-    for one in shown:
-        text = _text_in(lines, one)
-        if isinstance(one, KeyBar | ModeBar) and "…" in text:
+    shown = leaves(app)
+    for (one, region), (other, place) in combinations(shown.items(), 2):
+        if one.layer == other.layer and one.screen is other.screen and region.intersection(place).area:
+            found.append(f"{one} at {region} lies over {other} at {place}")
+    for one, region in shown.items():
+        text = _text_in(lines, region)
+        if isinstance(one, KeyBar | ModeBar) and text.rstrip().endswith("…"):
             found.append(f"{type(one).__name__} cuts a word: {text.strip()!r}")
-        large = one.region.width >= _PANE_COLUMNS and one.region.height >= _PANE_ROWS
+        large = region.width >= _PANE_COLUMNS and region.height >= _PANE_ROWS
         if large and not isinstance(one, Input) and not text.strip():
-            found.append(f"{one} at {one.region} is blank")
-        if not app.screen.region.contains_region(one.region) and not _scrolls(one):
-            found.append(f"{one} at {one.region} is partly off the screen")
+            found.append(f"{one} at {region} is blank")
     return found
 
 
-def _text_in(lines: list[str], widget: Widget) -> str:
+def _text_in(lines: list[str], region: Region) -> str:
     # Wide characters before the widget would shift it; what is drawn in panes side by side is narrow enough for this.
-    left, top, width, height = widget.region
+    left, top, width, height = region
     return "\n".join(line[left : left + width] for line in lines[top : top + height])
-
-
-def _scrolls(widget: Widget) -> bool:
-    return any(one.is_scrollable for one in widget.ancestors if isinstance(one, Widget) and one is not widget.screen)

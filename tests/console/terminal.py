@@ -87,6 +87,10 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self._fd, keys.encode())
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Another size; the program is told by SIGWINCH."""
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
 

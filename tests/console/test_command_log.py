@@ -93,7 +93,8 @@ async def test_what_is_done_by_key_stands_in_the_log_and_can_be_copied(tmp_path:
         word = app.model.checkpoints[0].id
         await operator.sees("Delete checkpoint")
         await operator.type(word[-6:])
-        await operator.press("enter", "enter")
+        await operator.sees("press enter")
+        await operator.press("enter")
         await operator.sees("pinned", "Next:")
         await operator.press("escape", "L")
         await operator.sees("XX", f"maos-ckpt delete {word}", f"maos-ckpt pin {word}")

@@ -28,15 +28,20 @@ async def test_a_scenario_is_rehearsed_under_a_stopwatch_and_its_evidence_shown(
         pane = operator.app.screen.query_one(DrillPane)
         show = pane.show
         pane.show = lambda *told: (watched.append(stopwatch(told[3])), show(*told))[1]  # type: ignore[method-assign]
-        await operator.press("enter")
+        await operator.press("n")
         await operator.sees("Drill 00:0")
-        screen = await operator.sees("Drill passed in", "OK  full-loss", "1 of 1", "evidence")
+        screen = await operator.sees("Drill passed in", "OK  full-loss", "1 of 1", "within the target")
         # The stopwatch moved on between two looks at it.
         assert len(set(watched)) > 2
         assert isinstance(operator.app.screen, DrillsScreen)
         (report,) = operator.app.screen.history.reports
         assert Path(report.evidence).is_file()
-        assert "drills/dr_" in screen.replace("\n", "").replace(" ", "")
+        await operator.press("enter")
+        await operator.sees("Evidence of full-loss", "passed", "Assertions, ", "OK ")
+        await operator.press("end")
+        screen = await operator.sees("Read, from where", "local", "report")
+        assert "drills/dr_" in screen.replace("│", "").replace("\n", "").replace(" ", "")
+        await operator.press("enter")
         assert lab.dump() == before
         await operator.press("escape")
         await operator.sees("Timeline", "Drill of")
@@ -47,7 +52,7 @@ async def test_what_does_not_apply_says_why(lab: Lab) -> None:
         await operator.save("to be drilled")
         await operator.press("7")
         await operator.sees("full-loss")
-        await operator.press("down", "down", "down", "down", "enter")
+        await operator.press("down", "down", "down", "down", "n")
         await operator.sees("Nothing was rehearsed", "Not applicable: no S3 bucket is configured")
 
 

@@ -65,7 +65,11 @@ async def test_an_agent_opens_as_its_conversation_and_one_goes_through_time_with
         await operator.sees("- 1 line")
         await operator.press("right")
         await operator.sees("+ 1 line", "And now")
-        await operator.press("right")
+        await operator.press("o")
+        await operator.sees("Record of transcript", "And now")
+        await operator.press("left", "escape")
+        await operator.until(lambda: bool(view.turns) and view.turns[-1].line == number, "the older conversation")
+        await operator.press("right", "right")
         await operator.sees("LIVE", "And now")
 
 
@@ -209,6 +213,18 @@ async def test_what_is_not_there_is_explained(lab: Lab) -> None:
         await operator.sees("No orchestration here")
         await operator.press("tab", "tab")
         await operator.sees("No message here")
+
+
+async def test_a_damaged_checkpoint_says_so_and_another_one_can_be_looked_at(lab: Lab) -> None:
+    async with console(lab.client()) as operator:
+        for pack in [*lab.repository.glob("packs/**/*"), *lab.repository.glob("cache/**/*")]:
+            if pack.is_file():
+                pack.chmod(0o600)
+                pack.write_bytes(b"\0" * pack.stat().st_size)
+        await operator.press("3")
+        await operator.sees("[Agents]", "XX ")
+        await operator.press("tab", "right")
+        await operator.sees("LIVE", "REQUEST")
 
 
 async def test_a_read_only_console_explores_and_recovers_nothing(lab: Lab) -> None:

@@ -132,6 +132,21 @@ def test_one_goes_from_checkpoint_to_checkpoint_and_at_last_to_the_live_state() 
     assert nowhere.live
 
 
+def test_one_leaps_over_checkpoints_that_hold_the_same() -> None:
+    model = ConsoleModel()
+    model.take_checkpoints(make_checkpoints(20))
+    roots = [one.root for found in model.checkpoints for one in found.collections if one.path == "agents/agents"]
+    position, places = Position(model.checkpoints[0].id), []
+    while position.leap(model, OLDER, {"agents/agents"}):
+        places.append(position.number(model))
+    assert places == [at for at in range(1, 20) if roots[at] != roots[at - 1]]
+    assert 0 < len(places) < 19
+    while position.leap(model, NEWER, {"agents/agents"}):
+        pass
+    assert position.live
+    assert Position("cp_gone").leap(model, NEWER, {"agents/agents"})
+
+
 def test_a_plan_s_change_turned_round_says_what_has_happened_since() -> None:
     change = RecordChange("a", "b", "c", ChangeKind.REMOVED, (FieldChange("x", "1", None, "1", None),))
     assert turned(change).kind is ChangeKind.ADDED

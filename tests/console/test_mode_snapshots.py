@@ -1,4 +1,4 @@
-"""What each mode looks like: at three sizes in the dark theme, and at 80 x 24 in every other look. One app for each look.
+"""What each mode looks like: at three sizes in the dark theme, and at 80x24 in every other look. An app for a look.
 
 Layouts are checked by `test_mode_layout`; these pictures are for the eye, and for what changes unawares.
 """

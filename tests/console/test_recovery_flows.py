@@ -192,7 +192,7 @@ async def test_a_part_of_a_recovery_and_of_its_undo_is_planned_alone(lab: Lab) -
         await operator.sees("Taken back and verified")
         assert lab.one("SELECT group_concat(id) FROM tasks WHERE description = 'mad'") == one
         await operator.press("u")
-        await operator.sees("brings back the recovery of", "1 record")
+        await operator.sees("brings back a part of the recovery of", "1 record")
 
 
 async def test_an_agent_is_continued_from_the_console(lab: Lab) -> None:

@@ -118,7 +118,7 @@ def test_a_suspended_console_gives_the_terminal_back_and_paints_everything_when_
         terminal.output = b""
         terminal.signal(signal.SIGCONT)
         terminal.until("recover")
-        for shown in ("maos-ckpt", "Overview", "Timeline", "Checkpoints", "recover"):
+        for shown in ("maos-ckpt", "[1 Over", "Timeline", "Checkpoints", "recover"):
             assert shown in terminal.words
         terminal.type("q")
         assert terminal.wait(5.0)

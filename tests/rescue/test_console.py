@@ -27,9 +27,9 @@ def test_what_a_crash_left_is_mended_and_taken_back_by_keys(tmp_path: Path) -> N
                 "Plan to rescue", "because no process of it runs", "mend what a crash of MAOS left behind"
             )
             await operator.press("a")
-            await operator.sees("Rescue? Step 3 of 4")
+            await operator.sees("Rescue? Step 4 of 6")
             await operator.confirm("rescue")
-            await operator.sees("verified")
+            await operator.sees("Recovered and verified")
             assert lab.one(f"SELECT status FROM agents WHERE id = '{agent}'") != "active"
             await operator.press("escape")
             await operator.sees("Mended what a crash left behind, verified")
@@ -40,7 +40,7 @@ def test_what_a_crash_left_is_mended_and_taken_back_by_keys(tmp_path: Path) -> N
             assert screen.plan is not None
             await operator.press("a")
             await operator.confirm(screen.plan.checkpoint[-6:])
-            await operator.sees("verified")
+            await operator.sees("Taken back and verified")
             assert lab.dump() == before
 
     asyncio.run(flow())

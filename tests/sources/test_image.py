@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from maos_ckpt.seams import SYSTEM
-from maos_ckpt.sources.sqlite import copying, image
+from maos_ckpt.sources.sqlite import ahead, copying, image
 from maos_ckpt.sources.sqlite.image import capture_image
 from maos_ckpt.sources.sqlite.source import SqliteSource
 from tests.lab.values import make_hard_database
@@ -199,13 +199,13 @@ def test_a_journal_mode_that_changes_before_the_lock_is_taken_starts_over(
     database: Path, private: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(sqlite3.connect(database, isolation_level=None)) as owner:
-        real = copying.preload
+        real = ahead.CopyAhead.begin
 
-        def switch(fd: int) -> None:
-            real(fd)
+        def switch(copy: ahead.CopyAhead) -> None:
+            real(copy)
             owner.execute("PRAGMA journal_mode=WAL").fetchone()
 
-        monkeypatch.setattr(image, "preload", switch)
+        monkeypatch.setattr(ahead.CopyAhead, "begin", switch)
         taken = capture_image(database, private, SYSTEM, lambda: None)
         assert taken.journal_mode == "wal"
         taken.close()

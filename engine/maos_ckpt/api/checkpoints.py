@@ -129,7 +129,7 @@ def paging_links(request: Request, asked: Listing, total: int) -> dict[str, str]
     last = max((total - 1) // limit * limit, 0)
     found = {"first": 0, "last": last}
     if offset > 0:
-        found["prev"] = max(offset - limit, 0)
+        found["prev"] = min(max(offset - limit, 0), last)
     if offset + limit < total:
         found["next"] = offset + limit
     links = []

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from maos_ckpt.events import public_field
 from maos_ckpt.times import rfc3339
 
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
@@ -43,16 +44,6 @@ _SPECIAL: dict[type, Form] = {}
 def special(kind: type, schema: Any, convert: Callable[[Any], Any]) -> None:
     """Let a type look otherwise; before any form that holds it is made."""
     _SPECIAL[kind] = Form(schema, convert)
-
-
-def json_name(name: str) -> str:
-    """A field's name in JSON."""
-    if name.endswith("_ms"):
-        name = name.removesuffix("_ms")
-    elif name.endswith("_s"):
-        name = name.removesuffix("_s") + "_seconds"
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 def encode(value: object) -> bytes:
@@ -139,8 +130,8 @@ def _of_dataclass(kind: type, left_out: frozenset[str] = frozenset(), computed: 
     for field in dataclasses.fields(kind):
         if field.name not in left_out:
             form = _time_form(hints[field.name]) if field.name.endswith("_ms") else form_of(hints[field.name])
-            members.append((field.name, json_name(field.name), form, operator.attrgetter(field.name)))
-    members += [(one.name, json_name(one.name), form_of(one.kind), one.value) for one in computed]
+            members.append((field.name, public_field(field.name), form, operator.attrgetter(field.name)))
+    members += [(one.name, public_field(one.name), form_of(one.kind), one.value) for one in computed]
     schema = msgspec.defstruct(
         kind.__name__,
         [(name, form.schema) for name, _, form, _ in members],

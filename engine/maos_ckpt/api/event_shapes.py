@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from maos_ckpt.api.codec import Time, encode, json_name, shown, special
-from maos_ckpt.events import EVENT_TYPES, Event, OperationProgressed
+from maos_ckpt.api.codec import Time, encode, shown, special
+from maos_ckpt.events import EVENT_TYPES, Event, OperationProgressed, public_field, public_name
 from maos_ckpt.journal import Entry, as_event
 from maos_ckpt.times import rfc3339
 
@@ -43,14 +43,9 @@ class EventShape:
 special(EventShape, EventDocument, operator.attrgetter("members"))
 
 
-def wire_name(name: str) -> str:
-    """An event's name in JSON, as `checkpointCreated`."""
-    return name[:1].lower() + name[1:]
-
-
 #: Names in JSON of all events that are kept.
-NAMES = frozenset(wire_name(name) for name in EVENT_TYPES)
-PROGRESS = wire_name(OperationProgressed.__name__)
+NAMES = frozenset(public_name(name) for name in EVENT_TYPES)
+PROGRESS = public_name(OperationProgressed.__name__)
 
 
 def event_shape(name: str, fields: dict[str, object]) -> EventShape:
@@ -59,14 +54,14 @@ def event_shape(name: str, fields: dict[str, object]) -> EventShape:
     at_ms = fields.get("at_ms")
     if event is not None:
         return shape_of(event)
-    details = {json_name(key): value for key, value in fields.items() if key != "at_ms"}
-    return EventShape(wire_name(name), rfc3339(at_ms if isinstance(at_ms, int) else 0), details)
+    details = {public_field(key): value for key, value in fields.items() if key != "at_ms"}
+    return EventShape(public_name(name), rfc3339(at_ms if isinstance(at_ms, int) else 0), details)
 
 
 def shape_of(event: Event) -> EventShape:
     """An event as JSON."""
     details = shown(event)
-    return EventShape(wire_name(type(event).__name__), details.pop("at"), details)
+    return EventShape(public_name(type(event).__name__), details.pop("at"), details)
 
 
 def _digest(body: bytes) -> str:

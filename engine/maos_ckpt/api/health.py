@@ -26,9 +26,8 @@ class Health:
 
 async def _health(exchange: Exchange) -> Response:
     status = await exchange.call(exchange.client.status)
-    alerts = await exchange.call(exchange.client.alerts)
-    bad = bool(status.last_error) or any(one.severity == CRITICAL for one in alerts)
-    found = Health("degraded" if bad else "healthy", tuple(one.name for one in alerts), __version__, status.role)
+    bad = bool(status.last_error) or any(one.severity == CRITICAL for one in status.alerts)
+    found = Health("degraded" if bad else "healthy", tuple(one.name for one in status.alerts), __version__, status.role)
     return json_answer(exchange.request, found)
 
 

@@ -98,6 +98,9 @@ def _dispatch(command: Command, rest: list[str], console: Console) -> int:
     # Imported late, like the command itself: they bring the configuration and what it needs.
     import importlib
 
+    from maos_ckpt.environment import collect_less_often
+
+    collect_less_often()
     from maos_ckpt.cli.context import Context
 
     context = Context(parsed, command.name, console)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 
 from maos_ckpt.config.keys import without_credentials
-from maos_ckpt.events import public_name
+from maos_ckpt.events import public_field, public_name
 from maos_ckpt.journal import Entry
 from maos_ckpt.times import rfc3339
 
-_UNDERSCORE = re.compile(r"_([a-z0-9])")
 _ID_DIGITS = 32
 
 
@@ -26,7 +24,7 @@ def message(entry: Entry, source: str) -> bytes:
     """ASCII JSON: `id`, `type`, `timestamp` (RFC 3339), `source`, `data` with the event's fields in camelCase."""
     name, fields = entry
     at_ms = fields.get("at_ms")
-    data = {_camel(key): _shown(value) for key, value in fields.items() if key != "at_ms"}
+    data = {public_field(key): _shown(value) for key, value in fields.items() if key != "at_ms"}
     body = {
         "id": event_id(entry),
         "type": public_name(name),
@@ -35,12 +33,6 @@ def message(entry: Entry, source: str) -> bytes:
         "data": data,
     }
     return json.dumps(body, ensure_ascii=True, separators=(",", ":")).encode("ascii")
-
-
-def _camel(key: str) -> str:
-    """A field's name as the REST API has it: camel case, durations in `…Seconds`."""
-    key = key.removesuffix("_s") + "_seconds" if key.endswith("_s") else key
-    return _UNDERSCORE.sub(lambda found: found[1].upper(), key)
 
 
 def _shown(value: object) -> object:

@@ -105,6 +105,7 @@ def carry_out(
     *,
     digest: str | None,
     name: str = "",
+    part: bool = False,
 ) -> RecoveryResult:
     """Apply a plan while no other recovery works here, and while the system is held still by its own commands.
 
@@ -124,7 +125,7 @@ def carry_out(
         ):
             result = apply(repository, source, still.progress)
             _tell(note, result)
-        _record(workspace, result, reason, undo=operation == "undo")
+        _record(workspace, result, reason, undo=operation == "undo", part=part)
     return replace(result, notes=(*result.notes, *still.notes, *told))
 
 
@@ -277,7 +278,7 @@ def undo(
             seams=workspace.seams,
         )
 
-    return carry_out(workspace, "undo", reason, apply, progress, digest=digest)
+    return carry_out(workspace, "undo", reason, apply, progress, digest=digest, part=not only.all_records)
 
 
 def _tell(note: Note, result: RecoveryResult) -> None:
@@ -294,7 +295,7 @@ def _tell(note: Note, result: RecoveryResult) -> None:
     note.detail = f"{number} change{'' if number == 1 else 's'}, {how}"
 
 
-def _record(workspace: Workspace, result: RecoveryResult, reason: str, *, undo: bool) -> None:
+def _record(workspace: Workspace, result: RecoveryResult, reason: str, *, undo: bool, part: bool) -> None:
     """Write what a recovery did to the journal, where it did anything."""
     if not result.applied:
         return
@@ -308,5 +309,6 @@ def _record(workspace: Workspace, result: RecoveryResult, reason: str, *, undo: 
         verified=result.verified,
         undo=undo,
         duration_s=result.duration_s,
+        part=part,
     )
     workspace.record(event)

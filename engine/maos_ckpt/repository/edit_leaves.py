@@ -10,6 +10,7 @@ from typing import BinaryIO
 import msgspec
 
 from maos_ckpt.codec.secret import Secret
+from maos_ckpt.environment import collect_less_often
 from maos_ckpt.errors import CkptError
 from maos_ckpt.repository.beside import Job, enlarge_pipe
 from maos_ckpt.repository.chunk_writer import LocalChunkWriter
@@ -24,6 +25,7 @@ _questions = msgspec.msgpack.Decoder(Question)
 
 def main() -> int:
     """Read a job, a key, then questions, from standard input; answer on standard output."""
+    collect_less_often()
     questions, answers = sys.stdin.buffer, sys.stdout.buffer
     enlarge_pipe(questions)
     job_data, key = _read(questions), _read(questions)

@@ -85,7 +85,7 @@ class LeafEditor:
                 bufsize=0,
             )
         except OSError as error:
-            _LOG.warning("a process to edit leaves cannot be started: %s", error)
+            _LOG.info("a process to edit leaves cannot be started: %s", error)
             return
         self._to, self._from = pipe_of(self._process.stdin), pipe_of(self._process.stdout)
         self._question_bytes_max = int(fcntl.fcntl(self._to, _F_GETPIPE_SZ) * _QUESTION_SHARE)
@@ -158,7 +158,7 @@ class LeafEditor:
         return None if self._process is None else bytes(parts)
 
     def _give_up(self, why: str) -> None:
-        _LOG.warning("the process that edits leaves is not asked any more: %s", why)
+        _LOG.info("the process that edits leaves is not asked any more: %s", why)
         self.close()
 
     def close(self) -> None:

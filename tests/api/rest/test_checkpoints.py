@@ -32,16 +32,20 @@ def problem(answer: httpx2.Response, status: int) -> dict[str, object]:
 
 
 def test_a_checkpoint_is_taken_listed_shown_and_found_where_it_says(place: House, api: httpx2.Client) -> None:
-    made = api.post("/checkpoints", json={"description": "before the release", "tags": ["release"]})
+    made = api.post("/checkpoints", json={"description": "before the release", "tags": ["of this test alone"]})
     assert made.status_code == 201
     saved = made.json()
     assert IDENTITY.fullmatch(saved["id"])
-    assert (saved["description"], saved["tags"], saved["trigger"]) == ("before the release", ["release"], "api")
+    assert (saved["description"], saved["tags"], saved["trigger"]) == (
+        "before the release",
+        ["of this test alone"],
+        "api",
+    )
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", saved["createdAt"])
     assert {one["name"] for one in saved["components"]} >= {"agents", "tasks", "memory", "queue", "system"}
     assert len(saved["integrity"]["digest"]) == 128
     assert api.get(made.headers["location"].removeprefix("/api/checkpoint")).json() == saved
-    listed = api.get("/checkpoints", params={"tag": "release"}).json()
+    listed = api.get("/checkpoints", params={"tag": "of this test alone"}).json()
     assert [one["id"] for one in listed["checkpoints"]] == [saved["id"]]
     assert listed["total"] == 1
 
@@ -57,7 +61,11 @@ def test_pages_lead_through_the_whole_list(place: House, api: httpx2.Client) -> 
         following = re.search(r'<([^>]*)>; rel="next"', page.headers["link"])
         address = following[1].removeprefix("/api/checkpoint") if following else ""
     assert found == wanted
-    assert api.get("/checkpoints?limit=3&offset=1000").json()["checkpoints"] == []
+    beyond = api.get("/checkpoints?limit=3&offset=1000")
+    assert beyond.json()["checkpoints"] == []
+    before = re.search(r'<([^>]*)>; rel="prev"', beyond.headers["link"])
+    assert before is not None
+    assert api.get(before[1].removeprefix("/api/checkpoint")).json()["checkpoints"]
 
 
 def test_what_one_has_already_is_not_sent_again(place: House, api: httpx2.Client) -> None:
@@ -112,6 +120,13 @@ def test_records_come_page_by_page_each_once_with_typed_values(place: House, api
     only = api.get(f"/checkpoints/{identity}/records", params={"record": f"agents/agents/{agent['key']}"}).json()
     assert only["records"] == [agent]
     assert only["next"] == ""
+    live = api.get("/checkpoints/live/records", params={"record": f"agents/agents/{agent['key']}", "clip": 3}).json()
+    assert live["checkpoint"] == "live"
+    assert live["records"][0]["values"]["id"] == {
+        "$clipped": agent["key"][:3],
+        "of": "text",
+        "length": len(agent["key"]),
+    }
     problem(api.get(f"/checkpoints/{identity}/records", params={"after": "bm9uc2Vuc2U"}), 422)
     problem(api.get(f"/checkpoints/{identity}/records", params={"component": "agnets"}), 404)
 

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from maos_ckpt.api import shapes  # noqa: F401 - tells the codec of special types
-from maos_ckpt.api.codec import encode, form_of, json_name, shown
+from maos_ckpt.api.codec import encode, form_of, shown
 from maos_ckpt.api.event_shapes import EventShape, entry_identity, event_shape, identity, shape_of
 from maos_ckpt.api.plans import KEPT_S, PLANS_MAX, PlanKind, Plans
 from maos_ckpt.api.problems import HttpProblem, status_of
 from maos_ckpt.api.runs import ENDED_MAX, ENDED_S_MAX, RUNS_MAX, Reply, Runs, RunState
 from maos_ckpt.errors import CkptError, NotFoundError, UsageError
-from maos_ckpt.events import EVENT_TYPES, DrillCompleted, EngineStopped, OperationProgressed
+from maos_ckpt.events import EVENT_TYPES, DrillCompleted, EngineStopped, OperationProgressed, public_field
 from maos_ckpt.journal import decode
 from maos_ckpt.journal import encode as journal_line
 from maos_ckpt.model import Counts, EngineStatus, FieldChange, Plan, Progress, RecoveryResult, Selection
@@ -40,7 +40,7 @@ from tests.engine.support import wait_until
     ],
 )
 def test_names_are_camel_case_and_units_are_told_in_full(name: str, shown_name: str) -> None:
-    assert json_name(name) == shown_name
+    assert public_field(name) == shown_name
 
 
 def test_times_are_rfc_3339_and_bytes_hexadecimal() -> None:
@@ -64,7 +64,7 @@ def test_a_side_without_a_value_has_no_member_and_null_is_a_value() -> None:
 def test_a_schema_names_every_member_that_a_value_has(kind: type) -> None:
     form = form_of(kind)
     named = set(msgspec.json.schema(form.schema)["$defs"][kind.__name__]["properties"])
-    assert {json_name(one.name) for one in dataclasses.fields(kind)} <= named
+    assert {public_field(one.name) for one in dataclasses.fields(kind)} <= named
 
 
 def test_a_value_agrees_with_its_schema() -> None:

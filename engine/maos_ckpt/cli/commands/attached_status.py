@@ -24,14 +24,12 @@ _ENTRIES_MAX = 1_000_000
 def status(context: Context) -> int:
     """`maos-ckpt status`."""
     with attached(context) as client:
-        found, alerts, now_ms = client.status(), client.alerts(), context.seams.clock.now_ms()
+        found, now_ms = client.status(), context.seams.clock.now_ms()
         address = client.address.text if isinstance(client, RemoteClient) else ""
     if context.out.as_json:
-        document = _document(found, address, now_ms)
-        context.out.document({**document, "alerts": [shapes.alert(one) for one in alerts]})
+        context.out.document(_document(found, address, now_ms))
     else:
-        pairs = _facts(found, address, now_ms) + alert_pairs(alerts, now_ms)
-        context.out.lines(f"{name:<13} {safe_text(value)}" for name, value in pairs)
+        context.out.lines(f"{name:<13} {safe_text(value)}" for name, value in _facts(found, address, now_ms))
     return ExitCode.DONE
 
 
@@ -74,6 +72,7 @@ def _document(one: EngineStatus, address: str, now_ms: int) -> dict[str, object]
         "spool": _spool(one.tiers, now_ms),
         "unfinished_recovery": one.unfinished_recovery or None,
         "damaged": list(one.damaged_manifests),
+        "alerts": [shapes.alert(alert) for alert in one.alerts],
     }
 
 
@@ -129,7 +128,7 @@ def _facts(one: EngineStatus, address: str, now_ms: int) -> list[tuple[str, str]
         facts.append(("damaged", f"{count(len(one.damaged_manifests), 'checkpoint')} cannot be read"))
     if one.unfinished_recovery:
         facts.append(("unfinished", one.unfinished_recovery))
-    return facts
+    return facts + alert_pairs(one.alerts, now_ms)
 
 
 def events(context: Context) -> int:

@@ -9,8 +9,6 @@ from typing import Final
 
 #: Between two pieces the caller looks at its clock: some 5 ms from memory, 0.1 s from a slow disk.
 PIECE_BYTES: Final = 16 << 20
-_PRELOAD_BYTES = 1 << 20
-_LOOK_BYTES = 64 << 10
 #: Reasons of the kernel to refuse `copy_file_range` between two kinds of file systems.
 _UNSUPPORTED = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 
@@ -41,32 +39,6 @@ def copy_range(source: int, target: int, length: int, between: Callable[[], None
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         at += done
         between()
-
-
-def preload(fd: int) -> None:
-    """Read a file through once, so that a copy under a lock finds it in memory.
-
-    Raises:
-        OSError: reading failed.
-    """
-    if _is_in_memory(fd):
-        return
-    buffer = bytearray(_PRELOAD_BYTES)
-    at = 0
-    while done := os.preadv(fd, [buffer], at):
-        at += done
-
-
-def _is_in_memory(fd: int) -> bool:
-    """Whether a look at one byte in every `_LOOK_BYTES` finds all of them in memory: 0.01 s for 500 MB."""
-    if not hasattr(os, "RWF_NOWAIT"):
-        return False
-    buffer = bytearray(1)
-    try:
-        return all(os.preadv(fd, [buffer], at, os.RWF_NOWAIT) for at in range(0, os.fstat(fd).st_size, _LOOK_BYTES))
-    except OSError:
-        # Not in memory, or a file system that cannot tell.
-        return False
 
 
 def _copy_piece(source: int, target: int, size: int, at: int) -> int:

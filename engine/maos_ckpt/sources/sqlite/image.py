@@ -1,9 +1,9 @@
 """A consistent private copy of a live SQLite database, taken so that its owner does not feel it.
 
-Rollback-journal mode: a read transaction holds the SHARED lock, which keeps every writer from touching the file; under
-it the raw file is copied in the kernel (500 MB in some 0.2 s), and nothing is parsed. WAL mode: a read transaction pins
-the snapshot without hindering writers, and SQLite's backup copies it page by page. `backup` is cut into steps *inside*
-that transaction: outside of one it starts over at every foreign commit and may never end.
+Rollback-journal mode: a read transaction holds the SHARED lock, which keeps every writer from touching the file. The
+raw file is copied in the kernel before it, and only put right under it (`ahead`); nothing is parsed. WAL mode: a read
+transaction pins the snapshot without hindering writers, and SQLite's backup copies it page by page. `backup` is cut
+into steps *inside* that transaction: outside of one it starts over at every foreign commit and may never end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from maos_ckpt.seams import Seams
 from maos_ckpt.sources.base import LOCK_STOP_S, LOCK_WAIT_S
 from maos_ckpt.sources.memo import ImageMark
 from maos_ckpt.sources.sqlite import cold, faults, kept_image, probe
-from maos_ckpt.sources.sqlite.copying import PIECE_BYTES, copy_range, preload
+from maos_ckpt.sources.sqlite.ahead import CopyAhead
+from maos_ckpt.sources.sqlite.copying import PIECE_BYTES
 from maos_ckpt.sources.sqlite.pages import PageFile
 
 #: A read transaction in WAL mode stops nobody, but the log cannot be reset behind it: it ends after this long.
@@ -149,6 +150,7 @@ class _Capture:
             except _Moved:
                 cold.discard(self._target)
             except _NeedsCopy:
+                cold.discard(self._target)
                 return self._cold(wal=header.wal)
             except sqlite3.Error as error:
                 if faults.is_corrupt(error):
@@ -165,7 +167,8 @@ class _Capture:
 
     def _rollback(self) -> Image:
         identity = _inode(self._path)
-        preload(probe.live_descriptor(self._path))
+        ahead = CopyAhead(self._path, self._target, self._seams)
+        ahead.begin()
         connection = connect_live(self._path)
         try:
             self._begin(connection)
@@ -177,7 +180,7 @@ class _Capture:
             length = os.fstat(fd).st_size
             self._check_length(header, length)
             fingerprint = probe.fingerprint(self._path, frozen=True)
-            self._copy(fd, length)
+            ahead.finish(fd, length, fingerprint, self._check_clock)
             if _inode(self._path) != identity:
                 raise _Moved
             connection.execute("COMMIT")
@@ -249,13 +252,6 @@ class _Capture:
         # Behind its last page SQLite tolerates anything.
         if not header.pages and length % header.page_bytes:
             raise faults.damaged(self._path, " at its end: the last page is not whole")
-
-    def _copy(self, fd: int, length: int) -> None:
-        sink = os.open(self._target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            copy_range(fd, sink, length, self._check_clock)
-        finally:
-            os.close(sink)
 
     def _backup(self, connection: sqlite3.Connection) -> None:
         os.close(os.open(self._target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))

@@ -27,7 +27,7 @@ from typing import Final
 
 from maos_ckpt.seams import Seams
 from maos_ckpt.sources.memo import ImageMark
-from maos_ckpt.sources.sqlite.pages import PageFile
+from maos_ckpt.sources.sqlite.pages import PageFile, write_pages
 
 #: Images of larger databases are not kept.
 KEPT_BYTES_MAX: Final = 4 << 30
@@ -72,9 +72,7 @@ def bring_up_to_date(kept: Path, changed: set[int], new: PageFile, seams: Seams)
             os.rename(kept, target)
             fd = os.open(target, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
-                for number in sorted(changed):
-                    if number <= new.shape.pages:
-                        _write_page(fd, new.page(number), (number - 1) * new.shape.page_bytes)
+                write_pages(fd, changed, new)
                 os.ftruncate(fd, size)
             finally:
                 os.close(fd)
@@ -96,11 +94,6 @@ def make_room(directory: Path, size: int) -> None:
     with contextlib.suppress(OSError):
         if not _has_room(directory, size):
             discard_others(directory, "")
-
-
-def _write_page(fd: int, data: bytes, at: int) -> None:
-    if os.pwrite(fd, data, at) != len(data):
-        raise OSError("a page was not written whole")
 
 
 def _all(directory: Path) -> Iterator[Path]:

@@ -6,7 +6,9 @@ one `memcmp` (1 GB in 0.2 s), and no mapping grows with the database.
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,8 +126,10 @@ def _shape(header: bytes, size: int, path: Path) -> Shape:
     )
 
 
-def compare(old: PageFile, new: PageFile) -> set[int]:
+def compare(old: PageFile, new: PageFile, check: Callable[[], None] = lambda: None) -> set[int]:
     """Numbers of the pages that differ or are in one file only; fills `firsts` of both.
+
+    `check` is called between pieces and may raise.
 
     Raises:
         UnusualPagesError: the files' pages cannot be compared, or more than `CHANGED_PAGES_MAX` differ.
@@ -137,8 +141,8 @@ def compare(old: PageFile, new: PageFile) -> set[int]:
     middle = end // PIECE_BYTES // 2 * PIECE_BYTES
     # Most of it is the kernel's copying, which needs no interpreter: a second core can take half of it.
     with ThreadPoolExecutor(1, thread_name_prefix="compare") as beside:
-        second = beside.submit(_compare, old, new, middle, end)
-        first = _compare(old, new, 0, middle)
+        second = beside.submit(_compare, old, new, middle, end, check)
+        first = _compare(old, new, 0, middle, check)
     changed, old.firsts, new.firsts = first
     more, old_firsts, new_firsts = second.result()
     changed |= more
@@ -149,12 +153,15 @@ def compare(old: PageFile, new: PageFile) -> set[int]:
     return changed
 
 
-def _compare(old: PageFile, new: PageFile, begin: int, end: int) -> tuple[set[int], bytes, bytes]:
+def _compare(
+    old: PageFile, new: PageFile, begin: int, end: int, check: Callable[[], None]
+) -> tuple[set[int], bytes, bytes]:
     """The pages that differ between two places, and the first words of all pages there in both files."""
     page_bytes = old.shape.page_bytes
     changed: set[int] = set()
     a, b = _Window(old), _Window(new)
     for at in range(begin, end, PIECE_BYTES):
+        check()
         a.move(at, end)
         b.move(at, end)
         if a.length == b.length and a.data == b.data:
@@ -167,6 +174,22 @@ def _compare(old: PageFile, new: PageFile, begin: int, end: int) -> tuple[set[in
         if len(changed) > CHANGED_PAGES_MAX:
             break
     return changed, b"".join(a.firsts), b"".join(b.firsts)
+
+
+def write_pages(sink: int, numbers: Iterable[int], source: PageFile) -> None:
+    """Write these pages of an image to their places in another file; what the image does not have is passed over.
+
+    Raises:
+        OSError: writing failed.
+        UnusualPagesError: a page cannot be read.
+    """
+    page_bytes = source.shape.page_bytes
+    for number in sorted(numbers):
+        if (
+            number <= source.shape.pages
+            and os.pwrite(sink, source.page(number), (number - 1) * page_bytes) != page_bytes
+        ):
+            raise OSError(errno.EIO, "a page was not written whole")
 
 
 class _Window:
