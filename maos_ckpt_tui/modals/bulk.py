@@ -30,7 +30,7 @@ class DeleteMarkedModal(DangerModal):
             text.append((f"{fmt.count(pinned)} of those marked {_are(pinned)} pinned and will stay.", "warn"))
         text.append(("The live state and all other checkpoints stay as they are.", "dim"))
         word = f"delete {number}"
-        super().__init__(f"!! Delete {fmt.plural(number, 'checkpoint')}?", text, word=word, label="Delete all")
+        super().__init__(f"!! Delete {fmt.plural(number, 'checkpoint')}?", text, word=word, label="Delete")
 
     def _missing(self) -> str:
         typed = self.query_one("#word", Input).value.strip()
