@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.figures import Figure, cpu_s, key_figures, percentile_ms, resident_mb
 from maos_ckpt.environment import child_environment
 from maos_ckpt_tui.modes import MODES, Mode
 from tests.console.terminal import Terminal
@@ -32,29 +33,11 @@ from tests.lab.past import build_past
 MB = 1_000_000
 PAGE_DOWN, PAGE_UP = "\x1b[6~", "\x1b[5~"
 #: What is there once something of the repository is shown.
-SHOWN = "KiB"
+SHOWN = "iB "
 PAINTS = 7
 _SETTLED_S = 1.5
 _LONGEST_S = 120.0
 _SAVES_TRIED = 3
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured value against its bound, in `unit`."""
-
-    what: str
-    value: float
-    bound: float | None
-    unit: str
-    about: str = ""
-
-    @property
-    def row(self) -> str:
-        """As a line of the table."""
-        held = "" if self.bound is None else "yes" if self.value <= self.bound else "**no**"
-        bound = "" if self.bound is None else f"≤ {self.bound:g} {self.unit}"
-        return f"| {self.what} | {self.value:.3g} {self.unit} | {bound} | {held} | {self.about} |"
 
 
 @dataclass(frozen=True)
@@ -120,31 +103,6 @@ def help_keys(terminal: Terminal, until: Callable[[int], bool]) -> list[float]:
     while not until(len(taken)):
         taken += [key(terminal, "?"), key(terminal, "?")]
     return taken
-
-
-def cpu_s(pid: int) -> float:
-    """Processor time of one process so far; what it started is not in it."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident_mb(pid: int) -> float:
-    """Memory of one process now."""
-    return int(Path(f"/proc/{pid}/status").read_text(encoding="ascii").split("VmRSS:")[1].split()[0]) / 1000
-
-
-def percentile_ms(values: list[float], share: float) -> float:
-    """Nearest rank, in milliseconds."""
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))] * 1000
-
-
-def key_figures(what: str, taken: list[float], bound_ms: float) -> list[Figure]:
-    """Median and 99th percentile of keys."""
-    about = f"{len(taken)} keys, longest {max(taken) * 1000:.0f} ms"
-    return [
-        Figure(f"{what}, median", percentile_ms(taken, 0.5), None, "ms", about),
-        Figure(f"{what}, p99", percentile_ms(taken, 0.99), bound_ms, "ms", about),
-    ]
 
 
 def first_paint(place: Place, size: tuple[int, int]) -> list[Figure]:
@@ -244,12 +202,15 @@ def during_saves(place: Place, size: tuple[int, int], modes: tuple[Mode, ...]) -
         with console(place, size) as terminal:
             terminal.until("quit")
             terminal.until(SHOWN, _LONGEST_S)
-            # The engine saves as it starts.
             saving = threading.Event()
             watcher = threading.Thread(target=_watch_save, args=(place, saving), daemon=True)
+            terminal.type("c")
+            quiet(terminal, 0.2)
+            watcher.start()
+            terminal.type("\r")
+            terminal.pump(0.2)
             terminal.type(mode.key)
             terminal.pump(0.3)
-            watcher.start()
             taken = help_keys(terminal, lambda n, saving=saving: saving.is_set() or n >= 2000)  # type: ignore[misc]
         found.append(Figure(f"{mode.name}: key to paint during a save, p99", percentile_ms(taken, 0.99), 100, "ms"))
         everything += taken

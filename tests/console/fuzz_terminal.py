@@ -181,7 +181,8 @@ def walk_mode(driver: Driver, mode: Mode, pages: int, chance: random.Random, key
     for _ in range(pages):
         driver.press("\x1b[6~")
     keys = keys_of(place_of(mode))
-    for start in ("\x1b[H", "\x1b[F"):
+    # From the first row and from the last; where only one key is asked for, from the first alone.
+    for start in ("\x1b[H", "\x1b[F")[:keys_max]:
         driver.press(start)
         for key in chance.sample(keys, min(keys_max, len(keys))):
             driver.press(key)

@@ -16,7 +16,7 @@ NAMES = 48
 
 def test_nothing_hostile_reaches_the_terminal_from_any_mode(tmp_path: Path) -> None:
     state = build_hostile(tmp_path, hostile_texts(NAMES, seed=11), line_bytes=200_000)
-    report = fuzz(state, NAMES, seed=11, steps=6, pages=1, keys_max=1)
+    report = fuzz(state, NAMES, seed=11, steps=2, pages=0, keys_max=1)
     assert sum(map(len, report.seen.values())) > 0, "no hostile name was shown at all"
 
 
