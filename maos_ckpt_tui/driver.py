@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import sys
 import threading
 from collections.abc import Callable
 from typing import IO, Any
@@ -67,7 +68,9 @@ class ConsoleDriver(LinuxDriver):
     def __init__(self, app: App[Any], **options: Any) -> None:
         super().__init__(app, **options)
         self._app_loop = app._loop
-        self._file: Any = _ForgivingFile(self._file, self._hung_up, to_ascii if getattr(app, "ascii", False) else str)
+        # Textual draws on stderr; where that is redirected (`2>err.log`), the screen is behind stdout alone.
+        terminal = self._file if self._file.isatty() else sys.__stdout__ or self._file
+        self._file: Any = _ForgivingFile(terminal, self._hung_up, to_ascii if getattr(app, "ascii", False) else str)
         self._watching = threading.Event()
 
     def start_application_mode(self) -> None:

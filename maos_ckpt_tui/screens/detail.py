@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from maos_ckpt.errors import CkptError
+from maos_ckpt.errors import CkptError, NotFoundError
 from maos_ckpt.model import Checkpoint
 from maos_ckpt.model.integrity import VerificationRun
 from maos_ckpt_tui import formatting as fmt
@@ -86,7 +86,7 @@ class DetailScreen(CheckpointActions, IntegrityNews):
         super().__init__()
         self._checkpoint = checkpoint
         self._before: Checkpoint | None = None
-        self._before_gone = False
+        self._before_lost = ""
 
     def compose(self) -> ComposeResult:
         """Facts, components, keys."""
@@ -116,8 +116,9 @@ class DetailScreen(CheckpointActions, IntegrityNews):
         self._before = parent
         self._draw()
 
-    def _lost(self, _error: CkptError) -> None:
-        self._before_gone = True
+    def _lost(self, error: CkptError) -> None:
+        gone = isinstance(error, NotFoundError)
+        self._before_lost = "which is no longer kept" if gone else "which cannot be read now"
         self._draw()
 
     def model_changed(self) -> None:
@@ -149,7 +150,7 @@ class DetailScreen(CheckpointActions, IntegrityNews):
             seconds = (self._checkpoint.created_at_ms - self._before.created_at_ms) / 1000
             return f"{short(self._before.id)}, {fmt.duration(float(int(max(0.0, seconds))))} before"
         name = short(self._checkpoint.parent or "")
-        return f"{name}, which is no longer kept" if self._before_gone else name
+        return f"{name}, {self._before_lost}" if self._before_lost else name
 
     def _deleted(self, checkpoint_id: str) -> None:
         super()._deleted(checkpoint_id)

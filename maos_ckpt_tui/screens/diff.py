@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -33,6 +34,8 @@ BEFORE = "before"
 CHANGES_LISTED = 1000
 #: `m` lists ten times as many, up to here; the command line has no such bound.
 CHANGES_LISTED_MAX = 100_000
+#: The live state moves on: older than this, a comparison says when it was read, and `l` reads again.
+LIVE_FRESH_MS = 60_000
 _KINDS = (None, ChangeKind.ADDED, ChangeKind.MODIFIED, ChangeKind.REMOVED)
 _FILES = (
     Choice(MARKDOWN, "Markdown", "for people: counts, then every change that is listed; long values cut"),
@@ -60,6 +63,9 @@ class DiffScreen(ChangeScreen, CheckpointActions):
         self._known = {checkpoint.id: checkpoint} if checkpoint is not None else {}
         self._limit = CHANGES_LISTED
         self._result: DiffResult | None = None
+        #: When the comparison in view began to read, in ms of the wall clock; None while it is read.
+        self._read_ms: int | None = None
+        self._stale = False
 
     def _find(self, name: str) -> Checkpoint | None:
         found = self.console.model.find(name) or self._known.get(name)
@@ -102,7 +108,7 @@ class DiffScreen(ChangeScreen, CheckpointActions):
         """Only what makes sense with this comparison."""
         one = self.target
         if action == "live":
-            return LIVE not in self._sides
+            return LIVE not in self._sides or self._stale
         if action == "before":
             return one is not None and one.parent is not None and self._sides != (one.parent, one.id)
         if action == "more":
@@ -113,30 +119,48 @@ class DiffScreen(ChangeScreen, CheckpointActions):
 
     def _compare(self) -> None:
         (before, after), limit, client = self._sides, self._limit, self.console.client
-        self._result = None
+        self._result, self._read_ms, self._stale = None, None, False
+        began_ms = self.console.now_ms()
         what = "Reading the live state and comparing…" if LIVE in self._sides else "Comparing…"
         self.query_one(TitleBar).retitle(f"Differences {_name(before)} → {_name(after)}")
         self.query_one(DiffSummary).show(*self._sides_words(), None)
         self.changes.show(ChangeTree(), "Changes", [], [[(f"  {what} Nothing is written.", "dim")]])
         self.refresh_bindings()
         self.console.hold_shown()
-        self.ask(lambda: client.diff(before, after, limit), self._compared, group="diff", failed=self._failed)
+        compared = partial(self._compared, began_ms)
+        self.ask(lambda: client.diff(before, after, limit), compared, group="diff", failed=self._failed)
 
     def _sides_words(self) -> tuple[str, str]:
         return self._words(self._sides[0]), self._words(self._sides[1])
 
     def _words(self, name: str) -> str:
         if name == LIVE:
-            return "live state now"
+            if self._read_ms is None or not self._stale:
+                return "live state now"
+            return f"live state, read {fmt.minutes_ago(self._read_ms, self.console.now_ms())}"
         one = self._find(name)
         if one is None:
             return short(name)
         damaged = ", XX DAMAGED" if one.state is CheckpointState.DAMAGED else ""
         return f"{short(name)} of {fmt.utc(one.created_at_ms)}{damaged}"
 
-    def _compared(self, result: DiffResult) -> None:
+    def tick(self) -> None:
+        """See `ConsoleScreen.tick`; a live state that was read a while ago is not the one of now."""
+        super().tick()
+        self._age()
+
+    def _age(self) -> None:
+        read_ms = self._read_ms
+        if LIVE not in self._sides or read_ms is None or self.console.now_ms() - read_ms <= LIVE_FRESH_MS:
+            return
+        if not self._stale:
+            self._stale = True
+            self.refresh_bindings()
+        self.query_one(DiffSummary).show(*self._sides_words(), self._result)
+
+    def _compared(self, began_ms: int, result: DiffResult) -> None:
         kind = self.changes.changes.kind
-        self._result = result
+        self._result, self._read_ms = result, began_ms
         self.query_one(DiffSummary).show(*self._sides_words(), result)
         listed, total = len(result.changes), result.summary.total
         note: list[Span] = []
@@ -161,6 +185,8 @@ class DiffScreen(ChangeScreen, CheckpointActions):
         return "both hold the same records."
 
     def _failed(self, error: CkptError) -> None:
+        self._stale = LIVE in self._sides
+        self.refresh_bindings()
         lines: list[Line] = [[("  XX ", "bad"), (error.message, "plain")]]
         if isinstance(error, IntegrityError):
             lines += [
@@ -207,8 +233,10 @@ class DiffScreen(ChangeScreen, CheckpointActions):
         self._go((self._sides[1], self._sides[0]))
 
     def action_live(self) -> None:
-        """Against the live state."""
-        if (one := self._chosen()) is not None:
+        """Against the live state; against that of now, where it was read a while ago."""
+        if LIVE in self._sides:
+            self._compare()
+        elif (one := self._chosen()) is not None:
             self._go((one.id, LIVE))
 
     def action_before(self) -> None:

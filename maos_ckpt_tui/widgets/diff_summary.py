@@ -20,6 +20,8 @@ class DiffSummary(LineView):
 
     def show(self, before: str, after: str, result: DiffResult | None) -> None:
         """`before` and `after` name the two states in words."""
+        if (before, after) == self._sides and result is self._result:
+            return
         self._sides, self._result = (before, after), result
         self.changed()
 

@@ -12,6 +12,7 @@ import pytest
 from maos_ckpt.model import ChangeKind, Counts, DiffResult, FieldChange, RecordChange
 from maos_ckpt_tui.diff_export import as_markdown
 from maos_ckpt_tui.modals.full_text import difference_lines, wrap_spans
+from maos_ckpt_tui.screens import diff
 from maos_ckpt_tui.text_diff import CAME, GONE, SAME, diff_lines, diff_words
 from tests.console.frozen_console import HOSTILE
 from tests.console.real import Lab, build_lab, console
@@ -127,3 +128,21 @@ def test_nothing_an_agent_wrote_leaves_its_place_in_the_file() -> None:
     assert "\x1b" not in text
     assert all(line.count("`") % 2 == 0 for line in text.splitlines())
     assert "listed" in text
+
+
+async def test_a_live_state_that_was_read_a_while_ago_says_so_and_is_read_again_at_a_key(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with console(lab.client(), size=(80, 24)) as operator:
+        await operator.save("known")
+        task = lab.one("SELECT id FROM tasks LIMIT 1")
+        await operator.press("4")
+        await operator.sees("live state now", "the two are equal")
+        lab.execute("UPDATE tasks SET description = 'other' WHERE id = ?", task)
+        await operator.press("1")
+        monkeypatch.setattr(diff, "LIVE_FRESH_MS", -1)
+        await operator.press("4")
+        await operator.sees("live state, read ", "ago")
+        monkeypatch.undo()
+        await operator.press("l")
+        await operator.sees("live state now", "1 change ")
