@@ -8,6 +8,7 @@ sends is read as a terminal would: nothing but its own sequences may be in it. O
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import sys
@@ -257,7 +258,8 @@ def main() -> int:
     parser.add_argument("--line-mb", type=float, default=10.0, help="length of the longest line of a transcript")
     arguments = parser.parse_args()
     columns, rows = map(int, arguments.size.split("x"))
-    with tempfile.TemporaryDirectory() as folder:
+    # Exports go where they harm nothing.
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         texts = hostile_texts(arguments.names, arguments.seed)
         state = build_hostile(Path(folder), texts, line_bytes=int(arguments.line_mb * 1e6))
         try:

@@ -33,7 +33,6 @@ class Terminal:
         if self.pid == 0:
             base = {"TERM": "xterm-256color", "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": os.environ["HOME"]}
             base["PYTHONPATH"] = f"{ROOT / 'engine'}:{ROOT}"
-            os.chdir(ROOT)
             os.execve(sys.executable, [sys.executable, *arguments], {**base, **environment})
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.status: int | None = None
