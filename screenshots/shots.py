@@ -49,10 +49,11 @@ SHOTS: tuple[Shot, ...] = (
 #: From the console's start to a verified recovery. The sample writes all the time, so the plan moves once on the way.
 INCIDENT: tuple[Step, ...] = (
     Step("overview", (), "KiB"),
-    Step("choose", ("r",), "ADDED SINCE|recommended|Recommended"),
+    Step("choose", ("6",), "Looks wrong"),
+    Step("select", ("enter",), "plans agent"),
     Step("plan", ("enter",), "safety checkpoint"),
     Step("confirm", ("a",), "to confirm"),
-    Step("confirmed", (f"type:{REASON}", "tab", CONFIRMED), "Ready"),
-    Step("moved", ("enter", "enter"), "moved on|takes this back"),
-    Step("recovered", ("a",), "takes this back", 4000, when="moved on"),
+    Step("confirmed", (f"type:{REASON}", "enter", CONFIRMED), "Ready"),
+    Step("moved", ("enter",), "moved on|Recovered and verified"),
+    Step("recovered", ("a",), "Recovered and verified", 4000, when="moved on"),
 )

@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+from pathlib import Path
 
 import pytest
 
 #: `snapshot_report.html` holds the whole environment; only what tests need survives.
 _KEPT = {"PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "PYTEST_CURRENT_TEST"}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # A console exports into its working directory, which is not to be the project's.
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ sends is read as a terminal would: nothing but its own sequences may be in it. O
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import sys
@@ -23,7 +24,7 @@ from maos_ckpt_tui.modes import MODES, Mode
 from tests.console.hostile import hostile_texts, tag_of
 from tests.console.hostile_state import HostileState, build_hostile
 from tests.console.stream import foreign
-from tests.console.terminal import Terminal
+from tests.console.terminal import Terminal, strip
 
 #: Keys as Textual names them → what a terminal sends.
 SENT = {
@@ -65,7 +66,12 @@ SENT = {
 _LEAVING = frozenset({"leave", "stop_engine"})
 #: What is done in whatever a key has opened.
 WALK = ("j", "\r", "\x1b[6~", "\t", "\r", "k", "\x1b", "\x1b[B", "?", "\x1b", "\x1b", "\x1b")
-_QUIET_S = 0.03
+#: Lists that open out of lists.
+_DEPTH = 4
+_QUIET_S, _BETWEEN_S = 0.03, 0.15
+_GOES_MAX = 8
+#: What reads a whole state before it shows anything gets so long.
+_LOADED_S = 3.0
 _LONGEST_S = 3.0
 _PANIC = "hit an error of its own"
 _LEFT = "\x1b[?1049l"
@@ -113,15 +119,27 @@ class Driver:
         self._last: list[str] = []
         self.mode = ""
 
-    def press(self, keys: str) -> None:
-        """One key or sequence; reads until the console is quiet, and checks what it said."""
+    def press(self, keys: str, load_s: float = 0.0) -> None:
+        """One key or sequence; reads for `load_s` and until the console is quiet, and checks what it said."""
         self._last = [*self._last[-19:], keys]
         self._report.keys += 1
         try:
             self._terminal.type(keys)
         except OSError as error:
             raise FoundError(f"the console is gone after {self._last}: {error}") from error
+        self._terminal.pump(load_s)
         self.settle()
+
+    def go_to(self, mode: Mode) -> None:
+        """Out of whatever is open, and into a mode; its name in brackets says that one is there."""
+        other = MODES[0] if mode != MODES[0] else MODES[-1]
+        for _ in range(_GOES_MAX):
+            before = len(self._terminal.output)
+            for key in ("\x1b", "\x1b", other.key, mode.key):
+                self.press(key, _BETWEEN_S)
+            if f"[{mode.key} {mode.title}]" in strip(self._terminal.output[before:].decode("utf-8", "replace")):
+                return
+        raise FoundError(f"there is no way to {mode.name} after {self._last}")
 
     def settle(self) -> None:
         """Read until nothing comes for a moment."""
@@ -177,9 +195,16 @@ def keys_of(place: str) -> list[str]:
 def walk_mode(driver: Driver, mode: Mode, pages: int, chance: random.Random, keys_max: int) -> None:
     """Through a mode's lists, then each of its keys (`keys_max` of them, drawn by chance) and what that opens."""
     driver.mode = mode.name
+    driver.go_to(mode)
+    driver.press(mode.key, _LOADED_S if pages else 0.0)
+    for _ in range(_DEPTH if pages else 0):
+        for _ in range(pages):
+            driver.press("\x1b[6~")
+        driver.press("\x1b[H")
+        # The first row is often the lab's own: the second one's is hostile.
+        driver.press("j")
+        driver.press("\r", _LOADED_S)
     driver.press(mode.key)
-    for _ in range(pages):
-        driver.press("\x1b[6~")
     keys = keys_of(place_of(mode))
     # From the first row and from the last; where only one key is asked for, from the first alone.
     for start in ("\x1b[H", "\x1b[F")[:keys_max]:
@@ -253,17 +278,19 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=200, help="random keys in each mode")
     parser.add_argument("--pages", type=int, default=40, help="pages down in each mode's list")
+    parser.add_argument("--keys-max", type=int, default=99, help="declared keys in each mode, drawn by chance")
     parser.add_argument("--size", default="120x40")
     parser.add_argument("--line-mb", type=float, default=10.0, help="length of the longest line of a transcript")
     arguments = parser.parse_args()
     columns, rows = map(int, arguments.size.split("x"))
-    with tempfile.TemporaryDirectory() as folder:
+    # Exports go where they harm nothing.
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         texts = hostile_texts(arguments.names, arguments.seed)
         state = build_hostile(Path(folder), texts, line_bytes=int(arguments.line_mb * 1e6))
         try:
-            report = fuzz(
-                state, arguments.names, arguments.seed, arguments.steps, (columns, rows), pages=arguments.pages
-            )
+            size, keys_max = (columns, rows), arguments.keys_max
+            steps, pages = arguments.steps, arguments.pages
+            report = fuzz(state, arguments.names, arguments.seed, steps, size, pages=pages, keys_max=keys_max)
         except FoundError as error:
             print(error, file=sys.stderr)
             return 1

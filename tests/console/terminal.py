@@ -23,6 +23,11 @@ RESTORED = ("\x1b[?1049l", "\x1b[?25h", "\x1b[?2004l")
 MOUSE_MODES = ("\x1b[?1000", "\x1b[?1003", "\x1b[?1006", "\x1b[?1015")
 
 
+def strip(text: str) -> str:
+    """A terminal's output without escape sequences."""
+    return re.sub(r"\x1b\[[0-9;?<>=]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|\x1b[=>()][A-Z0-9]?", "", text)
+
+
 class Terminal:
     """One program under a pty of `columns` x `rows`; use as a context manager."""
 
@@ -33,7 +38,6 @@ class Terminal:
         if self.pid == 0:
             base = {"TERM": "xterm-256color", "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": os.environ["HOME"]}
             base["PYTHONPATH"] = f"{ROOT / 'engine'}:{ROOT}"
-            os.chdir(ROOT)
             os.execve(sys.executable, [sys.executable, *arguments], {**base, **environment})
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.status: int | None = None
@@ -54,7 +58,7 @@ class Terminal:
     @property
     def words(self) -> str:
         """The output without escape sequences; in the order of writing, which is not that of the screen."""
-        return re.sub(r"\x1b\[[0-9;?<>=]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|\x1b[=>()][A-Z0-9]?", "", self.text)
+        return strip(self.text)
 
     def pump(self, seconds: float) -> None:
         """Read whatever comes within this time."""

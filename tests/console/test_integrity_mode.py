@@ -9,6 +9,7 @@ import pytest
 
 from maos_ckpt_tui.screens.integrity import IntegrityScreen
 from tests.console.real import Lab, build_lab, console
+from tests.lab.mutate import mutate
 
 
 @pytest.fixture
@@ -17,10 +18,12 @@ def lab(tmp_path: Path) -> Lab:
 
 
 def damage(lab: Lab) -> Path:
-    """One byte in the middle of the largest pack is another one."""
+    """Bytes all over the largest pack are others, and the live state has moved on, so that some of them are read."""
+    mutate(lab.state.directory, 0.05, seed=1)
     pack = max((lab.repository / "packs").rglob("*"), key=lambda one: one.stat().st_size if one.is_file() else 0)
     data = bytearray(pack.read_bytes())
-    data[len(data) // 2] ^= 0xFF
+    for place in range(100, len(data), 200):
+        data[place] ^= 0xFF
     pack.chmod(0o600)
     pack.write_bytes(data)
     return pack

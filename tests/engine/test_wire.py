@@ -79,6 +79,7 @@ RESULTS = {
     "resume point": ResumePoint("a-1", "5f0c", "", "cd x", Selection(records=("memory/transcripts/x/*",))),
     "ps": ProcessReport((MAOS,), (AGENT,), ("note",)),
     "verify": VerifyResult(VerifyLevel.FULL, False, 1, 2, 3, (FINDING,), 0.1),
+    "repair": VerifyResult(VerifyLevel.QUICK, True, 1, 2, 3, (), 0.1),
     "scrub": VerifyResult(
         VerifyLevel.STANDARD,
         False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -38,14 +39,24 @@ def copy_of(path: Path, target: Path) -> Path:
     return target
 
 
+def change_to_wal(database: Path) -> None:
+    """Changing the mode takes the whole file, and SQLite waits for nobody there: it takes several attempts."""
+    with closing(sqlite3.connect(database, timeout=10)) as connection:
+        for _ in range(500):
+            with contextlib.suppress(sqlite3.OperationalError):
+                assert connection.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+                return
+            time.sleep(0.01)
+    raise AssertionError("MAOS never left the database alone")
+
+
 @pytest.mark.parametrize("wal", [False, True], ids=["rollback journal", "WAL"])
 def test_fifty_recoveries_at_fifty_writes_a_second_give_maos_no_error(tmp_path: Path, wal: bool) -> None:
     stalls: list[float] = []
     attempts: list[int] = []
     with LiveMaos(tmp_path / "work", tmp_path / "claude", rate_per_s=50, concurrency=8) as maos:
         if wal:
-            with closing(sqlite3.connect(maos.database, timeout=10)) as connection:
-                assert connection.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+            change_to_wal(maos.database)
         time.sleep(0.5)
         wanted = copy_of(maos.database, tmp_path / "wanted.db")
         for number in range(RECOVERIES):

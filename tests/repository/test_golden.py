@@ -13,6 +13,7 @@ from maos_ckpt.model import Trigger, VerifyLevel
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import SYSTEM
 from maos_ckpt.sources.spec import open_source
+from maos_ckpt.states import StoredState
 from maos_ckpt.verify import verify
 from tests.data.make_golden import CODECS, GOLDEN, golden_state
 
@@ -28,11 +29,16 @@ def test_the_golden_repository_verifies_in_full_and_holds_its_records(tmp_path: 
     newest, *_, oldest = repository.checkpoints()
     assert (oldest.description, oldest.tags) == ("step 0", ("ZSTD",))
     assert [one.pinned for one in repository.checkpoints()] == [False, False, False, False, True]
-    records = {(one.collection, one.key): one.values for one in browse(repository, oldest)}
+    records = {(one.collection, one.key): one.values for one in browse(StoredState(repository, oldest))}
     assert records["notes", "note-0007"]["weight"] == 1.0
     assert records["counts", "3/k3"]["n"] == -3
     assert records["hard", "9"]["v"] == "x" * 300_000
-    assert [one.key for one in browse(repository, newest, pattern="new-*")] == ["new-1", "new-2", "new-3", "new-4"]
+    assert [one.key for one in browse(StoredState(repository, newest), pattern="new-*")] == [
+        "new-1",
+        "new-2",
+        "new-3",
+        "new-4",
+    ]
     stored = {stored.codec for pack in repository.index.packs() for stored in repository.index.pack_chunks(pack)}
     assert stored >= set(Codec)
     repository.close()

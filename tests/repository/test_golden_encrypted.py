@@ -14,6 +14,7 @@ from maos_ckpt.errors import PermissionRefusedError
 from maos_ckpt.model import VerifyLevel
 from maos_ckpt.repository.repository import Repository
 from maos_ckpt.seams import SYSTEM
+from maos_ckpt.states import StoredState
 from maos_ckpt.verify import verify
 from tests.data.make_golden_encrypted import GOLDEN, KEY_FILE, ROOTS, STEPS, WORDS, save_step
 
@@ -26,7 +27,7 @@ def test_the_golden_repository_verifies_in_full_and_holds_its_records(tmp_path: 
     newest, *_, oldest = repository.checkpoints()
     assert (newest.description, newest.tags, newest.pinned) == ("step 2", ("golden",), False)
     assert (oldest.tags, oldest.pinned) == (("kept",), True)
-    assert [one.key for one in browse(repository, newest, pattern="new-*")] == ["new-1", "new-2"]
+    assert [one.key for one in browse(StoredState(repository, newest), pattern="new-*")] == ["new-1", "new-2"]
     repository.close()
 
 
