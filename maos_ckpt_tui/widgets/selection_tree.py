@@ -79,6 +79,8 @@ class SelectionTree(RowList):
         elif self._since is not None and len(node.id) == 1 and not node.group:
             since = counts_spans(_sum(self._since)) or [(" unchanged", "dim")]
         words = fmt.plural(node.records, "record") if not node.group else fmt.count(node.records)
+        if len(words) > _RECORDS_CELLS:
+            words = fmt.count(node.records)
         figures: Line = [*since, ("  ", "plain"), (pad(safe_text(words), _RECORDS_CELLS, right=True), "dim")]
         if node.bytes and width >= 70:
             figures += [(" ", "plain"), (pad(fmt.size(node.bytes), _SIZE_CELLS, right=True), "dim")]

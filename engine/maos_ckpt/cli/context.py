@@ -213,11 +213,10 @@ class Context:
 
     @property
     def screen(self) -> bool:
-        """Whether a console can be shown: it reads stdin and draws on stderr, and what it leaves goes to stdout."""
+        """Whether a console can be shown."""
         from maos_ckpt.environment import terminal_type
 
-        streams = (sys.stdin, sys.stdout, sys.stderr)
-        return all(one.isatty() for one in streams) and terminal_type() not in ("", "dumb", "unknown")
+        return sys.stdin.isatty() and sys.stdout.isatty() and terminal_type() not in ("", "dumb", "unknown")
 
     def path(self, text: str) -> Path:
         """A path as typed, made absolute.
