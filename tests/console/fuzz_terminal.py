@@ -23,52 +23,19 @@ from maos_ckpt_tui.commands import APP, COMMANDS, Level, commands_for
 from maos_ckpt_tui.modes import MODES, Mode
 from tests.console.hostile import hostile_texts, tag_of
 from tests.console.hostile_state import HostileState, build_hostile
+from tests.console.sent import sent
 from tests.console.stream import foreign
 from tests.console.terminal import Terminal, strip
 
-#: Keys as Textual names them → what a terminal sends.
-SENT = {
-    "enter": "\r",
-    "escape": "\x1b",
-    "tab": "\t",
-    "space": " ",
-    "slash": "/",
-    "question_mark": "?",
-    "exclamation_mark": "!",
-    "colon": ":",
-    "comma": ",",
-    "full_stop": ".",
-    "minus": "-",
-    "plus": "+",
-    "equals_sign": "=",
-    "asterisk": "*",
-    "number_sign": "#",
-    "at": "@",
-    "semicolon": ";",
-    "left_square_bracket": "[",
-    "right_square_bracket": "]",
-    "less_than_sign": "<",
-    "greater_than_sign": ">",
-    "left": "\x1b[D",
-    "right": "\x1b[C",
-    "up": "\x1b[A",
-    "down": "\x1b[B",
-    "home": "\x1b[H",
-    "end": "\x1b[F",
-    "pageup": "\x1b[5~",
-    "pagedown": "\x1b[6~",
-    "backspace": "\x7f",
-    "delete": "\x1b[3~",
-    "shift+tab": "\x1b[Z",
-    **{f"ctrl+{letter}": chr(ord(letter) - 96) for letter in "abcdefghijklmnoprstuvwxyz"},
-}
 #: Leaving is what the end is for.
 _LEAVING = frozenset({"leave", "stop_engine"})
 #: What is done in whatever a key has opened.
 WALK = ("j", "\r", "\x1b[6~", "\t", "\r", "k", "\x1b", "\x1b[B", "?", "\x1b", "\x1b", "\x1b")
 #: Lists that open out of lists.
 _DEPTH = 4
-_QUIET_S, _BETWEEN_S = 0.03, 0.15
+_QUIET_S = 0.03
+#: An escape key followed sooner by another is taken for one key with alt.
+_ESCAPE_S = 0.12
 _GOES_MAX = 8
 #: What reads a whole state before it shows anything gets so long.
 _LOADED_S = 3.0
@@ -120,13 +87,17 @@ class Driver:
         self.mode = ""
 
     def press(self, keys: str, load_s: float = 0.0) -> None:
-        """One key or sequence; reads for `load_s` and until the console is quiet, and checks what it said."""
+        """One key or sequence; reads what it brings, see `wait`."""
         self._last = [*self._last[-19:], keys]
         self._report.keys += 1
         try:
             self._terminal.type(keys)
         except OSError as error:
             raise FoundError(f"the console is gone after {self._last}: {error}") from error
+        self.wait(max(load_s, _ESCAPE_S if keys == "\x1b" else 0.0))
+
+    def wait(self, load_s: float) -> None:
+        """Read for `load_s` and until the console is quiet, and check what it said."""
         self._terminal.pump(load_s)
         self.settle()
 
@@ -136,7 +107,7 @@ class Driver:
         for _ in range(_GOES_MAX):
             before = len(self._terminal.output)
             for key in ("\x1b", "\x1b", other.key, mode.key):
-                self.press(key, _BETWEEN_S)
+                self.press(key)
             if f"[{mode.key} {mode.title}]" in strip(self._terminal.output[before:].decode("utf-8", "replace")):
                 return
         raise FoundError(f"there is no way to {mode.name} after {self._last}")
@@ -181,30 +152,29 @@ def place_of(mode: Mode) -> str:
     return str(getattr(import_module(f"maos_ckpt_tui.screens.{module}"), name).PLACE)
 
 
-def sent(key: str) -> str:
-    """What a terminal sends for a key of Textual's name; nothing for one it has no sequence for here."""
-    return SENT.get(key, key if len(key) == 1 else "")
-
-
 def keys_of(place: str) -> list[str]:
     """The first key of every action of a place, leaving apart."""
     found = [sent(one.keys.split(",")[0]) for one in commands_for(place) if one.action not in _LEAVING]
     return [one for one in found if one]
 
 
-def walk_mode(driver: Driver, mode: Mode, pages: int, chance: random.Random, keys_max: int) -> None:
-    """Through a mode's lists, then each of its keys (`keys_max` of them, drawn by chance) and what that opens."""
+def walk_lists(driver: Driver, mode: Mode, pages: int) -> None:
+    """Through a mode's lists, and those that open out of them."""
     driver.mode = mode.name
     driver.go_to(mode)
-    driver.press(mode.key, _LOADED_S if pages else 0.0)
-    for _ in range(_DEPTH if pages else 0):
+    for _ in range(_DEPTH):
+        driver.wait(_LOADED_S)
         for _ in range(pages):
             driver.press("\x1b[6~")
-        driver.press("\x1b[H")
         # The first row is often the lab's own: the second one's is hostile.
-        driver.press("j")
-        driver.press("\r", _LOADED_S)
-    driver.press(mode.key)
+        for key in ("\x1b[H", "j", "\r"):
+            driver.press(key)
+
+
+def walk_keys(driver: Driver, mode: Mode, chance: random.Random, keys_max: int) -> None:
+    """Each of a mode's keys (`keys_max` of them, drawn by chance), and what that opens."""
+    driver.mode = mode.name
+    driver.go_to(mode)
     keys = keys_of(place_of(mode))
     # From the first row and from the last; where only one key is asked for, from the first alone.
     for start in ("\x1b[H", "\x1b[F")[:keys_max]:
@@ -224,8 +194,6 @@ def random_keys(driver: Driver, mode: Mode, steps: int, chance: random.Random) -
     driver.press(mode.key)
     for _ in range(steps):
         driver.press("\x1b" if chance.random() < 0.15 else chance.choice(keys))
-    for _ in range(6):
-        driver.press("\x1b")
 
 
 def fuzz(
@@ -246,19 +214,21 @@ def fuzz(
     report, chance = Report(names, seed), random.Random(seed)
     began_s = time.monotonic()
     arguments = ["-m", "maos_ckpt_tui", *state.arguments]
-    with Terminal(arguments, columns, rows, HOME=str(state.directory.parent)) as terminal:
+    # What keys export goes there as well.
+    folder = state.directory.parent
+    with Terminal(arguments, columns, rows, folder, HOME=str(folder)) as terminal:
         terminal.until("maos-ckpt")
         terminal.until("KiB", 30)
         driver = Driver(terminal, columns, rows, report)
         driver.mode = "start"
         driver.settle()
+        for mode in MODES if pages else ():
+            walk_lists(driver, mode, pages)
         for mode in MODES:
-            walk_mode(driver, mode, pages, chance, keys_max)
+            walk_keys(driver, mode, chance, keys_max)
             random_keys(driver, mode, steps, chance)
         driver.mode = "end"
-        for _ in range(6):
-            driver.press("\x1b")
-        driver.press(MODES[0].key)
+        driver.go_to(MODES[0])
         terminal.type("q")
         if not terminal.wait(30):
             raise FoundError("the console does not leave")

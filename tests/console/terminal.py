@@ -31,7 +31,9 @@ def strip(text: str) -> str:
 class Terminal:
     """One program under a pty of `columns` x `rows`; use as a context manager."""
 
-    def __init__(self, arguments: list[str], columns: int = 80, rows: int = 24, **environment: str) -> None:
+    def __init__(
+        self, arguments: list[str], columns: int = 80, rows: int = 24, cwd: Path = ROOT, **environment: str
+    ) -> None:
         self.output = b""
         self.started_s = time.monotonic()
         self.pid, self._fd = pty.fork()
