@@ -119,12 +119,31 @@ def post(length: int) -> bytes:
     return b"POST /api/checkpoint/swallow HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % length
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_body_that_is_declared_too_large_is_refused_before_it_is_read(served: Served) -> None:
     for length in (limits.BODY_BYTES_MAX + 1, 10**15):
         with served.raw() as connection:
             connection.sendall(post(length))
             found = raw_problem(answer_of(connection), 413)
         assert str(limits.BODY_BYTES_MAX) in found["detail"]
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("more", [b"", b"Expect: 100-continue\r\n"], ids=["plain", "expects to be asked for the body"])
+def test_an_answer_before_the_end_of_the_request_says_that_the_connection_closes(served: Served, more: bytes) -> None:
+    head = post(10 << 20).removesuffix(b"\r\n")
+    with served.raw() as connection:
+        connection.sendall(head + more + b"\r\n")
+        answer = answer_of(connection)
+    raw_problem(answer, 413)
+    assert b"\r\nconnection: close\r\n" in answer.lower()
+
+
+def test_a_client_that_keeps_its_connections_reads_every_refusal_of_a_large_body(served: Served) -> None:
+    with served.over_unix() as client:
+        for _ in range(20):
+            problem(client.post("/api/checkpoint/checkpoints", content=bytes(limits.BODY_BYTES_MAX + 1)), 413)
+            assert client.get(HEALTH).status_code == 200
 
 
 def test_a_client_that_sends_on_after_the_refusal_still_reads_it(served: Served) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from http import HTTPStatus
 
 import h11
 import msgspec
-from starlette.types import Receive, Send
+from starlette.types import Message, Receive, Send
 from starlette.types import Scope as AsgiScope
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from maos_ckpt.api.guard import PEER, Peer
@@ -52,7 +54,7 @@ class DoorProtocol(H11Protocol):
         async def with_peer(scope: AsgiScope, receive: Receive, send: Send) -> None:
             scope[PEER] = peer
             self._answering = asyncio.current_task()
-            await app(scope, receive, send)
+            await app(scope, receive, self._closing_after_an_early_answer(receive, send))
 
         self.app = with_peer
         alike = sum(isinstance(one, DoorProtocol) and one._local == self._local for one in self.connections)
@@ -90,12 +92,6 @@ class DoorProtocol(H11Protocol):
         self._no_longer_stalled()
         super().resume_writing()
 
-    def on_response_complete(self) -> None:
-        """Close where the answer came before the end of the request: what follows is no request."""
-        super().on_response_complete()
-        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
-            self._linger()
-
     def shutdown(self) -> None:
         """The server ends: a stream of events ends now, since it would never do so by itself."""
         super().shutdown()
@@ -105,6 +101,31 @@ class DoorProtocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is answered with a problem, as everything else."""
         self._refuse(HTTPStatus.BAD_REQUEST, UsageError("This is not a valid HTTP request.", kept="Nothing was done."))
+
+    def _closing_after_an_early_answer(self, receive: Receive, send: Send) -> Send:
+        """Say that the connection closes where the answer comes before the end of the request, and close it late.
+
+        The client must not use the connection again, since what follows on it is the rest of the request; and it
+        must be able to read the answer, which is lost where a socket is closed before all was read.
+        """
+        early = False
+
+        async def sent(message: Message) -> None:
+            nonlocal early
+            if message["type"] == "http.response.start" and self.conn.their_state is h11.SEND_BODY:
+                early = True
+                message = {**message, "headers": [*message.get("headers", ()), CLOSE_HEADER]}
+            elif early and not message.get("more_body", False):
+                await send({**message, "more_body": True})
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LINGER_S):
+                        while self.conn.their_state is h11.SEND_BODY:
+                            if (await receive())["type"] == "http.disconnect":
+                                break
+                message = {"type": "http.response.body"}
+            await send(message)
+
+        return sent
 
     def _expect_head(self) -> None:
         if self._late is None and not self.transport.is_closing():
