@@ -175,7 +175,8 @@ def _report(
 ) -> DrillReport:
     played = [one for one in outcome.scenarios if one.applicable]
     checkpoint = origin.checkpoint
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(started_ms / 1000))
+    # To the millisecond: ids order the reports, and two drills can begin within a second.
+    stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(started_ms / 1000))}{started_ms % 1000:03d}Z"
     return DrillReport(
         id=f"dr_{stamp}_{workspace.seams.random.token(_TOKEN_BYTES).hex()}",
         started_at_ms=started_ms,

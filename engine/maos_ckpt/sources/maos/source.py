@@ -33,6 +33,8 @@ from maos_ckpt.sources.sqlite.cut import DatabaseImage
 from maos_ckpt.sources.sqlite.live import Held
 
 _NO_DATABASE = b"none"
+#: The clock tells whole milliseconds, so that an instant may be read as this much earlier than it is.
+_CLOCK_STEP_NS = 1_000_000
 
 
 @dataclass(slots=True)
@@ -101,7 +103,7 @@ class MaosSource:
             look = self._look()
             if look.fresh:
                 # Within one tick of the kernel's clock a file can change twice and keep its time: let the tick pass.
-                self.seams.clock.sleep(FRESH_NS / 1e9)
+                self.seams.clock.sleep((FRESH_NS + _CLOCK_STEP_NS) / 1e9)
                 look = self._look()
         except CkptError:
             return b""
